@@ -1,0 +1,1 @@
+//! The Rust client: HTTP calls and the event stream

@@ -1,0 +1,1 @@
+//! The config file: schema, load, errors with spans, diff, watch

@@ -1,0 +1,1 @@
+//! The Engine trait: who assigns positions and keeps history

@@ -1,0 +1,97 @@
+//! The event with its position, and its encoded forms, each made once however many read it.
+
+use crate::{ChannelName, Draft, Evidence, Payload, Position, Severity, Timestamp};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use uuid::Uuid;
+
+/// How many encodings an event can hold at once; the protocol crate gives out the numbers.
+pub const ENCODINGS: usize = 4;
+
+/// The number of one encoding, such as a dialect's finished WebSocket frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Encoding(pub u8);
+
+/// Whether an event is kept for late subscribers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Retention {
+    /// It passes.
+    None,
+    /// The last one of this key is the snapshot.
+    Keep(Box<str>),
+    /// The snapshot of this key is gone.
+    Forget(Box<str>),
+}
+
+/// One event of a channel. Immutable but for the encoded forms, which fill on first use.
+#[derive(Debug)]
+pub struct Event {
+    /// Its place: epoch and offset.
+    pub position: Position,
+    /// UUIDv7; the key for de-duplication, `message_id` on the wire.
+    pub id: Uuid,
+    /// Where it was published.
+    pub channel: ChannelName,
+    /// What happened.
+    pub kind: Arc<str>,
+    /// When it was observed.
+    pub time: Timestamp,
+    /// Who published it.
+    pub source: Arc<str>,
+    /// Absent counts as info.
+    pub severity: Option<Severity>,
+    /// A few flat strings for cheap filtering.
+    pub attributes: Box<[(Box<str>, Box<str>)]>,
+    /// How the source knows.
+    pub evidence: Option<Evidence>,
+    /// Whether it is a snapshot.
+    pub retention: Retention,
+    /// The payload.
+    pub data: Payload,
+    encoded: [OnceLock<Bytes>; ENCODINGS],
+}
+
+impl Event {
+    /// Gives a draft its position and id.
+    pub fn new(draft: Draft, position: Position, id: Uuid) -> Self {
+        Self {
+            position,
+            id,
+            channel: draft.channel,
+            kind: draft.kind,
+            time: draft.time,
+            source: draft.source,
+            severity: draft.severity,
+            attributes: draft.attributes,
+            evidence: draft.evidence,
+            retention: draft.retention,
+            data: draft.data,
+            encoded: [const { OnceLock::new() }; ENCODINGS],
+        }
+    }
+
+    /// The severity that filters see.
+    pub fn effective_severity(&self) -> Severity {
+        self.severity.unwrap_or(Severity::Info)
+    }
+
+    /// The attribute of this name.
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        self.attributes.iter().find(|(n, _)| &**n == name).map(|(_, value)| &**value)
+    }
+
+    /// The encoded form; `fill` makes it on first use, every later reader shares the bytes.
+    ///
+    /// # Panics
+    /// When the number is not below [`ENCODINGS`].
+    pub fn encoded(&self, encoding: Encoding, fill: impl FnOnce(&Self) -> Bytes) -> &Bytes {
+        self.encoded[usize::from(encoding.0)].get_or_init(|| fill(self))
+    }
+
+    /// About how many bytes it holds in memory, for the budget of the logs. The frame counts before it exists:
+    /// otherwise a budget kept at publish would be broken by reading.
+    pub fn weight(&self) -> usize {
+        let attributes: usize = self.attributes.iter().map(|(n, v)| n.len() + v.len() + 32).sum();
+        size_of::<Self>() + attributes + 2 * self.data.as_bytes().len() + self.kind.len() + 256
+    }
+}

@@ -1,0 +1,56 @@
+//! The payload of an event: one JSON value as raw bytes, validated once and never parsed again on the way.
+
+use bytes::Bytes;
+
+/// Why bytes are no payload.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum PayloadError {
+    /// Not one JSON value in UTF-8.
+    #[error("the data is no valid JSON: {0}")]
+    NotJson(String),
+}
+
+/// One valid JSON value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Payload(Bytes);
+
+impl Payload {
+    /// Validates bytes and keeps them as they are, but for white space around them. A raw newline between tokens is
+    /// replaced by a space, so that a payload never breaks a line-based format.
+    pub fn new(bytes: Bytes) -> Result<Self, PayloadError> {
+        let raw: &serde_json::value::RawValue =
+            serde_json::from_slice(&bytes).map_err(|error| PayloadError::NotJson(error.to_string()))?;
+        let text = raw.get().as_bytes();
+        // Inside strings JSON allows no raw control character, so a newline here always stands between tokens.
+        if text.iter().any(|b| matches!(b, b'\n' | b'\r')) {
+            let flat: Vec<u8> = text.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
+            return Ok(Self(flat.into()));
+        }
+        Ok(Self(bytes.slice_ref(text)))
+    }
+
+    /// The JSON text.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The JSON text, shared.
+    pub fn bytes(&self) -> Bytes {
+        self.0.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keeps_the_text_and_refuses_what_is_no_json() {
+        let payload = Payload::new(Bytes::from_static(b" {\"a\":\n 1.50} ")).unwrap();
+        assert_eq!(payload.as_bytes(), b"{\"a\":  1.50}");
+        for bad in ["", "{", "{} {}", "nul", "\"\u{0001}\""] {
+            assert!(Payload::new(Bytes::copy_from_slice(bad.as_bytes())).is_err(), "{bad:?}");
+        }
+        assert!(Payload::new(Bytes::from_static(b"\"\xff\"")).is_err());
+    }
+}

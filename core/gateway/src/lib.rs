@@ -1,0 +1,1 @@
+//! The listener, HTTP routes, WebSocket sessions and the writer

@@ -1,0 +1,1 @@
+//! Plugin discovery, pre-flight, loading, supervision and isolation

@@ -1,0 +1,1 @@
+//! Requests, replies, close codes and the dialects that encode them

@@ -1,0 +1,1 @@
+//! Channel logs, subscriptions, filters and fan-out wake-ups

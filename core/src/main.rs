@@ -1,0 +1,2 @@
+//! The Headwater daemon and command.
+fn main() {}

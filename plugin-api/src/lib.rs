@@ -1,0 +1,1 @@
+//! Write a Headwater event source: one dependency, one file

@@ -1,0 +1,1 @@
+//! Run a Source in a test with no daemon

@@ -1,0 +1,1 @@
+//! A world builder for journeys: a real daemon, real sources, real clients
