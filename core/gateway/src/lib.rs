@@ -1,1 +1,11 @@
-//! The listener, HTTP routes, WebSocket sessions and the writer
+//! The listener, HTTP routes, WebSocket sessions and the writer: everything between a client's socket and the router.
+//!
+//! The binary's `assemble.rs` calls it. It knows no engine, no host and no config file: what it needs of them comes
+//! through [`Ports`].
+
+mod ports;
+
+pub use ports::{
+    AnswerSink, BoxFuture, CommandAnswer, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused,
+    SourceInfo, SourceState,
+};
