@@ -1,0 +1,105 @@
+//! The seam: what the router asks of an engine, and what an engine must guarantee in return. The router calls it,
+//! [`crate::MemoryEngine`] implements it, [`crate::conformance`] checks the promises.
+
+use crate::{Ack, EngineError};
+use headwater_event::{ChannelName, Draft, Epoch, Event};
+use std::sync::Arc;
+
+/// Where events go the moment they have positions. It is quick (no disk, no network, no waiting for a reader) and never
+/// calls the engine back; so an engine may call it with its own lock held.
+pub type Committed = Box<dyn Fn(Vec<Arc<Event>>) + Send + Sync>;
+
+/// Assigns positions and keeps history.
+///
+/// # What an implementation guarantees
+/// 1. **Positions.** Within a channel and epoch offsets start at 1, rise by 1 and never repeat, across all publishers
+///    and threads. Events of one batch that name the same channel keep their order.
+/// 2. **Hand-back.** Each event that gets a position goes to `committed` exactly once, and within a channel in the order
+///    of offsets: a call with offset 8 has returned before one with offset 9 begins, or both are in one call in this
+///    order. Calls for different channels may overlap. The order between channels means nothing.
+/// 3. **All or nothing.** A batch that is refused (an `Err` of [`Engine::publish`]) leaves nothing: no offset is used up,
+///    nothing is handed back, nothing is stored.
+/// 4. **Acks.** [`Engine::publish`] does not wait for a disk. An engine that acknowledges later returns [`Ack::pending`]
+///    and completes it when the configured durability is reached. Hand-back comes before the ack and need not wait for
+///    it: a live reader may see an event that a crash then loses, a publisher never has an ack for such an event. When
+///    writing fails after hand-back the ack is an error and the event stays in the live stream.
+/// 5. **Epochs.** Random, at least 64 bits of entropy between any two channels and any two lives: an engine without a store draws
+///    new ones at each start, an engine with a store draws one when the channel first gets an event, keeps it with the
+///    store, and draws a new one whenever it cannot prove that no offset would be used twice (a store that was lost,
+///    repaired or restored).
+/// 6. **Reads see hand-backs.** What was handed back can be read until retention drops it; an engine that writes in
+///    batches serves the rest from memory, or writes first.
+/// 7. **Retention** drops the oldest of a channel only, so that what is left has no hole. It never touches a channel's
+///    epoch or its last offset.
+///
+/// Every method may be called from any thread. [`Engine::publish`], [`Engine::open`] and [`Engine::heads`] are quick;
+/// [`Engine::read`] may block on a disk, so callers on a runtime move it to a blocking thread.
+pub trait Engine: Send + Sync + 'static {
+    /// Opens the gate; called once, before any publish.
+    ///
+    /// # Panics
+    /// When it is called a second time.
+    fn start(&self, committed: Committed);
+
+    /// Gives every draft its position, hands the events back and acknowledges, all in the order of the batch. An empty
+    /// batch is acknowledged with no position.
+    fn publish(&self, batch: Vec<Draft>) -> Result<Ack, EngineError>;
+
+    /// History by offset, ascending, from `next` on.
+    fn read(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError>;
+
+    /// The head of one channel, also of one that has never had an event: its first event will carry this epoch, if it
+    /// comes in this life of the engine. This is how a subscriber has a position before the first event. Asking for a
+    /// name costs the engine no memory.
+    fn open(&self, channel: &ChannelName) -> Result<Head, EngineError>;
+
+    /// Every channel that ever had an event, as far as the store knows.
+    fn heads(&self) -> Vec<Head>;
+}
+
+/// How far a channel goes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// The channel.
+    pub name: ChannelName,
+    /// Its epoch.
+    pub epoch: Epoch,
+    /// The first offset that [`Engine::read`] can give; `last + 1` where there is none.
+    pub first: u64,
+    /// The last offset that was handed back; 0 before the first event.
+    pub last: u64,
+}
+
+/// How much one page may hold. Whatever it says, a page that is not at the end holds at least one event: a reader that
+/// got none would never move.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageLimit {
+    /// At most this many events.
+    pub events: usize,
+    /// At most this many bytes of payload.
+    pub bytes: usize,
+}
+
+/// 1,000 events or 256 KiB: one reader's page neither blocks the store for long nor holds much memory.
+impl Default for PageLimit {
+    fn default() -> Self {
+        Self { events: 1_000, bytes: 256 * 1024 }
+    }
+}
+
+/// What [`Engine::read`] found.
+#[derive(Clone, Debug)]
+pub enum Page {
+    /// Offsets `next_asked..next` without a hole. Empty, with `next` as it was asked, when that lies behind the last.
+    Events {
+        /// In the order of offsets.
+        events: Vec<Arc<Event>>,
+        /// Where the next page begins.
+        next: u64,
+    },
+    /// Retention has dropped the offset that was asked for, or it was never stored.
+    Expired {
+        /// The first offset that can be had from here; one behind the last where the store holds none.
+        first: u64,
+    },
+}
