@@ -28,7 +28,7 @@ pub enum Retention {
 pub struct Event {
     /// Its place: epoch and offset.
     pub position: Position,
-    /// UUIDv7; the key for de-duplication, `message_id` on the wire.
+    /// A `UUIDv7`; the key for de-duplication, `message_id` on the wire.
     pub id: Uuid,
     /// Where it was published.
     pub channel: ChannelName,

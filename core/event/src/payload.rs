@@ -17,6 +17,7 @@ pub struct Payload(Bytes);
 impl Payload {
     /// Validates bytes and keeps them as they are, but for white space around them. A raw newline between tokens is
     /// replaced by a space, so that a payload never breaks a line-based format.
+    #[expect(clippy::needless_pass_by_value, reason = "the payload takes the buffer over")]
     pub fn new(bytes: Bytes) -> Result<Self, PayloadError> {
         let raw: &serde_json::value::RawValue =
             serde_json::from_slice(&bytes).map_err(|error| PayloadError::NotJson(error.to_string()))?;

@@ -1,1 +1,21 @@
-//! Requests, replies, close codes and the dialects that encode them
+//! What clients say and hear: requests, replies, close codes, WebSocket frames, and the dialects that put them in bytes.
+//!
+//! Knows neither tokio nor sockets: bytes in, values out. The gateway and the client build on it.
+
+mod close;
+mod dialect;
+pub mod dialects;
+mod error;
+pub mod publish;
+mod reply;
+mod request;
+mod text;
+pub mod websocket;
+
+pub use close::CloseCode;
+pub use dialect::Dialect;
+pub use error::{ErrorCode, RequestError};
+pub use reply::{CommandFailure, FailedChannel, Reply};
+pub use request::{
+    CommandRequest, FilterSpec, LagPolicy, OneOrMany, Options, Request, RequestId, Start, StartAt, Subscribe,
+};

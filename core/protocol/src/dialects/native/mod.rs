@@ -1,0 +1,33 @@
+//! The native protocol, `headwater.v1`: JSON text messages told apart by `type`. `docs/protocol.md` is its description,
+//! and the tests run the examples there.
+
+mod decode;
+mod encode;
+
+use crate::{Dialect, Reply, Request, RequestError};
+use headwater_event::{Encoding, Event};
+
+/// The native protocol.
+pub(super) struct Native;
+
+impl Dialect for Native {
+    fn name(&self) -> &'static str {
+        "headwater.v1"
+    }
+
+    fn encoding(&self) -> Encoding {
+        Encoding(0)
+    }
+
+    fn decode(&self, text: &str) -> Result<Request, RequestError> {
+        decode::request(text)
+    }
+
+    fn event(&self, event: &Event, out: &mut Vec<u8>) {
+        encode::event(event, out);
+    }
+
+    fn reply(&self, reply: &Reply<'_>, out: &mut Vec<u8>) {
+        encode::reply(reply, out);
+    }
+}
