@@ -1,1 +1,26 @@
-//! The config file: schema, load, errors with spans, diff, watch
+//! The config file: what may stand in it, how it is read, explained when it is wrong, compared and watched.
+//!
+//! `load` reads `headwater.toml` and `sources.d/*.toml` and gives a [`Config`], or every fault at once with its place.
+//! [`diff`] says what a reload changes. The daemon and the CLI call this crate; it knows neither plugins nor sockets:
+//! what a plugin's settings may be, it asks the [`Catalog`] that it is given.
+
+mod catalog;
+mod diagnostic;
+mod diff;
+mod files;
+mod load;
+mod period;
+mod schema;
+mod size;
+
+pub use catalog::{Catalog, Lookup, NoCatalog};
+pub use diagnostic::{Diagnostic, Diagnostics, Level};
+pub use diff::{Change, Diff, diff};
+pub use files::{Fingerprint, Paths};
+pub use load::{Loaded, load, load_for_start};
+pub use period::{Period, PeriodError};
+pub use schema::{
+    Config, Gateway, Isolation, Limits, Log, LogFormat, LogLevel, Plugins, Program, RouterLimits, SourceConfig,
+    Supervision, json_schema, listen_refusal,
+};
+pub use size::{Size, SizeError};
