@@ -3,8 +3,14 @@
 //! The binary's `assemble.rs` calls it. It knows no engine, no host and no config file: what it needs of them comes
 //! through [`Ports`].
 
+mod limits;
+mod listener;
+mod metrics;
+mod options;
 mod ports;
 
+pub use listener::{ListenError, Listener};
+pub use options::{Limits, Options};
 pub use ports::{
     AnswerSink, BoxFuture, CommandAnswer, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused,
     SourceInfo, SourceState,

@@ -1,0 +1,189 @@
+//! What the gateway counts while it runs. Shards and HTTP handlers add to it; `GET /metrics` writes it out, with what
+//! can be read at that moment besides (`http/scrape.rs`). No label ever carries a client's id: labels are kept for ever.
+
+use headwater_protocol::{CloseCode, ErrorCode};
+use prometheus_client::{
+    encoding::EncodeLabelSet,
+    metrics::{counter::Counter, family::Family, gauge::Gauge},
+    registry::{Registry, Unit},
+};
+use std::{fmt, sync::Arc};
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Code {
+    code: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct CloseLabel {
+    code: u16,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reason {
+    reason: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Answered {
+    route: &'static str,
+    status: u16,
+}
+
+/// The running counters. Each call is one atomic addition; those with a label also take a read lock.
+pub(crate) struct Metrics {
+    registry: Registry,
+    deliveries: Counter,
+    sent: Counter,
+    messages: Counter,
+    errors: Family<Code, Counter>,
+    gaps: Family<Reason, Counter>,
+    gapped: Counter,
+    lagging: Gauge,
+    closed: Family<CloseLabel, Counter>,
+    accepted: Counter,
+    refused: Family<Reason, Counter>,
+    answered: Family<Answered, Counter>,
+}
+
+impl Metrics {
+    /// All at zero.
+    pub(crate) fn new() -> Arc<Self> {
+        let mut metrics = Self {
+            registry: Registry::default(),
+            deliveries: Counter::default(),
+            sent: Counter::default(),
+            messages: Counter::default(),
+            errors: Family::default(),
+            gaps: Family::default(),
+            gapped: Counter::default(),
+            lagging: Gauge::default(),
+            closed: Family::default(),
+            accepted: Counter::default(),
+            refused: Family::default(),
+            answered: Family::default(),
+        };
+        let registry = metrics.registry.sub_registry_with_prefix("headwater");
+        registry.register("deliveries", "Events written to WebSocket connections", metrics.deliveries.clone());
+        registry.register_with_unit(
+            "sent",
+            "Written to WebSocket connections, replies and frame headers included",
+            Unit::Bytes,
+            metrics.sent.clone(),
+        );
+        registry.register("received_messages", "Messages read from WebSocket clients", metrics.messages.clone());
+        registry.register("errors", "Errors that clients were told, by code", metrics.errors.clone());
+        registry.register("gaps", "Gap notices sent, by reason", metrics.gaps.clone());
+        registry.register("gapped_events", "Events that gap notices stood for", metrics.gapped.clone());
+        registry.register(
+            "lagging_connections",
+            "WebSocket connections that read from the log because they are behind",
+            metrics.lagging.clone(),
+        );
+        registry.register(
+            "closed_connections",
+            "WebSocket connections that ended, by close code; 1006 without one",
+            metrics.closed.clone(),
+        );
+        registry.register("accepted_connections", "Connections accepted by the listener", metrics.accepted.clone());
+        registry.register("refused_connections", "Connections turned away, by reason", metrics.refused.clone());
+        registry.register("http_requests", "Requests answered, by route and status", metrics.answered.clone());
+        Arc::new(metrics)
+    }
+
+    /// Event frames that were written to sockets, and all bytes of the same writes. Once per shard and turn.
+    pub(crate) fn delivered(&self, frames: u64, bytes: u64) {
+        self.deliveries.inc_by(frames);
+        self.sent.inc_by(bytes);
+    }
+
+    /// Messages that WebSocket clients sent.
+    pub(crate) fn received(&self, messages: u64) {
+        self.messages.inc_by(messages);
+    }
+
+    /// A client was told an error.
+    pub(crate) fn error(&self, code: ErrorCode) {
+        self.error_word(code.as_str());
+    }
+
+    /// The same for a code that only HTTP has.
+    pub(crate) fn error_word(&self, code: &'static str) {
+        self.errors.get_or_create(&Code { code }).inc();
+    }
+
+    /// A client was told that it does not get some events.
+    pub(crate) fn gap(&self, reason: &'static str, events: u64) {
+        self.gaps.get_or_create(&Reason { reason }).inc();
+        self.gapped.inc_by(events);
+    }
+
+    /// Connections that fell behind (positive) or caught up or ended (negative).
+    pub(crate) fn lagging(&self, change: i64) {
+        self.lagging.inc_by(change);
+    }
+
+    /// A WebSocket connection ended; `None` when it broke without a close.
+    pub(crate) fn closed(&self, code: Option<CloseCode>) {
+        self.closed.get_or_create(&CloseLabel { code: code.map_or(1006, CloseCode::number) }).inc();
+    }
+
+    /// The listener has a new connection.
+    pub(crate) fn accepted(&self) {
+        self.accepted.inc();
+    }
+
+    /// The listener or the shards turned one away.
+    pub(crate) fn refused(&self, reason: &'static str) {
+        self.refused.get_or_create(&Reason { reason }).inc();
+    }
+
+    /// An HTTP request was answered. The route is the table's path, never the request's: that one a client makes up.
+    pub(crate) fn answered(&self, route: &'static str, status: u16) {
+        self.answered.get_or_create(&Answered { route, status }).inc();
+    }
+
+    /// Everything above as `OpenMetrics` text, without the mark of its end.
+    pub(crate) fn write(&self, out: &mut String) -> fmt::Result {
+        prometheus_client::encoding::text::encode_registry(out, &self.registry)
+    }
+}
+
+impl fmt::Debug for Metrics {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Metrics").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_counted_is_written_with_its_unit() {
+        let metrics = Metrics::new();
+        metrics.delivered(3, 700);
+        metrics.error(ErrorCode::Validation);
+        metrics.gap("retention", 12);
+        metrics.lagging(2);
+        metrics.lagging(-1);
+        metrics.closed(None);
+        metrics.closed(Some(CloseCode::SlowConsumer));
+        metrics.answered("/v1/info", 200);
+        let mut text = String::new();
+        metrics.write(&mut text).unwrap();
+        for line in [
+            "headwater_deliveries_total 3",
+            "headwater_sent_bytes_total 700",
+            "headwater_errors_total{code=\"VALIDATION_ERROR\"} 1",
+            "headwater_gaps_total{reason=\"retention\"} 1",
+            "headwater_gapped_events_total 12",
+            "headwater_lagging_connections 1",
+            "headwater_closed_connections_total{code=\"1006\"} 1",
+            "headwater_closed_connections_total{code=\"4410\"} 1",
+            "headwater_http_requests_total{route=\"/v1/info\",status=\"200\"} 1",
+        ] {
+            assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
+        }
+    }
+}
