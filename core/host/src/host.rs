@@ -2,7 +2,7 @@
 
 use crate::{
     command::{Accepted, Answer, CommandRefused, CommandTarget},
-    discovery::Discovery,
+    plugin::discovery::Discovery,
     ports::Ports,
     status::SourceStatus,
 };

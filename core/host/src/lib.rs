@@ -6,20 +6,19 @@
 
 mod child;
 mod command;
-pub mod discovery;
-mod elf;
 mod host;
-mod manifest;
+mod plugin;
 mod ports;
-pub mod preflight;
 mod status;
 
 pub use child::plugin_host_main;
 pub use command::{Accepted, Answer, CommandError, CommandRefused, CommandTarget, Progress};
-pub use discovery::{Discovery, Found, NotFound, Plugin};
-pub use elf::Malformed;
 pub use host::{Applied, Host, HostOptions, RestartRefused};
-pub use manifest::{CommandInfo, Manifest};
+pub use plugin::{
+    discovery::{Discovery, Found, NotFound, Plugin},
+    elf::Malformed,
+    manifest::{CommandInfo, Manifest},
+    preflight::{Unfit, check, check_file},
+};
 pub use ports::{DeliverySink, Ports, PublishRefused, SinkClosed, SubscriptionHandle};
-pub use preflight::Unfit;
 pub use status::{SourceState, SourceStatus};

@@ -4,7 +4,7 @@
 //! Called by the host when it starts a source, by the config crate through [`Catalog`] when it checks settings, and by
 //! `headwater plugin list`. It reads headers only and runs nothing.
 
-use crate::{
+use super::{
     manifest::Manifest,
     preflight::{self, Unfit},
 };
@@ -182,7 +182,7 @@ impl Catalog for Discovery {
 impl NotFound {
     /// Whether it is a whole plugin, but for another daemon than this one.
     fn is_incompatible(&self) -> bool {
-        use crate::elf::Malformed;
+        use super::elf::Malformed;
         let Self::Unfit { reason, .. } = self else { return false };
         matches!(reason, Unfit::Abi(_) | Unfit::Panic(_) | Unfit::Malformed(Malformed::Machine(_) | Malformed::Class))
     }
@@ -261,7 +261,7 @@ fn list(directories: &[PathBuf]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::tests::library;
+    use crate::plugin::elf::tests::library;
 
     fn plugin(name: &str, version: &str) -> Vec<u8> {
         let json = format!(

@@ -3,7 +3,7 @@
 //! Called by the loader on the bytes that it will load, and by discovery. A truncated file kills the process inside
 //! `dlopen`, and a library's constructors run before anything could be asked of it: hence this comes first.
 
-use crate::{
+use super::{
     elf::{self, Malformed},
     manifest::Manifest,
 };
@@ -76,7 +76,7 @@ fn judge(section: &[u8]) -> Result<Manifest, Unfit> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::elf::tests::library;
+    use crate::plugin::elf::tests::library;
 
     const GOOD: &str = r#"{"abi":1,"name":"disk","version":"0.1.0","panic":"unwind","emits":["disk"],
         "commands":[{"name":"measure","permission":"control"},"reset"],"to_come":true}"#;

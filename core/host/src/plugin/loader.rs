@@ -1,0 +1,84 @@
+//! Loads a plugin into this process. The one place of the host where foreign code is first run.
+//!
+//! Called on private copies of files that passed pre-flight: by the child, and by the daemon for `isolation = "thread"`.
+//! What is loaded stays loaded: unloading a library that used thread-locals is a crash, otherwise it does nothing.
+#![allow(unsafe_code)] // dlopen runs the constructors of the library, dlsym believes it about its symbols' types
+
+use headwater_abi::{
+    PluginV1Ref, SYMBOL,
+    abi_stable::library::{AbiHeaderRef, LibraryError},
+};
+use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
+use std::{error::Error, mem::ManuallyDrop, path::Path};
+
+/// Why a plugin does not load.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum LoadError {
+    /// The system's loader.
+    #[error("the system cannot load it: {0}")]
+    System(String),
+    /// It has no header under our symbol, or not ours.
+    #[error("it exports no usable `{SYMBOL}`: {0}")]
+    Symbol(String),
+    /// Its tables have another layout.
+    #[error(
+        "its tables are laid out otherwise than this daemon's ({summary}); rebuild it with the current headwater-plugin"
+    )]
+    Layout {
+        /// The last line of the difference.
+        summary: String,
+        /// All of it; hundreds of lines.
+        full: String,
+    },
+}
+
+/// Loads a file and checks the layout of its tables.
+pub(crate) fn open(path: &Path) -> Result<PluginV1Ref, LoadError> {
+    // NOW, so that a missing symbol is an error here and not the end of the process at its first use; LOCAL, so that
+    // plugins do not see each other's symbols.
+    // SAFETY: the constructors of the library run; that is what hosting a plugin means, and why pre-flight and the trust
+    // check come first.
+    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) };
+    let library = ManuallyDrop::new(library.map_err(|error| LoadError::System(chain(&error)))?);
+    // SAFETY: the symbol is a static of the type that the export macro defines; a library that lies about it could have
+    // done anything in its constructors already. `upgrade` compares the header's magic before more is read.
+    let header = unsafe { library.get::<AbiHeaderRef>(SYMBOL) }.map(|symbol| *symbol);
+    let header = header.map_err(|error| LoadError::Symbol(chain(&error)))?;
+    let header = header.upgrade().map_err(|error| LoadError::Symbol(last_line(&error)))?;
+    header
+        .init_root_module::<PluginV1Ref>()
+        .map_err(|error| LoadError::Layout { summary: last_line(&error), full: error.to_string() })
+}
+
+fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+fn last_line(error: &LibraryError) -> String {
+    let text = error.to_string();
+    text.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or("no reason given").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_library_without_our_symbol_is_an_error() {
+        let error = open(Path::new("libc.so.6")).err().unwrap();
+        assert!(matches!(error, LoadError::Symbol(_)), "{error}");
+        assert!(error.to_string().starts_with("it exports no usable `headwater_plugin_v1`"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_the_system_refuses_is_an_error_with_its_words() {
+        let error = open(Path::new("/nonexistent/libdisk.so")).err().unwrap();
+        assert!(error.to_string().contains("No such file or directory"), "{error}");
+    }
+}
