@@ -137,3 +137,57 @@ impl std::fmt::Debug for MemoryEngine {
         f.debug_struct("MemoryEngine").field("max_channels", &self.max_channels).finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::conformance::{a_refused_batch_leaves_nothing, conformance};
+    use bytes::Bytes;
+    use headwater_event::Payload;
+
+    fn name(text: &str) -> ChannelName {
+        ChannelName::new(text).unwrap()
+    }
+
+    fn draft(channel: &str) -> Draft {
+        Draft::new(name(channel), "tested", "test", Payload::new(Bytes::from_static(b"1")).unwrap())
+    }
+
+    #[test]
+    fn it_keeps_every_promise_of_an_engine() {
+        conformance(|| Box::new(MemoryEngine::new(200)));
+    }
+
+    #[test]
+    fn it_has_no_history() {
+        let engine = MemoryEngine::new(1);
+        engine.start(Box::new(|_| {}));
+        engine.publish(vec![draft("a"), draft("a")]).unwrap().wait().unwrap();
+        let page = engine.read(&name("a"), 1, PageLimit::default()).unwrap();
+        assert!(matches!(page, Page::Expired { first: 3 }), "{page:?}");
+    }
+
+    #[test]
+    fn one_channel_too_many_is_refused_by_name_with_the_whole_batch() {
+        let engine = MemoryEngine::new(2);
+        let batch = ["a", "b", "b", "a", "c"].map(draft).to_vec();
+        a_refused_batch_leaves_nothing(&engine, &draft("a"), batch.clone());
+        let EngineError::Refused(reason) = engine.publish(batch).unwrap_err() else { panic!("not refused") };
+        assert!(reason.contains("`c`") && reason.contains('2'), "{reason}");
+        // Up to the limit it works, also when the quick look cannot tell.
+        assert_eq!(engine.publish(["a", "b", "b", "a"].map(draft).to_vec()).unwrap().wait().unwrap().len(), 4);
+    }
+
+    #[test]
+    fn events_of_a_channel_share_its_name() {
+        let engine = MemoryEngine::new(1);
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let record = seen.clone();
+        engine.start(Box::new(move |events| record.lock().unwrap().extend(events)));
+        for _ in 0..2 {
+            engine.publish(vec![draft("a"), draft("a")]).unwrap().wait().unwrap();
+        }
+        let seen = seen.lock().unwrap();
+        assert!(seen.iter().all(|event| std::ptr::eq(event.channel.as_str(), seen[0].channel.as_str())));
+    }
+}
