@@ -8,6 +8,7 @@ mod listener;
 mod metrics;
 mod options;
 mod ports;
+mod websocket;
 
 pub use listener::{ListenError, Listener};
 pub use options::{Limits, Options};

@@ -1,0 +1,145 @@
+//! Who reads which channel, in one shard: readers with the same filter and dialect are a group and share its work.
+
+use super::connection::Connection;
+use headwater_event::{ChannelName, Epoch, Event};
+use headwater_protocol::Dialect;
+use headwater_router::{ChannelLog, FilterId, FilterTable};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+/// A channel as this shard knows it.
+pub(super) struct Channel {
+    /// The log that all shards share.
+    pub(super) log: Arc<ChannelLog>,
+    /// The epoch of its offsets, without the log's lock.
+    pub(super) epoch: Epoch,
+    /// The offset that comes next from the inbox: everything before it has been given to the readers.
+    pub(super) next: u64,
+    /// The readers. An empty group keeps its place, since places are held by connections, and is used again.
+    pub(super) groups: Vec<Group>,
+}
+
+impl Channel {
+    /// How many readers it has here.
+    pub(super) fn readers(&self) -> usize {
+        self.groups.iter().map(|group| group.members.len()).sum()
+    }
+}
+
+/// Readers of one channel who want the same events in the same form.
+pub(super) struct Group {
+    /// Which events; `None` wants all.
+    pub(super) filter: Option<FilterId>,
+    /// In which form.
+    pub(super) dialect: &'static dyn Dialect,
+    /// Who.
+    pub(super) members: Vec<Rc<Connection>>,
+    /// The parts of the turn's batch that are theirs, ascending, neighbours merged.
+    pub(super) ranges: Vec<(u32, u32)>,
+}
+
+impl Group {
+    /// Whether its members want this event.
+    pub(super) fn wants(&self, event: &Event, filters: &FilterTable) -> bool {
+        !self.members.is_empty() && self.filter.is_none_or(|filter| filters.get(filter).matches(event))
+    }
+
+    /// Adds a part of the batch.
+    pub(super) fn add(&mut self, from: u32, to: u32) {
+        match self.ranges.last_mut() {
+            Some(last) if last.1 == from => last.1 = to,
+            _ => self.ranges.push((from, to)),
+        }
+    }
+}
+
+/// Where a connection stands among the readers of a channel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Membership {
+    /// Index of the channel.
+    pub(super) channel: u32,
+    /// Index of the group in it.
+    pub(super) group: u32,
+    /// Index in the group's members.
+    pub(super) slot: u32,
+    /// The subscription, by its number on the connection.
+    pub(super) subscription: u32,
+}
+
+/// All channels that this shard has had readers for.
+#[derive(Default)]
+pub(super) struct Channels {
+    list: Vec<Channel>,
+    by_name: HashMap<ChannelName, u32>,
+}
+
+impl Channels {
+    /// The channel of this name.
+    pub(super) fn index(&self, name: &ChannelName) -> Option<u32> {
+        self.by_name.get(name).copied()
+    }
+
+    /// Adds a channel that is not there yet.
+    pub(super) fn insert(&mut self, log: Arc<ChannelLog>, next: u64) -> u32 {
+        let index = u32::try_from(self.list.len()).expect("the router bounds the number of channels far below this");
+        self.by_name.insert(log.name().clone(), index);
+        self.list.push(Channel { epoch: log.epoch(), log, next, groups: Vec::new() });
+        index
+    }
+
+    /// The channel at an index that [`Self::index`] or [`Self::insert`] gave.
+    pub(super) fn get(&self, index: u32) -> &Channel {
+        &self.list[index as usize]
+    }
+
+    /// The same, to change it.
+    pub(super) fn get_mut(&mut self, index: u32) -> &mut Channel {
+        &mut self.list[index as usize]
+    }
+
+    /// Every channel.
+    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Channel)> {
+        (0u32..).zip(self.list.iter_mut())
+    }
+
+    /// Makes a connection a reader of a channel.
+    pub(super) fn join(
+        &mut self,
+        channel: u32,
+        connection: &Rc<Connection>,
+        filter: Option<FilterId>,
+        subscription: u32,
+    ) -> Membership {
+        let groups = &mut self.get_mut(channel).groups;
+        let encoding = connection.dialect.encoding();
+        // Filters are interned: equal ones have one number.
+        let same = |group: &Group| group.dialect.encoding() == encoding && group.filter == filter;
+        let place = groups.iter().position(same).or_else(|| {
+            let free = groups.iter().position(|group| group.members.is_empty() && group.ranges.is_empty())?;
+            groups[free].filter = filter;
+            groups[free].dialect = connection.dialect;
+            Some(free)
+        });
+        let place = place.unwrap_or_else(|| {
+            groups.push(Group { filter, dialect: connection.dialect, members: Vec::new(), ranges: Vec::new() });
+            groups.len() - 1
+        });
+        let members = &mut groups[place].members;
+        members.push(connection.clone());
+        Membership { channel, group: place as u32, slot: members.len() as u32 - 1, subscription }
+    }
+
+    /// Ends a membership. The member that takes its slot is told its new place.
+    pub(super) fn leave(&mut self, membership: Membership) {
+        let group = &mut self.get_mut(membership.channel).groups[membership.group as usize];
+        group.members.swap_remove(membership.slot as usize);
+        if group.members.is_empty() {
+            // The number may soon be another filter's.
+            group.filter = None;
+        }
+        if let Some(moved) = group.members.get(membership.slot as usize) {
+            let mut reading = moved.reading.borrow_mut();
+            let place = reading.memberships.iter_mut().find(|m| m.channel == membership.channel);
+            place.expect("a member of a group has a membership in its channel").slot = membership.slot;
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! What other threads put into a shard: sockets, answers to commands, the order to end.
+
+use super::Adopted;
+use crate::ports::CommandAnswer;
+use headwater_protocol::{CloseCode, RequestId};
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+
+/// The most progress messages that may wait. A source that reports faster than the shard takes them loses some; the
+/// first and the last answer of a command are never dropped, and their number is bounded by the commands in flight.
+const MAX_PROGRESS: usize = 4096;
+
+/// One letter.
+pub(super) enum Mail {
+    /// A new connection.
+    Adopt(Adopted),
+    /// An answer for a connection that may have gone.
+    Answer { connection: u64, request_id: RequestId, execution_id: String, answer: CommandAnswer },
+    /// End.
+    Drain { code: CloseCode, grace: Duration },
+}
+
+/// The letters of one shard.
+#[derive(Default)]
+pub(super) struct Mailbox {
+    letters: Mutex<Vec<Mail>>,
+    arrived: Notify,
+}
+
+impl Mailbox {
+    /// Puts a letter in and wakes the shard.
+    pub(super) fn put(&self, mail: Mail) {
+        {
+            let mut letters = self.letters.lock().unwrap_or_else(PoisonError::into_inner);
+            let progress = matches!(&mail, Mail::Answer { answer: CommandAnswer::Progress { .. }, .. });
+            if progress && letters.len() >= MAX_PROGRESS {
+                return;
+            }
+            letters.push(mail);
+        }
+        self.arrived.notify_one();
+    }
+
+    /// Waits for letters and takes them all.
+    pub(super) async fn take(&self) -> Vec<Mail> {
+        loop {
+            let letters = std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner));
+            if !letters.is_empty() {
+                return letters;
+            }
+            self.arrived.notified().await;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! WebSocket connections: shards that own them, sessions that answer them, and the writer that fans events out.
+//!
+//! `http::upgrade` hands a socket over after the handshake ([`Shards::adopt`]); from then on it belongs to one shard, a
+//! thread with a current-thread runtime, until it closes. Nothing here knows HTTP.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `shard` | the thread: its mailbox, its clock, which connections it has |
+//! | `channel` | who reads which channel, grouped by filter and dialect |
+//! | `turn` | the live path: events of a turn into one batch, ranges of it to readers |
+//! | `writer` | one write per connection and turn, and what a short write leaves |
+//! | `catch_up` | the slow path: a connection as cursors into the logs |
+//! | `connection` | one socket: its control lane, its subscriptions, its place |
+//! | `reader` | frames of a client, their limits |
+//! | `session` | what a request does |
+//! | `subscribe` | joining and leaving channels |
+//! | `command` | commands in flight |
+
+mod catch_up;
+mod channel;
+mod command;
+mod connection;
+mod mailbox;
+mod reader;
+mod session;
+mod shard;
+mod subscribe;
+mod turn;
+mod writer;
+
+use crate::{metrics::Metrics, options::Options, ports::Ports};
+use headwater_protocol::{CloseCode, Dialect};
+use headwater_router::Router;
+use mailbox::{Mail, Mailbox};
+use std::{
+    net::{SocketAddr, TcpStream},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread::JoinHandle,
+    time::Duration,
+};
+use tokio::sync::watch;
+
+/// A socket whose handshake is done.
+pub(crate) struct Adopted {
+    /// Nonblocking, with `TCP_NODELAY`.
+    pub(crate) stream: TcpStream,
+    /// What was read after the handshake.
+    pub(crate) carry: Vec<u8>,
+    /// How this client speaks.
+    pub(crate) dialect: &'static dyn Dialect,
+    /// Where it comes from.
+    pub(crate) peer: SocketAddr,
+}
+
+/// One shard as the others see it.
+struct Handle {
+    mailbox: Arc<Mailbox>,
+    connections: Arc<AtomicUsize>,
+    ended: watch::Receiver<bool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// All shards of the gateway.
+pub(crate) struct Shards {
+    handles: Vec<Handle>,
+    max_connections: usize,
+}
+
+impl Shards {
+    /// Starts the threads.
+    pub(crate) fn start(
+        options: &Options,
+        router: &Arc<Router>,
+        ports: &Arc<dyn Ports>,
+        metrics: &Arc<Metrics>,
+    ) -> std::io::Result<Self> {
+        let mut handles = Vec::new();
+        for index in 0..options.shards.max(1) {
+            let mailbox = Arc::new(Mailbox::default());
+            let connections = Arc::new(AtomicUsize::new(0));
+            let (end, ended) = watch::channel(false);
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let parts = shard::Parts {
+                index,
+                options: options.clone(),
+                router: router.clone(),
+                ports: ports.clone(),
+                metrics: metrics.clone(),
+                mailbox: mailbox.clone(),
+                connections: connections.clone(),
+            };
+            let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
+                tokio::task::LocalSet::new().block_on(&runtime, shard::run(parts));
+                end.send_replace(true);
+            })?;
+            handles.push(Handle { mailbox, connections, ended, thread: Some(thread) });
+        }
+        Ok(Self { handles, max_connections: options.max_connections })
+    }
+
+    /// Gives a socket to the shard that has the fewest. `Err` gives it back: there are as many as there may be.
+    pub(crate) fn adopt(&self, adopted: Adopted) -> Result<(), Adopted> {
+        if self.connections() >= self.max_connections {
+            return Err(adopted);
+        }
+        let least = self.handles.iter().min_by_key(|handle| handle.connections.load(Ordering::Relaxed));
+        let Some(handle) = least else { return Err(adopted) };
+        // Counted here, not when the shard takes it: a storm would pass the limit before the first is taken.
+        handle.connections.fetch_add(1, Ordering::Relaxed);
+        handle.mailbox.put(Mail::Adopt(adopted));
+        Ok(())
+    }
+
+    /// How many connections there are.
+    pub(crate) fn connections(&self) -> usize {
+        self.handles.iter().map(|handle| handle.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// Sends what is left, tells every client where to resume, closes with `code`, and ends the threads. What has not
+    /// closed after `grace` is cut.
+    pub(crate) async fn drain(mut self, code: CloseCode, grace: Duration) {
+        for handle in &self.handles {
+            handle.mailbox.put(Mail::Drain { code, grace });
+        }
+        for handle in &mut self.handles {
+            // The sender is gone only when the thread has ended; both mean the same here.
+            let _ = handle.ended.wait_for(|ended| *ended).await;
+            if let Some(thread) = handle.thread.take()
+                && thread.join().is_err()
+            {
+                tracing::error!("a shard of the gateway panicked");
+            }
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! What comes from a client: bytes into frames, frames into messages, each within its limits. Limits stand below the
+//! message layer, since a fragment without content is a frame too.
+
+use super::{
+    connection::Connection,
+    session::Session,
+    shard::{Shard, Shared},
+};
+use crate::limits::{Bucket, Rate};
+use headwater_protocol::{
+    CloseCode, ErrorCode, Reply,
+    websocket::{FrameError, Incoming, Reader, pong_frame},
+};
+use std::{io::ErrorKind, rc::Rc, time::Instant};
+
+/// What one client has left of its rates.
+struct Buckets {
+    messages: Bucket,
+    frames: Bucket,
+}
+
+/// Reads a connection until it ends.
+pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: Vec<u8>) {
+    let mut reader = Reader::default();
+    let mut session = Session::new(&shared.borrow());
+    let mut buckets = {
+        let now = Instant::now();
+        let limits = &shared.borrow().options.limits;
+        Buckets { messages: Bucket::new(limits.messages(), now), frames: Bucket::new(limits.frames(), now) }
+    };
+    // What came with the handshake may be a whole message already.
+    let mut begun = !carry.is_empty();
+    loop {
+        if !std::mem::take(&mut begun) && connection.stream.readable().await.is_err() {
+            break;
+        }
+        let mut shard = shared.borrow_mut();
+        let mut buffer = std::mem::take(&mut shard.inward);
+        let goes_on = shard.read(&connection, &mut buffer, &mut carry, &mut reader, &mut session, &mut buckets);
+        shard.inward = buffer;
+        if !goes_on {
+            break;
+        }
+    }
+    shared.borrow_mut().remove(&connection);
+}
+
+impl Shard {
+    /// Takes what the socket has. `false`: the connection has ended.
+    fn read(
+        &mut self,
+        connection: &Rc<Connection>,
+        buffer: &mut [u8],
+        carry: &mut Vec<u8>,
+        reader: &mut Reader,
+        session: &mut Session,
+        buckets: &mut Buckets,
+    ) -> bool {
+        let held = carry.len();
+        buffer[..held].copy_from_slice(carry);
+        let end = match connection.stream.try_read(&mut buffer[held..]) {
+            Ok(0) => return false,
+            Ok(read) => held + read,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => held,
+            Err(_) => return false,
+        };
+        let limit = self.options.max_message_bytes;
+        let (frame_rate, now) = (self.options.limits.frames(), Instant::now());
+        let mut used = 0;
+        while !connection.ending() {
+            match reader.next(&mut buffer[used..end], limit) {
+                Ok(None) => break,
+                Ok(Some((taken, incoming))) => {
+                    used += taken;
+                    connection.heard.set(now.into());
+                    if buckets.frames.take(frame_rate, 1, now).is_err() {
+                        self.refuse(connection, CloseCode::Policy, "too many frames");
+                        break;
+                    }
+                    self.incoming(connection, incoming, session, buckets, now);
+                }
+                Err(FrameError { code, reason }) => {
+                    self.refuse(connection, code, reason);
+                    break;
+                }
+            }
+        }
+        session.publish(self, connection);
+        if connection.ending() {
+            // Its close frame is on the way: what else it says is not heard, but its own close ends it at once.
+            carry.clear();
+            self.flush_control(connection);
+            return self.connection(connection.id).is_some();
+        }
+        if used < end {
+            carry.clear();
+            carry.extend_from_slice(&buffer[used..end]);
+        } else if held > 0 {
+            *carry = Vec::new();
+        }
+        self.flush_control(connection);
+        true
+    }
+
+    fn incoming(
+        &mut self,
+        connection: &Rc<Connection>,
+        incoming: Incoming<'_>,
+        session: &mut Session,
+        buckets: &mut Buckets,
+        now: Instant,
+    ) {
+        match incoming {
+            Incoming::Text(text) => {
+                self.metrics.received(1);
+                let rate = self.options.limits.messages();
+                match buckets.messages.take(rate, 1, now) {
+                    Ok(()) => session.message(self, connection, text),
+                    Err(wait) => {
+                        let message = format!("more messages than allowed; go on in {} ms", wait.as_millis().max(1));
+                        session.publish(self, connection);
+                        self.metrics.error(ErrorCode::RateLimit);
+                        connection.reply(&Reply::Error {
+                            code: ErrorCode::RateLimit,
+                            message,
+                            positions: Vec::new(),
+                            request_id: None,
+                        });
+                    }
+                }
+            }
+            Incoming::Ping(payload) => connection.control(|control| pong_frame(control, payload)),
+            Incoming::Pong => connection.pinged.set(None),
+            Incoming::Close(_) => {
+                session.publish(self, connection);
+                connection.close(CloseCode::Normal, "");
+            }
+            Incoming::Fragment => {}
+        }
+    }
+
+    /// Closes a connection for what it sent.
+    fn refuse(&mut self, connection: &Rc<Connection>, code: CloseCode, reason: &str) {
+        tracing::debug!(peer = %connection.peer, code = code.number(), reason, "closing a connection");
+        connection.close(code, reason);
+    }
+}
+
+impl crate::options::Limits {
+    fn messages(&self) -> Rate {
+        Rate::new(self.messages_per_second, self.message_burst)
+    }
+
+    fn frames(&self) -> Rate {
+        // A burst of one second: fragments of one message come together.
+        Rate::new(self.frames_per_second, self.frames_per_second)
+    }
+}
