@@ -7,6 +7,7 @@
 mod child;
 mod command;
 mod host;
+mod link;
 mod plugin;
 mod ports;
 mod status;
