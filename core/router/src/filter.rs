@@ -111,3 +111,106 @@ impl Text {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use headwater_event::{ChannelName, Draft, Epoch, Payload, Position};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    fn event(kind: &str, source: &str, severity: Option<Severity>, attributes: &[(&str, &str)]) -> Event {
+        let data = Payload::new(Bytes::from_static(b"1")).unwrap();
+        let draft = Draft {
+            severity,
+            attributes: attributes.iter().map(|(n, v)| (Box::from(*n), Box::from(*v))).collect(),
+            ..Draft::new(ChannelName::new("a").unwrap(), kind, source, data)
+        };
+        Event::new(draft, Position { epoch: Epoch(1), offset: 1 }, Uuid::nil())
+    }
+
+    fn filter(types: &[&str], least: Option<Severity>, attributes: &[(&str, &str)], sources: &[&str]) -> Filter {
+        let strings = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
+        let pairs: Vec<_> = attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect();
+        Filter::new(&strings(types), least, &pairs, &strings(sources))
+    }
+
+    #[test]
+    fn each_part_alone_and_all_together() {
+        let event = event("pane.created", "tmux", Some(Severity::Warning), &[("session", "api-1"), ("pane", "%1")]);
+        for (filter, wanted) in [
+            (filter(&[], None, &[], &[]), true),
+            (filter(&["pane.created"], None, &[], &[]), true),
+            (filter(&["pane.*"], None, &[], &[]), true),
+            (filter(&["*.created"], None, &[], &[]), true),
+            (filter(&["pane.create?"], None, &[], &[]), true),
+            (filter(&["*"], None, &[], &[]), true),
+            (filter(&["session.*", "pane.*"], None, &[], &[]), true),
+            (filter(&["pane"], None, &[], &[]), false),
+            (filter(&["session.*"], None, &[], &[]), false),
+            (filter(&[], Some(Severity::Warning), &[], &[]), true),
+            (filter(&[], Some(Severity::Error), &[], &[]), false),
+            (filter(&[], None, &[("session", "api*")], &[]), true),
+            (filter(&[], None, &[("session", "api*"), ("pane", "%1")], &[]), true),
+            (filter(&[], None, &[("session", "api*"), ("pane", "%2")], &[]), false),
+            (filter(&[], None, &[("window", "*")], &[]), false),
+            (filter(&[], None, &[("session", "*")], &[]), true),
+            (filter(&[], None, &[], &["tmux"]), true),
+            (filter(&[], None, &[], &["agents", "tm*"]), true),
+            (filter(&[], None, &[], &["agents"]), false),
+            (filter(&["pane.*"], Some(Severity::Info), &[("session", "api-?")], &["tmux"]), true),
+            (filter(&["pane.*"], Some(Severity::Info), &[("session", "api-?")], &["agents"]), false),
+        ] {
+            assert_eq!(filter.matches(&event), wanted, "{filter:?}");
+        }
+    }
+
+    #[test]
+    fn an_absent_severity_counts_as_info() {
+        let event = event("a", "b", None, &[]);
+        assert!(filter(&[], Some(Severity::Info), &[], &[]).matches(&event));
+        assert!(!filter(&[], Some(Severity::Warning), &[], &[]).matches(&event));
+    }
+
+    #[test]
+    fn filters_that_mean_the_same_are_equal() {
+        let one = filter(&["a", "b*"], None, &[("x", "1"), ("y", "2")], &["s", "t"]);
+        let other =
+            filter(&["b*", "a", "a"], Some(Severity::Debug), &[("y", "2"), ("x", "1"), ("x", "1")], &["t", "s"]);
+        assert_eq!(one, other);
+        assert!(filter(&["a", "*"], None, &[], &["**"]).is_empty());
+        assert_ne!(one, filter(&["a"], None, &[("x", "1"), ("y", "2")], &["s", "t"]));
+        assert!(!filter(&[], None, &[("x", "*")], &[]).is_empty());
+    }
+
+    fn glob() -> impl Strategy<Value = String> {
+        "[ab*?]{0,5}"
+    }
+
+    fn name() -> impl Strategy<Value = String> {
+        "[ab]{0,5}"
+    }
+
+    proptest! {
+        /// The compiled form says what its parts say one by one, by the plain glob.
+        #[test]
+        fn compiled_as_written(
+            types in proptest::collection::vec(glob(), 0..4),
+            sources in proptest::collection::vec(glob(), 0..3),
+            attributes in proptest::collection::vec(("[xy]", glob()), 0..3),
+            least in proptest::option::of(1_u8..=5),
+            kind in name(), source in name(), x in proptest::option::of(name()), severity in 0_u8..=5,
+        ) {
+            let least = least.and_then(Severity::from_number);
+            let held: Vec<(&str, &str)> = x.iter().map(|x| ("x", x.as_str())).collect();
+            let event = event(&kind, &source, Severity::from_number(severity), &held);
+            let fits = |globs: &[String], text: &str| globs.is_empty() || globs.iter().any(|g| Glob::new(g).matches(text));
+            let plain = fits(&types, &kind)
+                && fits(&sources, &source)
+                && event.effective_severity() >= least.unwrap_or(Severity::Debug)
+                && attributes.iter().all(|(n, g)| event.attribute(n).is_some_and(|value| Glob::new(g).matches(value)));
+            prop_assert_eq!(Filter::new(&types, least, &attributes, &sources).matches(&event), plain);
+        }
+    }
+}

@@ -79,3 +79,41 @@ impl FilterTable {
         self.slots.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filter(kind: &str) -> Filter {
+        Filter::new(&[kind.to_owned()], None, &[], &[])
+    }
+
+    #[test]
+    fn equal_filters_share_a_number_until_the_last_is_released() {
+        let mut table = FilterTable::default();
+        let (a, again, b) = (table.intern(filter("a")), table.intern(filter("a")), table.intern(filter("b")));
+        assert_eq!(a, again);
+        assert_ne!(a, b);
+        assert_eq!((table.len(), table.get(a), table.get(b)), (2, &filter("a"), &filter("b")));
+        table.release(a);
+        assert_eq!(table.get(a), &filter("a"));
+        table.release(a);
+        assert_eq!(table.len(), 1);
+        // The number is used again, and the table does not grow for ever.
+        let c = table.intern(filter("c"));
+        assert_eq!((c, table.get(c), table.capacity()), (a, &filter("c"), 2));
+        assert_ne!(table.intern(filter("a")), c);
+    }
+
+    #[test]
+    fn releasing_once_too_often_takes_no_filter_from_another() {
+        let mut table = FilterTable::default();
+        let a = table.intern(filter("a"));
+        table.release(a);
+        table.release(a);
+        assert!(table.is_empty());
+        let (b, c) = (table.intern(filter("b")), table.intern(filter("c")));
+        assert_ne!(b, c);
+        assert_eq!((table.get(b), table.get(c)), (&filter("b"), &filter("c")));
+    }
+}

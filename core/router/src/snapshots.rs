@@ -97,3 +97,70 @@ impl Snapshots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use headwater_event::{Draft, Epoch, Payload, Position};
+    use uuid::Uuid;
+
+    fn event(channel: &str, retention: Retention, offset: u64) -> Arc<Event> {
+        let data = Payload::new(Bytes::from(offset.to_string())).unwrap();
+        let draft = Draft { retention, ..Draft::new(ChannelName::new(channel).unwrap(), "tested", "test", data) };
+        Arc::new(Event::new(draft, Position { epoch: Epoch(1), offset }, Uuid::nil()))
+    }
+
+    fn keep(key: &str) -> Retention {
+        Retention::Keep(key.into())
+    }
+
+    fn offsets(snapshots: &Snapshots, pattern: &str) -> Vec<u64> {
+        let found = snapshots.matching(&ChannelPattern::parse(pattern).unwrap());
+        found.iter().map(|event| event.position.offset).collect()
+    }
+
+    #[test]
+    fn the_last_of_each_key_until_it_is_forgotten() {
+        let mut snapshots = Snapshots::new(100, 1 << 20);
+        for (channel, retention, offset) in [
+            ("b", keep("x"), 1),
+            ("a", keep("y"), 2),
+            ("a", keep("x"), 3),
+            ("a", Retention::None, 4),
+            ("a", keep("y"), 5),
+            ("b", Retention::Forget("nothing".into()), 6),
+        ] {
+            snapshots.apply(&event(channel, retention, offset));
+        }
+        assert_eq!(offsets(&snapshots, "*"), [3, 5, 1]); // by channel, then by key
+        assert_eq!(offsets(&snapshots, "b"), [1]);
+        assert_eq!(offsets(&snapshots, "c"), [0; 0]);
+        snapshots.apply(&event("b", Retention::Forget("x".into()), 7));
+        assert_eq!((offsets(&snapshots, "*"), snapshots.len(), snapshots.evicted()), (vec![3, 5], 2, 0));
+        for (key, offset) in [("x", 8), ("y", 9)] {
+            snapshots.apply(&event("a", Retention::Forget(key.into()), offset));
+        }
+        assert!(snapshots.channels.is_empty() && snapshots.order.is_empty() && snapshots.bytes == 0);
+    }
+
+    #[test]
+    fn the_one_updated_longest_ago_makes_room() {
+        let mut snapshots = Snapshots::new(2, 1 << 20);
+        for (key, offset) in [("x", 1), ("y", 2), ("x", 3), ("z", 4)] {
+            snapshots.apply(&event("a", keep(key), offset));
+        }
+        assert_eq!((offsets(&snapshots, "a"), snapshots.evicted()), (vec![3, 4], 1)); // y went
+    }
+
+    #[test]
+    fn the_size_of_all_is_bounded() {
+        let weight = event("a", keep("x"), 1).weight();
+        let mut snapshots = Snapshots::new(100, 3 * weight);
+        for offset in 0..10 {
+            snapshots.apply(&event("a", keep(&offset.to_string()), offset));
+            assert!(snapshots.bytes <= 3 * weight);
+        }
+        assert_eq!(offsets(&snapshots, "a"), [7, 8, 9]);
+    }
+}
