@@ -5,13 +5,20 @@
 //! what a plugin's settings may be, it asks the [`Catalog`] that it is given.
 
 mod catalog;
+mod check;
 mod diagnostic;
 mod diff;
 mod files;
 mod load;
+mod nearest;
 mod period;
+mod render;
 mod schema;
 mod size;
+mod sources;
+mod syntax;
+mod text;
+mod toml_text;
 
 pub use catalog::{Catalog, Lookup, NoCatalog};
 pub use diagnostic::{Diagnostic, Diagnostics, Level};

@@ -1,7 +1,20 @@
 //! From files to a checked [`Config`], or to all that is wrong with them.
 
-use crate::{Catalog, Config, Diagnostic, Diagnostics, Fingerprint, Paths};
-use std::path::PathBuf;
+use crate::{
+    Catalog, Config, Diagnostic, Diagnostics, Fingerprint, Level, Paths,
+    check::{Settings, Subject, Walk},
+    files::{self, Content, ReadError},
+    nearest::nearest,
+    schema::{self, Document},
+    sources::{self, Defined, Sources},
+    syntax,
+    text::{self, Text},
+};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
+use toml::de::{DeTable, DeValue};
 
 /// A config that was read and found good.
 #[derive(Debug, Clone)]
@@ -18,13 +31,211 @@ pub struct Loaded {
 
 /// Reads and checks the config; a plugin that is missing or unusable is an error. For `check`, `diff` and reloads.
 pub fn load(paths: &Paths, catalog: &dyn Catalog) -> Result<Loaded, Diagnostics> {
-    // The walk over the files is the next step; until then a config is refused, not guessed.
-    let _ = (paths, catalog);
-    Err(Diagnostics::default())
+    read(paths, catalog, Level::Error)
 }
 
 /// The same, but a plugin that is missing or unusable is a warning and its source stays in the config: at its start the
 /// daemon runs everything else, and the host tells of that source.
 pub fn load_for_start(paths: &Paths, catalog: &dyn Catalog) -> Result<Loaded, Diagnostics> {
-    load(paths, catalog)
+    read(paths, catalog, Level::Warning)
+}
+
+fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<Loaded, Diagnostics> {
+    let mut faults = Vec::new();
+    let contents = contents(paths, &mut faults);
+    let hash = fingerprint(&contents);
+    let texts: Vec<Text> = contents.iter().filter_map(|(path, content)| text(path, content, &mut faults)).collect();
+
+    let mut config = Config::default();
+    let mut tables = Vec::new();
+    for text in &texts {
+        match syntax::parse(text) {
+            Ok(table) => tables.push((text, table)),
+            Err(errors) => faults.extend(errors),
+        }
+    }
+    let main = text::shown(&paths.main);
+    for (text, table) in &tables {
+        if *text.shown == *main {
+            config = sections(text, table, &directory(&paths.main), &mut faults);
+        } else {
+            only_sources(text, table, &main, &mut faults);
+        }
+    }
+    let sources = Sources { catalog, directories: &config.plugins.directories, missing_plugin };
+    let defined = defined(&tables, &contents, &mut faults);
+    config.sources = sources::check(&sources, &defined, &mut faults);
+
+    let files: Vec<PathBuf> = contents.into_iter().map(|(path, _)| path).collect();
+    let rank = |fault: &Diagnostic| files.iter().position(|file| text::shown(file) == fault.file);
+    faults.sort_by_key(|fault| (rank(fault), fault.line, fault.column));
+    if faults.iter().any(|fault| fault.level == Level::Error) {
+        return Err(Diagnostics::new(faults, hash));
+    }
+    Ok(Loaded { config, files, hash, warnings: faults })
+}
+
+/// Reads the main file and those of `sources.d`.
+fn contents(paths: &Paths, faults: &mut Vec<Diagnostic>) -> Vec<(PathBuf, Content)> {
+    let mut all = vec![(paths.main.clone(), files::read(&paths.main))];
+    match paths.source_files() {
+        Ok(files) => all.extend(files.into_iter().map(|path| {
+            let content = files::read(&path);
+            (path, content)
+        })),
+        Err(error) => {
+            let dir = text::shown(&paths.sources_dir);
+            let message = format!("cannot read the directory {}: {error}", dir.display());
+            faults.push(Diagnostic::of_file("E0107", dir, message));
+        }
+    }
+    all
+}
+
+/// What all the files contain, for telling whether they have changed.
+fn fingerprint(contents: &[(PathBuf, Content)]) -> Fingerprint {
+    files::combine(contents.iter().map(|(path, content)| (path.as_path(), files::digest(content))))
+}
+
+/// The text of a file, or E0107.
+fn text(path: &Path, content: &Content, faults: &mut Vec<Diagnostic>) -> Option<Text> {
+    let shown = text::shown(path);
+    let bytes = match content {
+        Ok(bytes) => bytes,
+        Err(error) => {
+            let advice = match error {
+                ReadError::Missing => {
+                    "`headwater up` runs with defaults when no config is named; `--config PATH` names one"
+                }
+                ReadError::NotAFile => "name a file, or a link to one",
+                ReadError::TooLarge => "is it the right file?",
+                ReadError::Io(_) => "check its owner and mode",
+            };
+            let message = format!("cannot read {}: {error}", shown.display());
+            faults.push(Diagnostic::of_file("E0107", shown, message).advise(advice));
+            return None;
+        }
+    };
+    match std::str::from_utf8(bytes) {
+        Ok(text) => Some(Text::new(path, text)),
+        Err(error) => {
+            let at = error.valid_up_to();
+            let lossy = Text::new(path, String::from_utf8_lossy(bytes));
+            let message = format!("{} is not UTF-8: byte 0x{:02x}", shown.display(), bytes[at]);
+            let fault = Diagnostic::at("E0107", &lossy, &(at..at + '\u{fffd}'.len_utf8()), message);
+            faults.push(fault.label("not UTF-8").advise("save the file as UTF-8"));
+            None
+        }
+    }
+}
+
+/// Everything of the main file but its sources.
+fn sections(text: &Text, table: &DeTable<'_>, directory: &Path, faults: &mut Vec<Diagnostic>) -> Config {
+    let mut walk = Walk::new(text, schema::document(), Subject::Host);
+    let entries = table.iter().filter(|(key, _)| *key.get_ref() != "source").collect();
+    let plain = walk.table(schema::document(), &Settings { entries, owner: "the config", at: 0..0, also: &[] });
+    let clean = walk.found.is_empty();
+    faults.append(&mut walk.found);
+    let document: Document = match serde_json::from_value(plain) {
+        Ok(document) => document,
+        // What the walk has found wrong is left out, and a list may be too short now.
+        Err(_) if !clean => Document::default(),
+        Err(error) => {
+            faults.push(Diagnostic::of_file("E0104", text.shown.to_path_buf(), error.to_string()));
+            Document::default()
+        }
+    };
+    let Document { gateway, router, mut plugins, supervision, log, sources: _ } = document;
+    for path in &mut plugins.directories {
+        *path = absolute(directory, path);
+    }
+    relations(text, table, &gateway, &supervision, faults);
+    Config { gateway, router, plugins, supervision, log, sources: BTreeMap::new() }
+}
+
+/// What no schema says: how values must stand to each other and to the world.
+fn relations(
+    text: &Text,
+    table: &DeTable<'_>,
+    gateway: &schema::Gateway,
+    supervision: &schema::Supervision,
+    faults: &mut Vec<Diagnostic>,
+) {
+    let place = |section: &str, name: &str| {
+        let section = syntax::entry(table, section)?.1.get_ref().as_table()?;
+        Some(syntax::entry(section, name)?.1.span())
+    };
+    if let Some(refusal) = schema::listen_refusal(gateway.listen) {
+        let span = place("gateway", "listen").unwrap_or(0..0);
+        let fault = Diagnostic::at("E0301", text, &span, refusal).label("anybody on the network could connect");
+        faults.push(fault.advise(format!(
+            "listen on \"127.0.0.1:{}\", and reach it from elsewhere by `ssh -L` or a proxy that asks who is there",
+            gateway.listen.port()
+        )));
+    }
+    let (min, max) = (supervision.backoff_min, supervision.backoff_max);
+    if max < min {
+        let (name, other, value) = match place("supervision", "backoff_max") {
+            Some(_) => ("backoff_max", "backoff_min", min),
+            None => ("backoff_min", "backoff_max", max),
+        };
+        let span = place("supervision", name).unwrap_or(0..0);
+        let fault = Diagnostic::at("E0104", text, &span, "`backoff_max` is shorter than `backoff_min`");
+        faults.push(fault.suggest(format!("`{other}` is \"{}\"", crate::Period(value))));
+    }
+}
+
+/// Files of `sources.d` hold sources and nothing else: settings of the daemon have one place.
+fn only_sources(text: &Text, table: &DeTable<'_>, main: &Path, faults: &mut Vec<Diagnostic>) {
+    for (key, _) in table.iter().filter(|(key, _)| *key.get_ref() != "source") {
+        let name = text::quote(key.get_ref());
+        let fault = Diagnostic::at("E0102", text, &key.span(), format!("`{name}` cannot stand in a file of sources.d"));
+        let known = schema::document().get("properties").and_then(|p| p.get(key.get_ref().as_ref())).is_some();
+        let fault = if known {
+            fault.suggest(format!("move it to {}", main.display()))
+        } else if nearest(key.get_ref(), ["source"]).is_some() {
+            fault.suggest("did you mean `source`?")
+        } else {
+            fault
+        };
+        faults.push(fault.advise("these files hold [source.NAME] tables only"));
+    }
+}
+
+/// All sources of all files, in order.
+fn defined<'t, 'i>(
+    tables: &'t [(&'t Text, DeTable<'i>)],
+    contents: &[(PathBuf, Content)],
+    faults: &mut Vec<Diagnostic>,
+) -> Vec<Defined<'t, 'i>> {
+    let mut all = Vec::new();
+    for (text, table) in tables {
+        let Some((key, value)) = syntax::entry(table, "source") else { continue };
+        let path = contents.iter().map(|(path, _)| path).find(|path| *text.shown == *text::shown(path));
+        let directory = path.map(|path| directory(path)).unwrap_or_default();
+        let DeValue::Table(sources) = value.get_ref() else {
+            let fault = Diagnostic::at("E0103", text, &key.span(), "`source` must be a table");
+            faults.push(fault.advise("write [source.NAME], with the source's name"));
+            continue;
+        };
+        for (key, value) in sources {
+            all.push(Defined { text, directory: directory.clone(), key, value });
+        }
+    }
+    all
+}
+
+/// The absolute directory of a file.
+fn directory(file: &Path) -> PathBuf {
+    let dir = file.parent().unwrap_or(Path::new(""));
+    std::path::absolute(if dir.as_os_str().is_empty() { Path::new(".") } else { dir })
+        .unwrap_or_else(|_| dir.to_owned())
+}
+
+/// A path of the config: `~/` is the home directory, and a relative one starts at the directory of the file.
+pub(crate) fn absolute(directory: &Path, path: &Path) -> PathBuf {
+    let home = path.strip_prefix("~").ok().and_then(|rest| Some(PathBuf::from(std::env::var_os("HOME")?).join(rest)));
+    let joined = home.unwrap_or_else(|| directory.join(path));
+    // Without the `.` of "./x"; `..` stays, for it may lead through a link.
+    joined.components().collect()
 }

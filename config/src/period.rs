@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::{borrow::Cow, fmt, str::FromStr, time::Duration};
 
 /// The longest period that is taken. Deadlines are computed by adding to the clock, and this much can always be added.
-const LONGEST: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(366 * 24);
 
 /// The units, longest first, in nanoseconds.
 const UNITS: [(&str, u128); 6] = [
@@ -27,20 +27,32 @@ pub struct Period(pub Duration);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PeriodError {
     /// Nothing was given.
-    #[error("a duration cannot be empty; write a number and a unit, like \"5s\"")]
+    #[error("a duration cannot be empty")]
     Empty,
     /// A number without a unit: `"5"`.
-    #[error("`{0}` has no unit; write \"{0}s\" for seconds or \"{0}ms\" for milliseconds")]
+    #[error("`{0}` has no unit")]
     NoUnit(String),
     /// A unit that is not one of ours: `"5 fortnights"`.
-    #[error("`{0}` is no unit of time; use us, ms, s, m, h or d")]
+    #[error("`{0}` is no unit of time")]
     Unit(String),
     /// No number where one belongs: `"fast"`.
-    #[error("`{0}` is no duration; write a number and a unit, like \"5s\"")]
+    #[error("`{0}` is no duration")]
     Number(String),
     /// More than a year, which is surely meant otherwise.
     #[error("`{0}` is longer than a year")]
     TooLong(String),
+}
+
+impl PeriodError {
+    /// What to write instead.
+    pub fn fix(&self) -> String {
+        match self {
+            Self::NoUnit(number) => format!("write \"{number}s\" for seconds or \"{number}ms\" for milliseconds"),
+            Self::Unit(_) => "use us, ms, s, m, h or d".to_owned(),
+            Self::TooLong(_) => "at most \"366d\"".to_owned(),
+            Self::Empty | Self::Number(_) => "write a number and a unit, like \"5s\"".to_owned(),
+        }
+    }
 }
 
 impl FromStr for Period {
@@ -120,7 +132,7 @@ impl Serialize for Period {
 impl<'de> Deserialize<'de> for Period {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        text.parse().map_err(|e: PeriodError| serde::de::Error::custom(format!("{e}; {}", e.fix())))
     }
 }
 

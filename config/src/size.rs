@@ -28,17 +28,28 @@ pub struct Size(pub u64);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SizeError {
     /// Nothing was given.
-    #[error("a size cannot be empty; write a number and a unit, like \"64KiB\"")]
+    #[error("a size cannot be empty")]
     Empty,
     /// A unit that is not one of ours: `"5 pages"`.
-    #[error("`{0}` is no unit of size; use B, KiB, MiB or GiB (1,024 each), or kB, MB or GB (1,000 each)")]
+    #[error("`{0}` is no unit of size")]
     Unit(String),
     /// No number where one belongs: `"big"`.
-    #[error("`{0}` is no size; write a number and a unit, like \"64KiB\"")]
+    #[error("`{0}` is no size")]
     Number(String),
     /// More than 2^63 bytes.
     #[error("`{0}` is more than any machine has")]
     TooLarge(String),
+}
+
+impl SizeError {
+    /// What to write instead.
+    pub fn fix(&self) -> &'static str {
+        match self {
+            Self::Unit(_) => "use B, KiB, MiB or GiB (1,024 each), or kB, MB or GB (1,000 each)",
+            Self::TooLarge(_) => "at most 2^63 bytes",
+            Self::Empty | Self::Number(_) => "write a number and a unit, like \"64KiB\"",
+        }
+    }
 }
 
 impl FromStr for Size {
@@ -100,7 +111,9 @@ impl<'de> Deserialize<'de> for Size {
         }
         match Written::deserialize(deserializer)? {
             Written::Bytes(bytes) => Ok(Self(bytes)),
-            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+            Written::Text(text) => {
+                text.parse().map_err(|e: SizeError| serde::de::Error::custom(format!("{e}; {}", e.fix())))
+            }
         }
     }
 }

@@ -11,18 +11,18 @@ use std::{fmt, path::PathBuf, time::Duration};
 pub struct RouterLimits {
     /// Memory for the events of all channels together. The oldest go first.
     #[serde(with = "size::plain")]
-    #[schemars(with = "Size")]
+    #[schemars(with = "Size", extend("minimum" = 1_048_576))]
     pub memory: u64,
     /// Events kept per channel.
     #[schemars(range(min = 1, max = 100_000_000))]
     pub channel_events: usize,
     /// Bytes kept per channel.
     #[serde(with = "size::plain")]
-    #[schemars(with = "Size")]
+    #[schemars(with = "Size", extend("minimum" = 65_536))]
     pub channel_bytes: u64,
     /// How long an event is kept.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "1s"))]
     pub channel_age: Duration,
     /// Channels held at once. Publishing to one more is refused: a publisher that invents names would fill the memory.
     #[schemars(range(min = 1, max = 10_000_000))]
@@ -56,22 +56,22 @@ pub struct Plugins {
 pub struct Supervision {
     /// Pause before a failed source is started again. It doubles with each failure, with jitter.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
     pub backoff_min: Duration,
     /// The longest such pause.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "1d"))]
     pub backoff_max: Duration,
     /// So many failures within `quarantine_window` put a source in quarantine: it rests.
     #[schemars(range(min = 1, max = 1_000))]
     pub quarantine_after: u32,
     /// The time within which `quarantine_after` counts.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "1s", "x-maximum" = "1d"))]
     pub quarantine_window: Duration,
     /// How long a source rests in quarantine before one more try. `headwater source restart` ends it at once.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "1s", "x-maximum" = "7d"))]
     pub quarantine_for: Duration,
     /// Events a source may be ahead of the router. Beyond that it waits or drops, as it chooses, and drops are counted:
     /// a flooding source can fill no memory and delay no other.

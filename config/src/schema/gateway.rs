@@ -30,36 +30,36 @@ pub struct Gateway {
     pub max_connections: usize,
     /// The largest message a WebSocket client may send. A larger one closes the connection with 1009.
     #[serde(with = "size::plain")]
-    #[schemars(with = "Size")]
+    #[schemars(with = "Size", extend("minimum" = 1024, "maximum" = 67_108_864))]
     pub max_message_bytes: u64,
     /// The largest body of an HTTP request that brings events in. A larger one is answered with 413.
     #[serde(with = "size::plain")]
-    #[schemars(with = "Size")]
+    #[schemars(with = "Size", extend("minimum" = 1024, "maximum" = 268_435_456))]
     pub max_ingest_bytes: u64,
     /// Time to send a complete request head. A slower connection is closed: half-open ones would pile up otherwise.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "5m"))]
     pub handshake_timeout: Duration,
     /// How often a quiet WebSocket connection is pinged.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
     pub ping_interval: Duration,
     /// Time to answer a ping. Without an answer the connection counts as dead and is closed.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
     pub pong_timeout: Duration,
     /// How long a client may take no byte while bytes wait for it, before it is closed with 4410 and its position.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "10ms", "x-maximum" = "1h"))]
     pub stall_timeout: Duration,
     /// Deliver to each client at most once per this interval, many events in one write. "0s" delivers at once; "5ms"
     /// spends less CPU under load for 5 ms of delay.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "0s", "x-maximum" = "1s"))]
     pub flush_interval: Duration,
     /// Time that a stopping daemon gives its clients to take what is already theirs.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "0s", "x-maximum" = "5m"))]
     pub drain: Duration,
     /// What one client may ask for.
     pub limits: Limits,

@@ -14,7 +14,7 @@ pub use source::{Isolation, Program, SourceConfig};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::LazyLock};
 
 /// The whole config, checked. What a file leaves out has its default.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -60,6 +60,17 @@ pub(crate) struct Document {
     /// The sources, each `[source.NAME]`. The name stands in events, logs and commands.
     #[serde(rename = "source")]
     pub(crate) sources: BTreeMap<String, SourceTable>,
+}
+
+/// The schema, made once.
+pub(crate) fn document() -> &'static Value {
+    static SCHEMA: LazyLock<Value> = LazyLock::new(json_schema);
+    &SCHEMA
+}
+
+/// The part of it that describes one `[source.NAME]`.
+pub(crate) fn source_table() -> &'static Value {
+    document().pointer("/$defs/SourceTable").expect("invariant: schemars defines every struct under its name")
 }
 
 /// The JSON Schema (2020-12) of the config file, for editors and for the check itself.

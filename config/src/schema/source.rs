@@ -125,15 +125,15 @@ pub(crate) struct SourceTable {
     pub(crate) channels: Option<Vec<String>>,
     /// How often it must show that it is alive. One that misses three in a row is replaced.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
     pub(crate) heartbeat: Duration,
     /// The time it gets to stop by itself before it is killed.
     #[serde(with = "period::plain")]
-    #[schemars(with = "Period")]
+    #[schemars(with = "Period", extend("x-minimum" = "0s", "x-maximum" = "10m"))]
     pub(crate) grace: Duration,
     /// The most memory its process may take. One that takes more is killed and started again. No limit by default.
     #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Size", example = &"256MiB")]
+    #[schemars(with = "Size", extend("minimum" = 16_777_216), example = &"256MiB")]
     pub(crate) memory_limit: Option<u64>,
     /// The SHA-256 that the plugin's file must have: 64 hex digits, as `sha256sum` prints them. Another file is not loaded.
     #[serde(skip_serializing_if = "Option::is_none")]
