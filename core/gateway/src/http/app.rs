@@ -1,0 +1,184 @@
+//! What all handlers share: the rooms behind the gateway, its limits, its counters. Made by `gateway.rs`.
+
+use super::{guard::Gate, table};
+use crate::{
+    Options, Ports,
+    limits::{AddressBuckets, Rate},
+    metrics::Metrics,
+    websocket::{Adopted, Shards},
+};
+use headwater_protocol::{CloseCode, Dialect};
+use headwater_router::Router;
+use std::{
+    fmt,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
+    time::{Duration, Instant},
+};
+
+/// The gateway as its HTTP side sees it.
+pub(crate) struct App {
+    pub(super) options: Options,
+    pub(super) router: Arc<Router>,
+    pub(super) ports: Arc<dyn Ports>,
+    pub(crate) metrics: Arc<Metrics>,
+    pub(super) gate: Gate,
+    /// Events that an address may publish over HTTP.
+    pub(super) ingest: AddressBuckets,
+    /// Who is served at the moment and has not become a WebSocket.
+    pub(super) requests: AtomicUsize,
+    /// Gone once the gateway drains; then there is nobody to take a WebSocket.
+    shards: Mutex<Option<Shards>>,
+    started: Instant,
+}
+
+impl App {
+    /// Puts the parts together. `options.listen` is where the gateway really listens.
+    pub(crate) fn new(
+        options: Options,
+        router: Arc<Router>,
+        ports: Arc<dyn Ports>,
+        metrics: Arc<Metrics>,
+        shards: Shards,
+    ) -> Arc<Self> {
+        let rate = options.limits.publish_per_second;
+        Arc::new(Self {
+            gate: Gate::new(&options),
+            // A second's worth at once, as a connection has.
+            ingest: AddressBuckets::new(Rate::new(rate, rate)),
+            requests: AtomicUsize::new(0),
+            shards: Mutex::new(Some(shards)),
+            started: Instant::now(),
+            options,
+            router,
+            ports,
+            metrics,
+        })
+    }
+
+    /// The axum router over the table.
+    pub(crate) fn routes(self: &Arc<Self>) -> axum::Router {
+        table::build(self)
+    }
+
+    /// Gives a WebSocket to the shards, or back when they have no room or are gone.
+    pub(super) fn adopt(&self, adopted: Adopted) -> Result<(), Adopted> {
+        match &*self.shards() {
+            Some(shards) => shards.adopt(adopted),
+            None => Err(adopted),
+        }
+    }
+
+    /// WebSocket connections.
+    pub(crate) fn websockets(&self) -> usize {
+        self.shards().as_ref().map_or(0, Shards::connections)
+    }
+
+    /// How long the gateway has run.
+    pub(super) fn uptime(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// Closes all WebSocket connections. From now on none is taken.
+    pub(crate) async fn drain(&self, code: CloseCode, grace: Duration) {
+        let shards = self.shards().take();
+        if let Some(shards) = shards {
+            shards.drain(code, grace).await;
+        }
+    }
+
+    fn shards(&self) -> MutexGuard<'_, Option<Shards>> {
+        self.shards.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("App").field("listen", &self.options.listen).finish_non_exhaustive()
+    }
+}
+
+/// The other end of a connection, in the extensions of each of its requests.
+#[derive(Clone)]
+pub(super) struct Peer {
+    /// Where it comes from.
+    pub(super) address: SocketAddr,
+    /// Set by the handshake, read when the connection has left HTTP.
+    upgraded: Arc<OnceLock<&'static dyn Dialect>>,
+}
+
+impl Peer {
+    pub(super) fn new(address: SocketAddr) -> Self {
+        Self { address, upgraded: Arc::default() }
+    }
+
+    /// The answer to the request at hand is 101: from then on the connection speaks this.
+    pub(super) fn upgrade_to(&self, dialect: &'static dyn Dialect) {
+        // HTTP ends with the first 101, so that there is no second.
+        let _ = self.upgraded.set(dialect);
+    }
+
+    /// What it speaks now, if no longer HTTP.
+    pub(super) fn upgraded(&self) -> Option<&'static dyn Dialect> {
+        self.upgraded.get().copied()
+    }
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::{AnswerSink, BoxFuture, CommandCall, Info, Refused, ReloadAnswer, ReloadRefused, SourceInfo};
+    use headwater_protocol::ErrorCode;
+    use headwater_router::LogLimits;
+
+    /// A daemon in which nothing runs.
+    struct Nothing;
+
+    impl Ports for Nothing {
+        fn command(&self, call: CommandCall, _: AnswerSink) -> Result<(), Refused> {
+            Err(Refused { code: ErrorCode::UnknownCommand, message: call.target, suggested_action: None })
+        }
+
+        fn sources(&self) -> Vec<SourceInfo> {
+            Vec::new()
+        }
+
+        fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>> {
+            let refused = Refused { code: ErrorCode::NotFound, message: name, suggested_action: None };
+            Box::pin(std::future::ready(Err(refused)))
+        }
+
+        fn reload(&self, _: bool) -> BoxFuture<Result<ReloadAnswer, ReloadRefused>> {
+            Box::pin(std::future::ready(Ok(ReloadAnswer::default())))
+        }
+
+        fn info(&self) -> Info {
+            Info::default()
+        }
+
+        fn ready(&self) -> bool {
+            false
+        }
+    }
+
+    /// An app over an empty router and a daemon in which nothing runs.
+    pub(in crate::http) fn app() -> Arc<App> {
+        let options = Options { shards: 1, ..Options::default() };
+        let router = Router::new(Arc::new(headwater_engine::MemoryEngine::new(100)), LogLimits::default());
+        let (ports, metrics): (Arc<dyn Ports>, _) = (Arc::new(Nothing), Metrics::new());
+        let shards = Shards::start(&options, &router, &ports, &metrics).unwrap();
+        App::new(options, router, ports, metrics, shards)
+    }
+
+    #[tokio::test]
+    async fn after_the_drain_there_is_nobody_to_take_a_websocket() {
+        let app = app();
+        app.drain(CloseCode::GoingAway, Duration::from_secs(5)).await;
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let stream = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let peer = stream.peer_addr().unwrap();
+        let dialect = headwater_protocol::dialects::native();
+        assert!(app.adopt(Adopted { stream, carry: Vec::new(), dialect, peer }).is_err());
+        assert_eq!(app.websockets(), 0);
+    }
+}

@@ -1,0 +1,131 @@
+//! `POST /v1/events`: events in over HTTP. The whole call is published or nothing of it.
+
+use super::{
+    answer,
+    app::{App, Peer},
+    items::{self, Format},
+    problem::{Kind, Problem},
+};
+use axum::{
+    Extension,
+    body::Body,
+    extract::{Request, State},
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::Response,
+};
+use bytes::Bytes;
+use headwater_event::{ChannelName, Draft, Position};
+use headwater_protocol::ErrorCode;
+use headwater_router::{EngineError, RouterError};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Serialize;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// How long a body may take to arrive. One byte a minute would otherwise hold a connection for years.
+const BODY_DEADLINE: Duration = Duration::from_secs(30);
+
+/// What events have as their source when a client brings them.
+const SOURCE: &str = "client";
+
+#[derive(Serialize)]
+struct Published {
+    accepted: usize,
+    positions: Vec<At>,
+}
+
+#[derive(Serialize)]
+struct At {
+    channel: String,
+    epoch: String,
+    offset: u64,
+}
+
+pub(super) async fn publish(
+    State(app): State<Arc<App>>,
+    Extension(peer): Extension<Peer>,
+    request: Request,
+) -> Result<Response, Problem> {
+    let (head, body) = request.into_parts();
+    let format = media(&head.headers)?;
+    let body = whole(body, &head.headers, app.options.max_ingest_bytes).await?;
+    let items = items::decode(format, &body)?;
+    drop(body);
+    let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
+    app.ingest.take(peer.address.ip(), count, Instant::now()).map_err(|wait| too_fast(&app, wait))?;
+    let source = SOURCE.into();
+    let drafts: Vec<Draft> = items.into_iter().map(|item| item.into_draft(&source)).collect();
+    let channels: Vec<ChannelName> = drafts.iter().map(|draft| draft.channel.clone()).collect();
+    let ack = app.router.publish(drafts).map_err(|error| unpublished(&error, "nothing was published"))?;
+    // By now a local engine has handed the events to their readers; only their keeping has failed.
+    let positions =
+        ack.await.map_err(|error| unpublished(&error.into(), "the events may have been seen, but are not kept"))?;
+    Ok(answer::json(StatusCode::ACCEPTED, &published(channels, positions)))
+}
+
+fn published(channels: Vec<ChannelName>, positions: Vec<Position>) -> Published {
+    let at = |(channel, position): (ChannelName, Position)| At {
+        channel: channel.to_string(),
+        epoch: position.epoch.to_string(),
+        offset: position.offset,
+    };
+    Published { accepted: channels.len(), positions: channels.into_iter().zip(positions).map(at).collect() }
+}
+
+fn media(headers: &HeaderMap) -> Result<Format, Problem> {
+    if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
+        let detail = "the body is compressed; send it as it is";
+        return Err(Problem::new(Kind::MEDIA_TYPE, detail)
+            .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
+    }
+    Format::of(headers).ok_or_else(|| {
+        let detail = "send application/json (one event or an array) or application/x-ndjson (one event a line)";
+        Problem::new(Kind::MEDIA_TYPE, detail)
+    })
+}
+
+/// The body, if it is small enough and comes in time.
+async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || {
+        let detail = format!(
+            "the body has more than {limit} bytes; send fewer events at once or raise \
+             gateway.max_ingest_bytes"
+        );
+        Problem::new(Kind::TOO_LARGE, detail)
+    };
+    let announced = headers.get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+    // Before the first byte is read: a client that waits for `100 Continue` need not send it at all.
+    if announced.is_some_and(|length| length > limit as u64) {
+        return Err(too_large());
+    }
+    match tokio::time::timeout(BODY_DEADLINE, Limited::new(body, limit).collect()).await {
+        Ok(Ok(collected)) => Ok(collected.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(too_large()),
+        Ok(Err(error)) => Err(Problem::new(ErrorCode::Validation, format!("the body ended early: {error}"))),
+        Err(_) => {
+            let detail = format!("the body took longer than {} s", BODY_DEADLINE.as_secs());
+            Err(Problem::new(Kind::TOO_SLOW, detail))
+        }
+    }
+}
+
+fn too_fast(app: &App, wait: Duration) -> Problem {
+    let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
+    let rate = app.options.limits.publish_per_second;
+    Problem::new(ErrorCode::RateLimit, format!("at most {rate} events a second; come back in {seconds} s"))
+        .header(header::RETRY_AFTER, seconds)
+}
+
+fn unpublished(error: &RouterError, outcome: &str) -> Problem {
+    let code = match error {
+        RouterError::TooManyChannels { .. } | RouterError::Engine(EngineError::Refused(_)) => ErrorCode::Validation,
+        RouterError::Engine(EngineError::Busy(_) | EngineError::Down(_)) => ErrorCode::Unavailable,
+    };
+    let problem = Problem::new(code, format!("{error}; {outcome}"));
+    match code {
+        ErrorCode::Unavailable => problem.header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+        _ => problem,
+    }
+}

@@ -1,0 +1,34 @@
+//! HTTP: one table of routes, the checks before them, what each answers, and the way from HTTP to WebSocket.
+//!
+//! | file | owns |
+//! |---|---|
+//! | `table` | every route and socket, with the permission it needs; the axum router is built from it |
+//! | `connection` | one connection from accept to its end, or to the hand-over to the shards |
+//! | `socket` | the bytes of a connection, with a limit to stalling |
+//! | `app` | what handlers share |
+//! | `guard` | Host, Origin, counting |
+//! | `problem`, `answer` | the forms of answers |
+//! | `upgrade` | the WebSocket handshake |
+//! | `ingest`, `items` | `POST /v1/events` |
+//! | `health`, `channels`, `sources`, `reload`, `scrape` | the other routes |
+
+mod answer;
+mod app;
+mod channels;
+mod connection;
+mod guard;
+mod health;
+mod ingest;
+mod items;
+mod problem;
+mod process;
+mod reload;
+mod scrape;
+mod socket;
+mod sources;
+mod table;
+mod upgrade;
+
+pub(crate) use app::App;
+pub(crate) use connection::{Admission, serve};
+pub use table::{Permission, RouteEntry, routes};
