@@ -10,6 +10,7 @@ mod diagnostic;
 mod diff;
 mod files;
 mod load;
+mod masked;
 mod nearest;
 mod period;
 mod render;
@@ -22,7 +23,7 @@ mod toml_text;
 
 pub use catalog::{Catalog, Lookup, NoCatalog};
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
-pub use diff::{Change, Diff, diff};
+pub use diff::{Change, ChangeKind, Diff, diff};
 pub use files::{Fingerprint, Paths};
 pub use load::{Loaded, load, load_for_start};
 pub use period::{Period, PeriodError};

@@ -60,7 +60,7 @@ impl FromStr for Size {
         if trimmed.is_empty() {
             return Err(SizeError::Empty);
         }
-        let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.' || c == '_')).unwrap_or(trimmed.len());
+        let digits = trimmed.find(|c: char| !(c.is_ascii_digit() || c == '.')).unwrap_or(trimmed.len());
         let (number, unit) = trimmed.split_at(digits);
         let unit = unit.trim();
         if number.is_empty() {
@@ -131,7 +131,7 @@ impl JsonSchema for Size {
         json_schema!({
             "type": ["string", "integer"],
             "format": "size",
-            "pattern": r"^\s*[0-9][0-9_]*(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB])?\s*$",
+            "pattern": r"^\s*[0-9]+(\.[0-9]+)?\s*([kKmMgGtT]?[iI]?[bB])?\s*$",
             "minimum": 0,
         })
     }

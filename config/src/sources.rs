@@ -112,6 +112,7 @@ fn source(sources: &Sources<'_>, one: &Defined<'_, '_>, faults: &mut Vec<Diagnos
         None => Map::new(),
     };
     let (host, program) = (host?, program?);
+    let exec = matches!(program, Program::Exec(_));
     Some(SourceConfig {
         name: name.to_owned(),
         program,
@@ -124,7 +125,8 @@ fn source(sources: &Sources<'_>, one: &Defined<'_, '_>, faults: &mut Vec<Diagnos
         sha256: host.sha256,
         log_level: host.log_level,
         description: host.description,
-        directory: one.directory.clone(),
+        // A plugin does not notice where it was defined: moving its table to another file changes nothing.
+        directory: if exec { one.directory.clone() } else { PathBuf::new() },
         settings,
     })
 }

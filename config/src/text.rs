@@ -55,15 +55,19 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
 /// A key or value for a message: short, and without characters that would move a terminal's cursor.
 pub(crate) fn quote(raw: &str) -> String {
     const LONGEST: usize = 60;
-    let mut out = String::new();
-    for (count, c) in raw.chars().enumerate() {
-        if count == LONGEST {
-            out.push('…');
-            break;
-        }
-        if c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-        {
+    match raw.char_indices().nth(LONGEST) {
+        Some((end, _)) => visible(&raw[..end]) + "…",
+        None => visible(raw),
+    }
+}
+
+/// A text with its control characters, and those that turn the direction of writing, made visible.
+pub(crate) fn visible(raw: &str) -> String {
+    let mut out = String::with_capacity(raw.len());
+    for c in raw.chars() {
+        let hidden =
+            matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+        if hidden || c.is_control() {
             out.extend(c.escape_default());
         } else {
             out.push(c);

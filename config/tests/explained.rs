@@ -234,16 +234,14 @@ fn a_terminal_gets_colours_and_the_same_words() {
 /// A megabyte of mistakes must neither take minutes nor bury the reader: a reload waits for the answer.
 #[test]
 fn a_thousand_mistakes_are_told_in_a_hundred() {
-    let mut text: String = (0..30_000).map(|i| format!("key{i} = {i}\n")).collect();
-    let world = World::new(&[("headwater.toml", text.as_bytes())]);
+    let many = |line: fn(usize) -> String| (0..30_000).map(line).collect::<Vec<_>>().concat();
+    let world = World::new(&[("headwater.toml", many(|i| format!("key{i} = {i}\n")).as_bytes())]);
     assert_eq!(load(&world.paths, &Plugins).unwrap_err().items().len(), 100);
 
-    text = "same = 1\n".repeat(30_000);
-    world.write("headwater.toml", text.as_bytes());
+    world.write("headwater.toml", "same = 1\n".repeat(30_000).as_bytes());
     assert!(load(&world.paths, &Plugins).unwrap_err().items().len() <= 100);
 
-    text = (0..30_000).map(|i| format!("[source.s{i}]\nplugin = \"none\"\n")).collect();
-    world.write("headwater.toml", text.as_bytes());
+    world.write("headwater.toml", many(|i| format!("[source.s{i}]\nplugin = \"none\"\n")).as_bytes());
     assert_eq!(load(&world.paths, &Plugins).unwrap_err().items().len(), 100);
 }
 

@@ -46,7 +46,7 @@ pub struct SourceConfig {
     pub log_level: Option<String>,
     /// A line for people.
     pub description: Option<String>,
-    /// The directory of the file that defines it: where an `exec` program runs. Empty stands for the daemon's own.
+    /// Where an `exec` program runs: the directory of the file that defines it. Empty for a plugin.
     pub directory: PathBuf,
     /// The plugin's own settings, as they were written.
     pub settings: Map<String, Value>,
