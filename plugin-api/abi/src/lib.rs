@@ -6,6 +6,7 @@
 //! the host's, so one new field would break every installed plugin. Growth goes through the JSON bodies, the
 //! manifest and `query`; a break would be a new symbol, `headwater_plugin_v2`, beside this one.
 #![allow(unsafe_code)] // abi_stable's derive writes the unsafe impls that describe these layouts
+#![allow(clippy::expl_impl_clone_on_copy)] // it also writes its own Clone for the prefix references
 
 pub mod flags;
 
