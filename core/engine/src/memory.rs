@@ -93,11 +93,14 @@ impl Engine for MemoryEngine {
         let mut events = Vec::with_capacity(batch.len());
         let mut drafts = batch.into_iter().peekable();
         while let Some(mut draft) = drafts.next() {
-            if !channels.contains_key(draft.channel.as_str()) {
-                let (name, epoch) = (draft.channel.clone(), self.epoch(&draft.channel));
-                channels.insert(name.clone(), Channel { name, epoch, last: 0 });
-            }
-            let channel = channels.get_mut(draft.channel.as_str()).expect("invariant: inserted above when absent");
+            let channel = match channels.get_mut(draft.channel.as_str()) {
+                Some(channel) => channel,
+                None => channels.entry(draft.channel.clone()).or_insert(Channel {
+                    name: draft.channel.clone(),
+                    epoch: self.epoch(&draft.channel),
+                    last: 0,
+                }),
+            };
             // Batches mostly go to one channel: look it up once for a run of drafts.
             loop {
                 draft.channel = channel.name.clone();

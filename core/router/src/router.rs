@@ -6,7 +6,7 @@ use crate::{
     counters::{Totals, add},
     directory::Directory,
     fanout::ShardQueue,
-    log::Budget,
+    log::{Appended, Budget},
     snapshots::Snapshots,
 };
 use headwater_engine::{Ack, Engine, EngineError, Head, Page, PageLimit};
@@ -36,6 +36,18 @@ pub(crate) struct Core {
     directory: RwLock<Directory>,
     snapshots: Mutex<Snapshots>,
     totals: Totals,
+}
+
+/// How far a batch has been handed over to the shards.
+#[derive(Default)]
+struct Handover {
+    /// Events before this one are done.
+    done: usize,
+    /// Who wants those that are not, and what they weigh.
+    interest: u64,
+    bytes: usize,
+    /// Whom to wake.
+    wake: u64,
 }
 
 impl Router {
@@ -185,10 +197,10 @@ impl Core {
     /// What the engine calls with events that have positions.
     fn commit(&self, events: &[Arc<Event>]) {
         let now = Instant::now();
-        let mut wake = 0_u64;
         let mut directory = self.read();
-        let mut rest = events;
-        while let Some(first) = rest.first() {
+        let mut handover = Handover::default();
+        let mut done = 0;
+        while let Some(first) = events.get(done) {
             let Some(log) = directory.logs.get(&first.channel) else {
                 drop(directory);
                 let last = first.position.offset.saturating_sub(1);
@@ -197,10 +209,20 @@ impl Core {
                 directory = self.read();
                 continue;
             };
+            let rest = &events[done..];
             let run = rest.iter().position(|event| event.channel != first.channel).unwrap_or(rest.len());
-            wake |= self.append(&directory, log, &rest[..run], now);
-            rest = &rest[run..];
+            self.append(&directory, log, &rest[..run], now, |appended| {
+                // Neighbours that go to the same shards go in one piece. After the log, not before: a shard whose
+                // queue is full reads the same events from there.
+                if appended.interest != handover.interest {
+                    self.hand_over(&directory, &events[..done], &mut handover);
+                    handover.interest = appended.interest;
+                }
+                handover.bytes += appended.bytes;
+                done += appended.events;
+            });
         }
+        self.hand_over(&directory, events, &mut handover);
         if events.iter().any(|event| event.retention != Retention::None) {
             let mut snapshots = self.snapshots();
             for event in events {
@@ -209,35 +231,52 @@ impl Core {
         }
         add(&self.totals.published, events.len() as u64);
         add(&self.totals.bytes, events.iter().map(|event| event.data.as_bytes().len() as u64).sum());
-        for_each_bit(wake, |shard| {
+        // Once, at the end: a shard that is woken for the first event should find the whole batch.
+        for_each_bit(handover.wake, |shard| {
             if let Some(Some(queue)) = directory.shards.get(shard) {
                 queue.wake();
             }
         });
     }
 
-    /// Appends a run of one channel to its log, then hands it to the shards that watch it. Returns whom to wake.
-    fn append(&self, directory: &Directory, log: &ChannelLog, mut run: &[Arc<Event>], now: Instant) -> u64 {
-        let mut wake = 0;
+    /// Appends a run of one channel to its log, in as many parts as the budget makes of it, and tells each.
+    fn append(
+        &self,
+        directory: &Directory,
+        log: &ChannelLog,
+        mut run: &[Arc<Event>],
+        now: Instant,
+        mut appended: impl FnMut(Appended),
+    ) {
         let mut reclaimed = false;
         while !run.is_empty() {
-            let done = log.append(run, &self.limits, &self.budget, now, reclaimed);
-            add(&self.totals.trimmed, done.trimmed.events as u64);
-            let (appended, rest) = run.split_at(done.events);
-            // After the log, not before: a shard whose queue is full reads the same events from there.
-            for_each_bit(if appended.is_empty() { 0 } else { done.interest }, |shard| {
-                let Some(Some(queue)) = directory.shards.get(shard) else { return };
-                let pushed = queue.push(appended, done.bytes);
-                wake |= u64::from(pushed.wake) << shard;
-                add(&self.totals.overflows, u64::from(pushed.overflowed));
-            });
-            run = rest;
+            let part = log.append(run, &self.limits, &self.budget, now, reclaimed);
+            add(&self.totals.trimmed, part.trimmed.events as u64);
+            run = &run[part.events..];
+            if part.events > 0 {
+                appended(part);
+            }
             reclaimed = !run.is_empty();
             if reclaimed {
                 self.reclaim(directory);
             }
         }
-        wake
+    }
+
+    /// Hands over everything up to the end of `events` that has not been yet.
+    fn hand_over(&self, directory: &Directory, events: &[Arc<Event>], handover: &mut Handover) {
+        let part = &events[handover.done..];
+        let bytes = std::mem::take(&mut handover.bytes);
+        handover.done = events.len();
+        if part.is_empty() {
+            return;
+        }
+        for_each_bit(handover.interest, |shard| {
+            let Some(Some(queue)) = directory.shards.get(shard) else { return };
+            let pushed = queue.push(part, bytes);
+            handover.wake |= u64::from(pushed.wake) << shard;
+            add(&self.totals.overflows, u64::from(pushed.overflowed));
+        });
     }
 
     /// Frees a part of the budget: cuts the longest logs to one common length.
