@@ -3,6 +3,8 @@
 //! The binary's `assemble.rs` calls it. It knows no engine, no host and no config file: what it needs of them comes
 //! through [`Ports`].
 
+mod gateway;
+mod http;
 mod limits;
 mod listener;
 mod metrics;
@@ -10,6 +12,8 @@ mod options;
 mod ports;
 mod websocket;
 
+pub use gateway::{GatewayError, serve};
+pub use http::{Permission, RouteEntry, routes};
 pub use listener::{ListenError, Listener};
 pub use options::{Limits, Options};
 pub use ports::{

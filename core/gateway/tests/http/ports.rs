@@ -1,0 +1,125 @@
+//! A daemon for the gateway to stand before: it says what a test tells it to, and remembers what it was asked.
+
+use headwater_gateway::{
+    AnswerSink, BoxFuture, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused, SourceInfo,
+    SourceState,
+};
+use headwater_protocol::ErrorCode;
+use std::sync::{
+    Arc, Mutex,
+    atomic::{AtomicBool, Ordering},
+};
+use tokio::sync::Semaphore;
+
+/// What the daemon is and was asked.
+pub(crate) struct TestPorts {
+    /// The answer of `ready`.
+    pub(crate) ready: AtomicBool,
+    /// Whether the config is good.
+    pub(crate) good: AtomicBool,
+    /// The changes that a reload finds.
+    pub(crate) changes: Mutex<Vec<String>>,
+    /// What was asked for.
+    pub(crate) asked: Mutex<Vec<String>>,
+    /// A reload takes one permit; without one it waits.
+    pub(crate) reloads: Arc<Semaphore>,
+}
+
+impl TestPorts {
+    pub(crate) fn new() -> Self {
+        Self {
+            ready: AtomicBool::new(true),
+            good: AtomicBool::new(true),
+            changes: Mutex::default(),
+            asked: Mutex::default(),
+            reloads: Arc::new(Semaphore::new(1000)),
+        }
+    }
+
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.lock().unwrap().clone()
+    }
+
+    fn note(&self, what: String) {
+        self.asked.lock().unwrap().push(what);
+    }
+}
+
+impl Ports for TestPorts {
+    fn command(&self, call: CommandCall, _: AnswerSink) -> Result<(), Refused> {
+        let message = format!("no source has the command `{}`", call.target);
+        Err(Refused { code: ErrorCode::UnknownCommand, message, suggested_action: None })
+    }
+
+    fn sources(&self) -> Vec<SourceInfo> {
+        let source = |name: &str, state| SourceInfo {
+            name: name.into(),
+            state,
+            plugin: Some(name.into()),
+            exec: None,
+            version: Some("1.0.0".into()),
+            isolation: "process",
+            pid: (state == SourceState::Up).then_some(4711),
+            generation: 3,
+            restarts: 2,
+            events: 40,
+            dropped: 1,
+            reason: (state == SourceState::Quarantined).then(|| "it failed 5 times".into()),
+            since: "2026-01-01T00:00:00Z".into(),
+        };
+        vec![source("metrics", SourceState::Up), source("tmux", SourceState::Quarantined)]
+    }
+
+    fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>> {
+        self.note(format!("restart {name}"));
+        let known = name == "metrics";
+        Box::pin(async move {
+            if known {
+                return Ok(());
+            }
+            Err(Refused {
+                code: ErrorCode::NotFound,
+                message: format!("no source `{name}`"),
+                suggested_action: Some("headwater source list".into()),
+            })
+        })
+    }
+
+    fn reload(&self, dry_run: bool) -> BoxFuture<Result<ReloadAnswer, ReloadRefused>> {
+        self.note(format!("reload dry_run={dry_run}"));
+        let (good, changes) = (self.good.load(Ordering::Relaxed), self.changes.lock().unwrap().clone());
+        let reloads = self.reloads.clone();
+        Box::pin(async move {
+            reloads.acquire().await.unwrap().forget();
+            if good {
+                let restarted = changes.iter().map(|_| "metrics".to_owned()).collect();
+                let kept = vec!["tmux".into()];
+                return Ok(ReloadAnswer { reload: 2, changes, restarted, kept, clients_dropped: 0, took_ms: 4 });
+            }
+            Err(ReloadRefused {
+                diagnostics: "error[E0102]: unknown key `intervall`\n --> headwater.toml:10:1\n".into(),
+                errors: vec![ReloadError {
+                    code: "E0102".into(),
+                    file: "headwater.toml".into(),
+                    line: Some(10),
+                    column: Some(1),
+                    message: "unknown key `intervall`".into(),
+                    help: Some("did you mean `interval`?".into()),
+                }],
+            })
+        })
+    }
+
+    fn info(&self) -> Info {
+        Info {
+            version: "0.1.0-test".into(),
+            config_files: vec!["config/headwater.toml".into()],
+            last_reload_successful: true,
+            reloads: 1,
+        }
+    }
+
+    fn ready(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+}
