@@ -4,17 +4,20 @@
 //! no router and no gateway: events go out through the ports, and what reading sources want comes in through a
 //! [`DeliverySink`]. `headwater plugin-host` is [`plugin_host_main`], the other end of the link.
 
-mod child;
 mod command;
 mod host;
+mod instance;
 mod link;
 mod plugin;
 mod ports;
+mod process;
+mod records;
+mod source;
 mod status;
 
-pub use child::plugin_host_main;
 pub use command::{Accepted, Answer, CommandError, CommandRefused, CommandTarget, Progress};
 pub use host::{Applied, Host, HostOptions, RestartRefused};
+pub use instance::child::plugin_host_main;
 pub use plugin::{
     discovery::{Discovery, Found, NotFound, Plugin},
     elf::Malformed,
