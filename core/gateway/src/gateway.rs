@@ -105,9 +105,15 @@ impl Connections {
         let (half, all) = (start + options.drain / 2, start + options.drain);
         self.closing.cancel();
         self.tasks.close();
+        self.app.errands.close();
         // Half of the time at most: the WebSockets need some too.
-        if timeout_at(half, self.tasks.wait()).await.is_err() {
-            tracing::warn!(requests = self.tasks.len(), "requests did not end in time and are cut");
+        let finished = async {
+            self.tasks.wait().await;
+            self.app.errands.wait().await;
+        };
+        if timeout_at(half, finished).await.is_err() {
+            let (requests, errands) = (self.tasks.len(), self.app.errands.len());
+            tracing::warn!(requests, errands, "requests did not end in time and are cut");
             self.cut.cancel();
             self.tasks.wait().await;
         }

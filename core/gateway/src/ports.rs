@@ -23,10 +23,12 @@ pub trait Ports: Send + Sync + 'static {
     /// Every source of the running config, disabled ones too, by name.
     fn sources(&self) -> Vec<SourceInfo>;
 
-    /// Ends a source's instance and starts a new one; done when the new one has been started.
+    /// Ends a source's instance and starts a new one; done when the new one has been started. Runs to its end although
+    /// the client that asked may be gone.
     fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>>;
 
-    /// Reads the config again and applies what changed; with `dry_run` it only says what would.
+    /// Reads the config again and applies what changed; with `dry_run` it only says what would. Runs to its end although
+    /// the client that asked may be gone.
     fn reload(&self, dry_run: bool) -> BoxFuture<Result<ReloadAnswer, ReloadRefused>>;
 
     /// What this daemon is.

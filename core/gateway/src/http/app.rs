@@ -1,13 +1,13 @@
 //! What all handlers share: the rooms behind the gateway, its limits, its counters. Made by `gateway.rs`.
 
-use super::{guard::Gate, table};
+use super::{guard::Gate, problem::Problem, table};
 use crate::{
     Options, Ports,
     limits::{AddressBuckets, Rate},
     metrics::Metrics,
     websocket::{Adopted, Shards},
 };
-use headwater_protocol::{CloseCode, Dialect};
+use headwater_protocol::{CloseCode, Dialect, ErrorCode};
 use headwater_router::Router;
 use std::{
     fmt,
@@ -15,6 +15,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
+use tokio_util::task::TaskTracker;
 
 /// The gateway as its HTTP side sees it.
 pub(crate) struct App {
@@ -27,6 +28,8 @@ pub(crate) struct App {
     pub(super) ingest: AddressBuckets,
     /// Who is served at the moment and has not become a WebSocket.
     pub(super) requests: AtomicUsize,
+    /// What was begun for a client and goes on without it.
+    pub(crate) errands: TaskTracker,
     /// Gone once the gateway drains; then there is nobody to take a WebSocket.
     shards: Mutex<Option<Shards>>,
     started: Instant,
@@ -47,6 +50,7 @@ impl App {
             // A second's worth at once, as a connection has.
             ingest: AddressBuckets::new(Rate::new(rate, rate)),
             requests: AtomicUsize::new(0),
+            errands: TaskTracker::new(),
             shards: Mutex::new(Some(shards)),
             started: Instant::now(),
             options,
@@ -59,6 +63,16 @@ impl App {
     /// The axum router over the table.
     pub(crate) fn routes(self: &Arc<Self>) -> axum::Router {
         table::build(self)
+    }
+
+    /// Runs something to its end even when the client that asked for it goes away: a handler is dropped where it stands
+    /// then, and a reload that is dropped half-way would leave neither the old config nor the new one.
+    pub(super) async fn to_its_end<T: Send + 'static>(
+        &self,
+        errand: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, Problem> {
+        let done = self.errands.spawn(errand).await;
+        done.map_err(|_| Problem::new(ErrorCode::Internal, "a fault of the daemon ended this; its log says more"))
     }
 
     /// Gives a WebSocket to the shards, or back when they have no room or are gone.
@@ -128,7 +142,6 @@ impl Peer {
 pub(super) mod tests {
     use super::*;
     use crate::{AnswerSink, BoxFuture, CommandCall, Info, Refused, ReloadAnswer, ReloadRefused, SourceInfo};
-    use headwater_protocol::ErrorCode;
     use headwater_router::LogLimits;
 
     /// A daemon in which nothing runs.
@@ -168,6 +181,14 @@ pub(super) mod tests {
         let (ports, metrics): (Arc<dyn Ports>, _) = (Arc::new(Nothing), Metrics::new());
         let shards = Shards::start(&options, &router, &ports, &metrics).unwrap();
         App::new(options, router, ports, metrics, shards)
+    }
+
+    #[tokio::test]
+    async fn an_errand_that_panics_is_a_fault_of_the_daemon() {
+        let app = app();
+        assert_eq!(app.to_its_end(async { 7 }).await.unwrap(), 7);
+        let problem = app.to_its_end(async { panic!("on purpose") }).await.unwrap_err();
+        assert_eq!(problem.kind(), ErrorCode::Internal.into());
     }
 
     #[tokio::test]

@@ -41,7 +41,7 @@ pub(super) async fn reload(
     query: Result<Query<How>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(How { dry_run }) = query.map_err(|error| bad_query(&error))?;
-    let done = app.ports.reload(dry_run).await.map_err(rejected)?;
+    let done = app.to_its_end(app.ports.reload(dry_run)).await?.map_err(rejected)?;
     Ok(answer::json(StatusCode::OK, &told(done, dry_run)))
 }
 

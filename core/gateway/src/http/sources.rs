@@ -30,6 +30,6 @@ pub(super) async fn restart(
     name: Result<Path<String>, PathRejection>,
 ) -> Result<Response, Problem> {
     let Path(name) = name.map_err(|error| Problem::new(ErrorCode::Validation, error.body_text()))?;
-    app.ports.restart_source(name).await?;
+    app.to_its_end(app.ports.restart_source(name)).await??;
     Ok(answer::json(StatusCode::OK, &Restarted { status: "restarted" }))
 }

@@ -2,7 +2,7 @@
 
 use crate::{
     wire::{UPGRADE, text_frame},
-    world::World,
+    world::{World, until},
 };
 
 #[tokio::test]
@@ -94,7 +94,5 @@ async fn websockets_count_as_connections() {
     answer.problem(503, "SYSTEM_UNAVAILABLE");
     drop((first, second));
     // When they have gone there is room again.
-    while world.get("/healthz").await.status == 503 {
-        tokio::task::yield_now().await;
-    }
+    until(async || world.get("/healthz").await.status == 200).await;
 }

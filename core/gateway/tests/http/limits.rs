@@ -1,6 +1,6 @@
 //! What one client may take from the others: time, memory, descriptors.
 
-use crate::world::World;
+use crate::world::{World, until};
 use rustix::{
     process::{Resource, Rlimit, getrlimit, setrlimit},
     time::{ClockId, clock_gettime},
@@ -80,9 +80,22 @@ async fn connections_beyond_the_limit_are_told_so_and_the_others_go_on() {
     third.closed().await;
     assert_eq!(first.ask("GET", "/healthz", &[], b"").await.status, 200);
     drop(second);
-    while world.get("/healthz").await.status == 503 {
-        tokio::task::yield_now().await;
+    until(async || world.get("/healthz").await.status == 200).await;
+}
+
+/// Harm prevented: a storm is answered politely until there is no descriptor left for those who are served.
+#[tokio::test]
+async fn a_storm_beyond_the_limit_is_closed_without_a_word() {
+    let world = World::with(|options| options.max_connections = 1);
+    let mut served = world.client().await;
+    assert_eq!(served.ask("GET", "/healthz", &[], b"").await.status, 200);
+    let mut told = Vec::new();
+    for _ in 0..64 {
+        told.push(world.client().await);
     }
+    assert!(world.client().await.closed().await.is_empty());
+    told[63].ask("GET", "/healthz", &[], b"").await.problem(503, "SYSTEM_UNAVAILABLE");
+    assert_eq!(served.ask("GET", "/healthz", &[], b"").await.status, 200);
 }
 
 /// Harm prevented: out of descriptors the accept loop spins, or gives up, or the clients that are there suffer.
@@ -136,12 +149,10 @@ async fn who_does_not_read_its_answer_is_given_up() {
     // The only connection besides the asking one is gone when the gateway has given it up.
     let mut asking = world.client().await;
     let held = "headwater_connections{protocol=\"http\"} ";
-    loop {
+    until(async || {
         let text = asking.ask("GET", "/metrics", &[], b"").await.text();
-        let line = text.lines().find_map(|line| line.strip_prefix(held)).unwrap();
-        if line == "1" {
-            break;
-        }
-    }
+        text.lines().any(|line| line.strip_prefix(held) == Some("1"))
+    })
+    .await;
     drop(lazy);
 }

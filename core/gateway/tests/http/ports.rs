@@ -20,7 +20,7 @@ pub(crate) struct TestPorts {
     /// The changes that a reload finds.
     pub(crate) changes: Mutex<Vec<String>>,
     /// What was asked for.
-    pub(crate) asked: Mutex<Vec<String>>,
+    pub(crate) asked: Arc<Mutex<Vec<String>>>,
     /// A reload takes one permit; without one it waits.
     pub(crate) reloads: Arc<Semaphore>,
 }
@@ -31,7 +31,7 @@ impl TestPorts {
             ready: AtomicBool::new(true),
             good: AtomicBool::new(true),
             changes: Mutex::default(),
-            asked: Mutex::default(),
+            asked: Arc::default(),
             reloads: Arc::new(Semaphore::new(1000)),
         }
     }
@@ -88,9 +88,10 @@ impl Ports for TestPorts {
     fn reload(&self, dry_run: bool) -> BoxFuture<Result<ReloadAnswer, ReloadRefused>> {
         self.note(format!("reload dry_run={dry_run}"));
         let (good, changes) = (self.good.load(Ordering::Relaxed), self.changes.lock().unwrap().clone());
-        let reloads = self.reloads.clone();
+        let (reloads, asked) = (self.reloads.clone(), self.asked.clone());
         Box::pin(async move {
             reloads.acquire().await.unwrap().forget();
+            asked.lock().unwrap().push("reloaded".into());
             if good {
                 let restarted = changes.iter().map(|_| "metrics".to_owned()).collect();
                 let kept = vec!["tmux".into()];

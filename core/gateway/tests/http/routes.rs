@@ -174,7 +174,8 @@ async fn a_reload_tells_what_it_did() {
     assert_eq!(problem["errors"][0]["code"], "E0102");
     assert_eq!(problem["errors"][0]["line"], 10);
     let asked = world.ports.asked();
-    assert_eq!(asked[asked.len() - 2..], ["reload dry_run=true", "reload dry_run=false"]);
+    let wanted = ["reload dry_run=true", "reloaded", "reload dry_run=false", "reloaded"];
+    assert_eq!(asked[asked.len() - 4..], wanted);
 }
 
 /// Harm prevented: a misspelt `dry_run` applies what its author only wanted to look at.

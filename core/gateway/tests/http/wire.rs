@@ -9,7 +9,7 @@ use tokio::{
 };
 
 /// No answer takes longer; without it a test of something that never comes would hang.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) struct Client {
     pub(crate) stream: TcpStream,

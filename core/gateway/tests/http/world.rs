@@ -2,7 +2,7 @@
 
 use crate::{
     ports::TestPorts,
-    wire::{Answer, Client},
+    wire::{Answer, Client, PATIENCE},
 };
 use headwater_engine::MemoryEngine;
 use headwater_gateway::{GatewayError, Listener, Options, serve};
@@ -10,6 +10,16 @@ use headwater_protocol::CloseCode;
 use headwater_router::{LogLimits, Router};
 use std::{net::SocketAddr, sync::Arc};
 use tokio::{sync::oneshot, task::JoinSet};
+
+/// Waits until something is true; what never becomes true fails the test.
+pub(crate) async fn until(mut fact: impl AsyncFnMut() -> bool) {
+    let wait = async {
+        while !fact().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect("it became true in time");
+}
 
 /// Everything of one test.
 pub(crate) struct World {
