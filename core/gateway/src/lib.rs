@@ -9,6 +9,7 @@ mod limits;
 mod listener;
 mod metrics;
 mod options;
+mod origin;
 mod ports;
 mod websocket;
 
@@ -16,6 +17,7 @@ pub use gateway::{GatewayError, serve};
 pub use http::{Permission, RouteEntry, routes};
 pub use listener::{ListenError, Listener};
 pub use options::{Limits, Options};
+pub use origin::{filter_of, origin_of};
 pub use ports::{
     AnswerSink, BoxFuture, CommandAnswer, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused,
     SourceInfo, SourceState,

@@ -7,6 +7,7 @@ use super::{
     shard::Shard,
     turn::caught_up,
 };
+use crate::origin::{filter_of, origin_of};
 use headwater_event::{ChannelName, ChannelPattern, Position};
 use headwater_protocol::{ErrorCode, FailedChannel, FilterSpec, Options, Reply, RequestId, Start, StartAt, Subscribe};
 use headwater_router::{Attach, ChannelLog, Filter, From as Origin};
@@ -21,7 +22,7 @@ impl Shard {
         // What the inbox holds is written first: then the shard stands where the logs stand, and positions that a client
         // brings are compared with the present.
         self.turn();
-        let filter = compile(&filter, &options);
+        let filter = filter_of(&filter, &options);
         let mut notices = Vec::new();
         for pattern in channels {
             match self.subscribe_one(connection, &pattern, &filter, &start, &options, &mut notices) {
@@ -56,7 +57,7 @@ impl Shard {
         self.admit(connection, pattern)?;
         let logs = self.inbox.watch(pattern).map_err(|error| (ErrorCode::Validation, error.to_string()))?;
         if let (ChannelPattern::Exact(_), [log]) = (pattern, logs.as_slice())
-            && let Attach::Ahead { head } = log.attach(&origin(start, options, log.name()))
+            && let Attach::Ahead { head } = log.attach(&origin_of(start, options, log.name()))
         {
             self.inbox.unwatch(pattern);
             return Err((
@@ -77,7 +78,7 @@ impl Shard {
             self.globs.entry(pattern.clone()).or_default().push(connection.clone());
         }
         for log in logs {
-            let origin = origin(start, options, log.name());
+            let origin = origin_of(start, options, log.name());
             self.join(connection, &log, number, &origin, notices);
         }
         Ok(())
@@ -297,26 +298,4 @@ fn membership(connection: &Connection, channel: u32) -> Option<Membership> {
 
 fn failed(channel: String, code: ErrorCode, message: String) -> FailedChannel {
     FailedChannel { channel, code, message }
-}
-
-/// The router's filter of a request's.
-fn compile(spec: &FilterSpec, options: &Options) -> Filter {
-    let attributes: Vec<(String, String)> = spec.attributes.clone().into_iter().collect();
-    Filter::new(&spec.types, spec.severity.max(options.filter_level), &attributes, &spec.sources)
-}
-
-/// Where a subscription starts in this channel.
-fn origin(start: &Start, options: &Options, name: &ChannelName) -> Origin {
-    let at = match start {
-        Start::At(at) => *at,
-        Start::ByChannel(positions) => {
-            positions.iter().find(|(n, _)| n == name).map_or(StartAt::Latest, |(_, position)| StartAt::After(*position))
-        }
-    };
-    match at {
-        StartAt::Latest if options.include_historical => Origin::Earliest,
-        StartAt::Latest => Origin::Latest,
-        StartAt::Earliest => Origin::Earliest,
-        StartAt::After(position) => Origin::After(position),
-    }
 }
