@@ -74,13 +74,13 @@ impl Shard {
                     used += taken;
                     connection.heard.set(now.into());
                     if buckets.frames.take(frame_rate, 1, now).is_err() {
-                        self.refuse(connection, CloseCode::Policy, "too many frames");
+                        refuse(connection, CloseCode::Policy, "too many frames");
                         break;
                     }
-                    self.incoming(connection, incoming, session, buckets, now);
+                    self.incoming(connection, &incoming, session, buckets, now);
                 }
                 Err(FrameError { code, reason }) => {
-                    self.refuse(connection, code, reason);
+                    refuse(connection, code, reason);
                     break;
                 }
             }
@@ -105,7 +105,7 @@ impl Shard {
     fn incoming(
         &mut self,
         connection: &Rc<Connection>,
-        incoming: Incoming<'_>,
+        incoming: &Incoming<'_>,
         session: &mut Session,
         buckets: &mut Buckets,
         now: Instant,
@@ -138,12 +138,12 @@ impl Shard {
             Incoming::Fragment => {}
         }
     }
+}
 
-    /// Closes a connection for what it sent.
-    fn refuse(&mut self, connection: &Rc<Connection>, code: CloseCode, reason: &str) {
-        tracing::debug!(peer = %connection.peer, code = code.number(), reason, "closing a connection");
-        connection.close(code, reason);
-    }
+/// Closes a connection for what it sent.
+fn refuse(connection: &Connection, code: CloseCode, reason: &str) {
+    tracing::debug!(peer = %connection.peer, code = code.number(), reason, "closing a connection");
+    connection.close(code, reason);
 }
 
 impl crate::options::Limits {

@@ -9,7 +9,7 @@ use super::{
 };
 use crate::origin::{filter_of, origin_of};
 use headwater_event::{ChannelName, ChannelPattern, Position};
-use headwater_protocol::{ErrorCode, FailedChannel, FilterSpec, Options, Reply, RequestId, Start, StartAt, Subscribe};
+use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
 use headwater_router::{Attach, ChannelLog, Filter, From as Origin};
 use std::{rc::Rc, sync::Arc};
 
