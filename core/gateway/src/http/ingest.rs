@@ -129,3 +129,46 @@ fn unpublished(error: &RouterError, outcome: &str) -> Problem {
         _ => problem,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper::body::{Body as HttpBody, Frame};
+    use std::{
+        convert::Infallible,
+        pin::Pin,
+        task::{Context, Poll},
+    };
+
+    /// A body of which nothing ever comes.
+    struct Never;
+
+    impl HttpBody for Never {
+        type Data = Bytes;
+        type Error = Infallible;
+
+        fn poll_frame(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+            Poll::Pending
+        }
+    }
+
+    /// Harm prevented: a body that never ends holds its connection for ever.
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_does_not_come_is_given_up() {
+        let start = tokio::time::Instant::now();
+        let problem = whole(Body::new(Never), &HeaderMap::new(), 1000).await.unwrap_err();
+        assert_eq!(problem.kind(), Kind::TOO_SLOW);
+        assert!(start.elapsed() >= BODY_DEADLINE);
+    }
+
+    #[test]
+    fn what_the_router_refuses_is_told_apart_from_what_may_work_later() {
+        for (error, code) in [
+            (RouterError::Engine(EngineError::Refused("x".into())), ErrorCode::Validation),
+            (RouterError::Engine(EngineError::Busy("x".into())), ErrorCode::Unavailable),
+            (RouterError::Engine(EngineError::Down("x".into())), ErrorCode::Unavailable),
+        ] {
+            assert_eq!(unpublished(&error, "nothing").kind(), code.into(), "{error}");
+        }
+    }
+}

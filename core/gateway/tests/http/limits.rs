@@ -111,13 +111,14 @@ async fn without_descriptors_accepting_rests_and_the_clients_stay() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(open), ..limit }).unwrap();
     let (spent, start) = (cpu(), Instant::now());
     let mut pace = tokio::time::interval(Duration::from_millis(50));
-    while start.elapsed() < Duration::from_millis(500) {
+    while start.elapsed() < Duration::from_secs(1) {
         pace.tick().await;
         assert_eq!(before.ask("GET", "/healthz", &[], b"").await.status, 200);
     }
     let spent = cpu().saturating_sub(spent);
     setrlimit(Resource::Nofile, limit).unwrap();
-    assert!(spent < Duration::from_millis(250), "{spent:?} of CPU in half a second of rest");
+    // A loop without rest takes all that the machine gives it, which on a busy one is not the whole second.
+    assert!(spent < Duration::from_millis(100), "{spent:?} of CPU in a second of rest");
     for stream in waiting {
         stream.set_nonblocking(true).unwrap();
         let mut client =
