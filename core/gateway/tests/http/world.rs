@@ -82,6 +82,7 @@ impl World {
 
     /// Waits until `serve` has returned.
     pub(crate) async fn ended(&mut self) {
-        self.running.join_next().await.expect("serve runs").expect("serve did not panic").unwrap();
+        let ended = tokio::time::timeout(PATIENCE, self.running.join_next()).await.expect("serve returns");
+        ended.expect("serve runs").expect("serve did not panic").unwrap();
     }
 }
