@@ -1,1 +1,38 @@
-//! The client verbs of the headwater command
+//! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
+//! `command`.
+//!
+//! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
+//! rendering of hostile text are public too: the binary's own verbs print by the same rules.
+
+mod arguments;
+mod clock;
+mod failure;
+mod globals;
+mod line;
+mod node;
+mod output;
+mod run;
+// The client's tests and these have one scripted daemon.
+#[cfg(test)]
+#[path = "../../rust/tests/client/scripted.rs"]
+#[allow(clippy::unwrap_used, dead_code)]
+mod scripted;
+mod signals;
+#[cfg(test)]
+mod stories;
+mod style;
+mod table;
+mod terminal;
+mod text;
+mod values;
+mod verbs;
+
+pub use arguments::{ChannelVerb, CommandArgs, PublishArgs, SnapshotArgs, SourceVerb, SubscribeArgs, Verb};
+pub use failure::Failure;
+pub use globals::{ColorChoice, DEFAULT_URL, Globals};
+pub use output::Output;
+pub use run::run;
+pub use style::Style;
+pub use table::{Align, Column, Table};
+pub use terminal::Terminal;
+pub use text::visible;

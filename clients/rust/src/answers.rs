@@ -84,7 +84,7 @@ pub struct SourceSummary {
     pub plugin: Option<String>,
     /// The command, for a source that is no plugin.
     #[serde(default)]
-    pub exec: Option<Vec<String>>,
+    pub exec: Option<Exec>,
     /// The plugin's version.
     #[serde(default)]
     pub version: Option<String>,
@@ -103,6 +103,25 @@ pub struct SourceSummary {
     /// Why it is in this state.
     #[serde(default)]
     pub reason: Option<String>,
+}
+
+/// A command and its arguments.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(untagged)]
+pub enum Exec {
+    /// As a list.
+    List(Vec<String>),
+    /// In one string.
+    Line(String),
+}
+
+impl std::fmt::Display for Exec {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::List(words) => f.write_str(&words.join(" ")),
+            Self::Line(line) => f.write_str(line),
+        }
+    }
 }
 
 /// Lists as they come: each entry raw, for those who pass it on.

@@ -17,8 +17,12 @@ impl Client {
     /// Has the daemon read its config again. With `dry_run` it only says what would change. A config with errors is
     /// [`Error::Refused`] with a `diagnostics` field.
     pub async fn reload(&self, dry_run: bool) -> Result<Reloaded, Error> {
-        let route = if dry_run { "/v1/reload?dry_run=true" } else { "/v1/reload" };
-        self.post_json(route, Bytes::new()).await
+        self.post_json(reload_route(dry_run), Bytes::new()).await
+    }
+
+    /// As [`Client::reload`]; the answer as it comes, for those who pass it on.
+    pub async fn reload_raw(&self, dry_run: bool) -> Result<Box<RawValue>, Error> {
+        self.post_json(reload_route(dry_run), Bytes::new()).await
     }
 
     /// Every channel, as raw JSON objects that read as [`crate::ChannelSummary`].
@@ -41,6 +45,10 @@ impl Client {
         let answer: Events = self.get_json(&format!("/v1/snapshot?channel={}", escaped(pattern))).await?;
         answer.events.into_iter().map(Event::from_raw).collect()
     }
+}
+
+fn reload_route(dry_run: bool) -> &'static str {
+    if dry_run { "/v1/reload?dry_run=true" } else { "/v1/reload" }
 }
 
 /// Percent-encodes what has a meaning in a URL.

@@ -69,6 +69,12 @@ impl Event {
         self.position
     }
 
+    /// Reads a line that an earlier program kept.
+    pub fn from_line(line: &str) -> Result<Self, Error> {
+        let raw = serde_json::from_str(line).map_err(|error| Error::Protocol(format!("an event of it: {error}")))?;
+        Self::from_raw(raw)
+    }
+
     /// Reads the other fields.
     pub fn fields(&self) -> Result<Fields<'_>, Error> {
         serde_json::from_str(&self.line).map_err(|error| Error::Protocol(format!("an event of it: {error}")))

@@ -88,7 +88,7 @@ pub enum Step {
         result: String,
     },
     /// It was refused, or it failed.
-    Failed(Problem),
+    Failed(Box<Problem>),
 }
 
 /// Something that the daemon has to say and that answers no request.

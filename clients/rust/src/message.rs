@@ -173,7 +173,7 @@ impl Body<'_> {
                 completion_percent: self.progress.completion_percent,
             },
             "command_completed" => Step::Completed { result: self.result.map_or("null", RawValue::get).to_owned() },
-            _ => Step::Failed(self.problem(line)),
+            _ => Step::Failed(Box::new(self.problem(line))),
         }
     }
 }
