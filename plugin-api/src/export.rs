@@ -56,6 +56,9 @@ extern "C" fn create<S: Exported>(host: HostV1Ref, ctx: u64, config: RSlice<'_, 
             [] => Value::Object(serde_json::Map::new()),
             json => serde_json::from_slice(json).map_err(|error| format!("the settings are no JSON: {error}"))?,
         };
+        if !settings.is_object() {
+            return Err("the settings are no JSON object".into()); // serde would also read a struct from an array
+        }
         let config: S::Config = serde_json::from_value(settings).map_err(|error| format!("settings: {error}"))?;
         let (instance, parts) = Instance::new(Link::new(host, ctx), S::DECLARED);
         // Known before it starts: its first log record asks for its level.
