@@ -35,7 +35,7 @@ impl Paths {
 
     /// The files of `sources.d` that count, sorted: `*.toml`, not hidden (editors keep their own files so). No such
     /// directory is no error.
-    pub(crate) fn source_files(&self) -> io::Result<Vec<PathBuf>> {
+    fn source_files(&self) -> io::Result<Vec<PathBuf>> {
         let entries = match std::fs::read_dir(&self.sources_dir) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             entries => entries?,
@@ -57,7 +57,7 @@ impl Paths {
 }
 
 /// What the files contained: equal exactly when their names and bytes are.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
 pub struct Fingerprint([u8; 32]);
 
 impl fmt::Debug for Fingerprint {
@@ -120,16 +120,37 @@ pub(crate) fn digest(content: &Content) -> [u8; 32] {
     hash.finalize().into()
 }
 
-/// The digests of all files, in order, as one.
-pub(crate) fn combine<'a>(files: impl IntoIterator<Item = (&'a Path, [u8; 32])>) -> Fingerprint {
-    let mut hash = Sha256::new();
-    for (path, digest) in files {
-        let name = path.as_os_str().as_encoded_bytes();
-        hash.update((name.len() as u64).to_le_bytes());
-        hash.update(name);
-        hash.update(digest);
+/// The files that count at this moment.
+pub(crate) struct Listing {
+    /// The main file, whether or not it exists, then those of `sources.d`.
+    pub(crate) files: Vec<PathBuf>,
+    /// Why `sources.d` cannot be listed, if so.
+    pub(crate) fault: Option<String>,
+}
+
+impl Listing {
+    /// Looks what there is.
+    pub(crate) fn new(paths: &Paths) -> Self {
+        let mut files = vec![paths.main.clone()];
+        match paths.source_files() {
+            Ok(found) => files.extend(found),
+            Err(error) => return Self { files, fault: Some(error.to_string()) },
+        }
+        Self { files, fault: None }
     }
-    Fingerprint(hash.finalize().into())
+
+    /// All of it in few bytes, given the [`digest`] of each file.
+    pub(crate) fn fingerprint(&self, mut digest: impl FnMut(&Path) -> [u8; 32]) -> Fingerprint {
+        let mut hash = Sha256::new();
+        for path in &self.files {
+            let name = path.as_os_str().as_encoded_bytes();
+            hash.update((name.len() as u64).to_le_bytes());
+            hash.update(name);
+            hash.update(digest(path));
+        }
+        hash.update(self.fault.as_deref().unwrap_or_default());
+        Fingerprint(hash.finalize().into())
+    }
 }
 
 #[cfg(test)]
@@ -170,7 +191,8 @@ mod tests {
 
     #[test]
     fn names_count_too() {
-        let digest = digest(&Ok(b"x".to_vec()));
-        assert_ne!(combine([(Path::new("a"), digest)]), combine([(Path::new("b"), digest)]));
+        let of = |name: &str| Listing { files: vec![name.into()], fault: None }.fingerprint(|_| [0; 32]);
+        assert_ne!(of("a"), of("b"));
+        assert_eq!(of("a"), of("a"));
     }
 }

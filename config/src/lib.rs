@@ -20,6 +20,7 @@ mod sources;
 mod syntax;
 mod text;
 mod toml_text;
+mod watch;
 
 pub use catalog::{Catalog, Lookup, NoCatalog};
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
@@ -32,3 +33,4 @@ pub use schema::{
     Supervision, json_schema, listen_refusal,
 };
 pub use size::{Size, SizeError};
+pub use watch::{Changed, Watcher};

@@ -3,7 +3,7 @@
 use crate::{
     Catalog, Config, Diagnostic, Diagnostics, Fingerprint, Level, Paths,
     check::{Settings, Subject, Walk},
-    files::{self, Content, ReadError},
+    files::{self, Content, Listing, ReadError},
     nearest::nearest,
     schema::{self, Document},
     sources::{self, Defined, Sources},
@@ -42,9 +42,18 @@ pub fn load_for_start(paths: &Paths, catalog: &dyn Catalog) -> Result<Loaded, Di
 
 fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<Loaded, Diagnostics> {
     let mut faults = Vec::new();
-    let contents = contents(paths, &mut faults);
-    let hash = fingerprint(&contents);
-    let texts: Vec<Text> = contents.iter().filter_map(|(path, content)| text(path, content, &mut faults)).collect();
+    let listing = Listing::new(paths);
+    let contents: Vec<Content> = listing.files.iter().map(|path| files::read(path)).collect();
+    let mut digests = contents.iter().map(files::digest);
+    let hash = listing.fingerprint(|_| digests.next().expect("invariant: one content for each file"));
+    let files = listing.files;
+    if let Some(fault) = listing.fault {
+        let dir = text::shown(&paths.sources_dir);
+        let message = format!("cannot read the directory {}: {fault}", dir.display());
+        faults.push(Diagnostic::of_file("E0107", dir, message).advise("check its owner and mode"));
+    }
+    let texts: Vec<Text> =
+        files.iter().zip(&contents).filter_map(|(path, content)| text(path, content, &mut faults)).collect();
 
     let mut config = Config::default();
     let mut tables = Vec::new();
@@ -63,38 +72,15 @@ fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<L
         }
     }
     let sources = Sources { catalog, directories: &config.plugins.directories, missing_plugin };
-    let defined = defined(&tables, &contents, &mut faults);
+    let defined = defined(&tables, &files, &mut faults);
     config.sources = sources::check(&sources, &defined, &mut faults);
 
-    let files: Vec<PathBuf> = contents.into_iter().map(|(path, _)| path).collect();
     let rank = |fault: &Diagnostic| files.iter().position(|file| text::shown(file) == fault.file);
     faults.sort_by_key(|fault| (rank(fault), fault.line, fault.column));
     if faults.iter().any(|fault| fault.level == Level::Error) {
         return Err(Diagnostics::new(faults, hash));
     }
     Ok(Loaded { config, files, hash, warnings: faults })
-}
-
-/// Reads the main file and those of `sources.d`.
-fn contents(paths: &Paths, faults: &mut Vec<Diagnostic>) -> Vec<(PathBuf, Content)> {
-    let mut all = vec![(paths.main.clone(), files::read(&paths.main))];
-    match paths.source_files() {
-        Ok(files) => all.extend(files.into_iter().map(|path| {
-            let content = files::read(&path);
-            (path, content)
-        })),
-        Err(error) => {
-            let dir = text::shown(&paths.sources_dir);
-            let message = format!("cannot read the directory {}: {error}", dir.display());
-            faults.push(Diagnostic::of_file("E0107", dir, message));
-        }
-    }
-    all
-}
-
-/// What all the files contain, for telling whether they have changed.
-fn fingerprint(contents: &[(PathBuf, Content)]) -> Fingerprint {
-    files::combine(contents.iter().map(|(path, content)| (path.as_path(), files::digest(content))))
 }
 
 /// The text of a file, or E0107.
@@ -205,13 +191,13 @@ fn only_sources(text: &Text, table: &DeTable<'_>, main: &Path, faults: &mut Vec<
 /// All sources of all files, in order.
 fn defined<'t, 'i>(
     tables: &'t [(&'t Text, DeTable<'i>)],
-    contents: &[(PathBuf, Content)],
+    files: &[PathBuf],
     faults: &mut Vec<Diagnostic>,
 ) -> Vec<Defined<'t, 'i>> {
     let mut all = Vec::new();
     for (text, table) in tables {
         let Some((key, value)) = syntax::entry(table, "source") else { continue };
-        let path = contents.iter().map(|(path, _)| path).find(|path| *text.shown == *text::shown(path));
+        let path = files.iter().find(|path| *text.shown == *text::shown(path));
         let directory = path.map(|path| directory(path)).unwrap_or_default();
         let DeValue::Table(sources) = value.get_ref() else {
             let fault = Diagnostic::at("E0103", text, &key.span(), "`source` must be a table");
