@@ -1,0 +1,74 @@
+//! What is published: events with 200 bytes of data that carry the moment when they were sent, as one JSON text for every
+//! server. And the clock that both ends read.
+
+use std::{
+    fmt::Write,
+    sync::LazyLock,
+    time::{Duration, Instant},
+};
+
+/// The channel of all benchmarks.
+pub const CHANNEL: &str = "bench";
+/// The events' type; a frame that begins with it is an event.
+pub const KIND: &str = "tick";
+/// The size of an event's data.
+pub const SIZE: usize = 200;
+
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Nanoseconds since some moment in this process.
+pub fn now() -> u64 {
+    START.elapsed().as_nanos() as u64
+}
+
+/// A publish message with `count` events, from this number on.
+pub fn publish_message(first: u64, count: usize) -> String {
+    let now = now();
+    let mut text = String::with_capacity(count * (SIZE + 64) + 64);
+    text.push_str("{\"type\":\"publish\",\"events\":[");
+    for number in first..first + count as u64 {
+        if number > first {
+            text.push(',');
+        }
+        let _ = write!(text, "{{\"channel\":\"{CHANNEL}\",\"event\":\"{KIND}\",\"data\":");
+        put_data(&mut text, number, now);
+        text.push('}');
+    }
+    text.push_str("]}");
+    text
+}
+
+/// One event's data: exactly [`SIZE`] bytes of JSON.
+pub fn put_data(text: &mut String, number: u64, sent: u64) {
+    let begin = text.len();
+    let _ = write!(text, "{{\"sent\":\"{sent:020}\",\"number\":{number},\"fill\":\"");
+    let fill = SIZE - 2 - (text.len() - begin);
+    text.extend(std::iter::repeat_n('x', fill));
+    text.push_str("\"}");
+}
+
+/// How long ago the event in this frame was sent.
+pub fn age(frame: &[u8]) -> Option<Duration> {
+    const KEY: &[u8] = b"\"sent\":\"";
+    let at = frame.windows(KEY.len()).position(|window| window == KEY)? + KEY.len();
+    let digits = std::str::from_utf8(frame.get(at..at + 20)?).ok()?;
+    Some(Duration::from_nanos(now().saturating_sub(digits.parse().ok()?)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn data_has_its_size_and_tells_its_age() {
+        for number in [0, 7, u64::MAX] {
+            let mut text = String::from("{\"type\":\"tick\",\"data\":");
+            let begin = text.len();
+            put_data(&mut text, number, now());
+            assert_eq!(text.len() - begin, SIZE);
+            assert!(serde_json::from_str::<serde_json::Value>(&text[begin..]).is_ok());
+            assert!(age(text.as_bytes()).is_some_and(|age| age < Duration::from_mins(1)));
+        }
+        assert_eq!(age(b"{}"), None);
+    }
+}
