@@ -131,10 +131,19 @@ fn source(sources: &Sources<'_>, one: &Defined<'_, '_>, faults: &mut Vec<Diagnos
     })
 }
 
+/// Whether a source can have this name.
+pub(crate) fn is_name(name: &str) -> bool {
+    is_plain(name) && name.len() <= MAX_NAME && !RESERVED.contains(&name)
+}
+
+/// A name stands in URLs, in commands and in file names.
+fn is_plain(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
+}
+
 fn check_name(one: &Defined<'_, '_>, faults: &mut Vec<Diagnostic>) {
     let name: &str = one.key.get_ref();
-    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.');
-    let label = if name.is_empty() || !name.chars().all(plain) {
+    let label = if !is_plain(name) {
         "letters, digits and `_ - .` can stand in it".to_owned()
     } else if name.len() > MAX_NAME {
         format!("at most {MAX_NAME} characters")

@@ -73,6 +73,9 @@ pub enum Isolation {
 }
 
 impl SourceConfig {
+    /// Whether a source runs when nothing is said.
+    pub(crate) const ENABLED: bool = true;
+
     /// An enabled source with defaults for everything else.
     pub fn new(name: &str, program: Program) -> Self {
         let defaults = SourceTable::default();
@@ -159,7 +162,7 @@ impl Default for SourceTable {
         Self {
             plugin: None,
             exec: None,
-            enabled: true,
+            enabled: SourceConfig::ENABLED,
             isolation: Isolation::default(),
             channels: None,
             heartbeat: Duration::from_secs(10),
