@@ -5,6 +5,7 @@
 
 pub mod crowd;
 pub mod frames;
+pub mod http;
 pub mod payload;
 pub mod process;
 pub mod publisher;
