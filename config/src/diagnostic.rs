@@ -126,15 +126,20 @@ impl Diagnostic {
         self
     }
 
-    /// The text for people, ending in a newline: lines and carets, coloured for a terminal or plain.
-    pub fn render(&self, coloured: bool) -> String {
-        render::render(self, coloured)
+    /// The text for people, ending in a newline: the lines in question, carets, the fix.
+    pub fn plain(&self) -> String {
+        render::render(self, false)
+    }
+
+    /// The same, coloured for a terminal.
+    pub fn coloured(&self) -> String {
+        render::render(self, true)
     }
 }
 
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
+        f.write_str(&self.plain())
     }
 }
 
@@ -163,17 +168,40 @@ impl Diagnostics {
         self.fingerprint
     }
 
+    /// The same, one by one.
+    pub fn iter(&self) -> std::slice::Iter<'_, Diagnostic> {
+        self.items.iter()
+    }
+
     /// The text for people: each fault with its lines and carets, a blank line between them.
-    pub fn render(&self, coloured: bool) -> String {
-        let all: Vec<String> = self.items.iter().map(|fault| fault.render(coloured)).collect();
+    pub fn plain(&self) -> String {
+        self.text(Diagnostic::plain)
+    }
+
+    /// The same, coloured for a terminal.
+    pub fn coloured(&self) -> String {
+        self.text(Diagnostic::coloured)
+    }
+
+    fn text(&self, render: fn(&Diagnostic) -> String) -> String {
+        let all: Vec<String> = self.items.iter().map(render).collect();
         let more = if self.more > 0 { format!("\n… and {} more\n", self.more) } else { String::new() };
         all.join("\n") + &more
     }
 }
 
+impl<'a> IntoIterator for &'a Diagnostics {
+    type Item = &'a Diagnostic;
+    type IntoIter = std::slice::Iter<'a, Diagnostic>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.iter()
+    }
+}
+
 impl fmt::Display for Diagnostics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.render(false))
+        f.write_str(&self.plain())
     }
 }
 

@@ -23,6 +23,8 @@ pub struct Paths {
     pub main: PathBuf,
     /// `sources.d`; it need not exist.
     pub sources_dir: PathBuf,
+    /// Without a main file the built-in one counts: nobody asked for this one by name.
+    pub optional: bool,
 }
 
 impl Paths {
@@ -30,7 +32,12 @@ impl Paths {
     pub fn new(main: impl Into<PathBuf>) -> Self {
         let main = main.into();
         let sources_dir = main.parent().unwrap_or(Path::new("")).join("sources.d");
-        Self { main, sources_dir }
+        Self { main, sources_dir, optional: false }
+    }
+
+    /// The same, where the main file may be missing: what is built in runs then, until it appears.
+    pub fn or_builtin(main: impl Into<PathBuf>) -> Self {
+        Self { optional: true, ..Self::new(main) }
     }
 
     /// The files of `sources.d` that count, sorted: `*.toml`, not hidden (editors keep their own files so). No such

@@ -219,7 +219,7 @@ fn at_the_start_a_missing_plugin_keeps_nothing_else_from_running() {
 fn a_terminal_gets_colours_and_the_same_words() {
     let world = World::new(&[("headwater.toml", b"[gatway]\n")]);
     let faults = load(&world.paths, &Plugins).unwrap_err();
-    let coloured = faults.render(true);
+    let coloured = faults.coloured();
     assert!(coloured.contains("\u{1b}["));
     let mut plain = String::new();
     let mut rest = coloured.as_str();
@@ -228,7 +228,7 @@ fn a_terminal_gets_colours_and_the_same_words() {
         rest = after.split_once('m').unwrap().1;
     }
     plain.push_str(rest);
-    assert_eq!(plain, faults.render(false));
+    assert_eq!(plain, faults.plain());
 }
 
 /// A megabyte of mistakes must neither take minutes nor bury the reader: a reload waits for the answer.

@@ -33,14 +33,8 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceConfig>,
 }
 
-impl Config {
-    /// What runs when there is no config file: the defaults and the metrics source.
-    pub fn builtin() -> Self {
-        let mut source = SourceConfig::new("metrics", Program::Plugin("metrics".to_owned()));
-        source.settings.insert("interval".to_owned(), "1s".into());
-        Self { sources: BTreeMap::from([(source.name.clone(), source)]), ..Self::default() }
-    }
-}
+/// What runs when there is no config file: the defaults, and this.
+pub(crate) const BUILTIN: &str = "[source.metrics]\ninterval = \"1s\"\n";
 
 /// Headwater's config file: config/headwater.toml, and sources.d/*.toml beside it (those hold [source.NAME] only).
 #[derive(Debug, Clone, Default, Serialize, Deserialize, JsonSchema)]

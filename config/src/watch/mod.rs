@@ -88,12 +88,13 @@ impl Default for Pace {
 
 impl Watcher {
     /// Begins to watch. `loaded` is what the running config was read from ([`crate::Loaded::hash`]): if the files are
-    /// different already, [`Watcher::changed`] returns at once, so nothing is missed between loading and watching.
+    /// different already, [`Watcher::changed`] returns at once, so nothing is missed between loading and watching. `None`
+    /// takes the files as they are now.
     ///
     /// # Errors
     /// When the thread cannot be started. Without the kernel's notices it falls back to looking four times a second.
-    pub fn new(paths: &Paths, loaded: Option<Fingerprint>) -> io::Result<Self> {
-        Self::with_pace(paths, loaded, Pace::default())
+    pub fn new(paths: &Paths, loaded: impl Into<Option<Fingerprint>>) -> io::Result<Self> {
+        Self::with_pace(paths, loaded.into(), Pace::default())
     }
 
     fn with_pace(paths: &Paths, loaded: Option<Fingerprint>, pace: Pace) -> io::Result<Self> {

@@ -223,7 +223,17 @@ async fn a_change_between_loading_and_watching_is_told() {
     let files = Files::new(INFO);
     let loaded = load(&files.paths, &NoCatalog).unwrap();
     files.write("etc/headwater.toml", WARN);
-    let mut watcher = Watcher::new(&files.paths, Some(loaded.hash)).unwrap();
+    let mut watcher = Watcher::new(&files.paths, loaded.hash).unwrap();
+    assert_eq!(told(&mut watcher).await, CONFIG);
+}
+
+#[tokio::test]
+async fn a_first_config_that_appears_is_told() {
+    let files = Files::new(INFO);
+    std::fs::remove_file(&files.paths.main).unwrap();
+    let loaded = crate::Loaded::builtin(&files.paths);
+    let mut watcher = Watcher::new(&files.paths, loaded.hash).unwrap();
+    files.write("etc/headwater.toml", WARN);
     assert_eq!(told(&mut watcher).await, CONFIG);
 }
 
