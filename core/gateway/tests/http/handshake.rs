@@ -60,6 +60,8 @@ async fn an_old_version_is_told_the_right_one_and_a_bad_key_is_refused() {
         .await
         .problem(400, "VALIDATION_ERROR");
     world.ask("GET", "/v1/info", UPGRADE, b"").await.json();
+    // Only GET can become a WebSocket.
+    assert_eq!(world.ask("HEAD", "/v1/stream", UPGRADE, b"").await.status, 426);
 }
 
 /// Harm prevented: a client that does not wait for the answer (a fast one, or websocat with a piped line) loses its
