@@ -1,0 +1,18 @@
+//! `cargo xtask test`: sets up what the tests need, builds what they run, and runs them all.
+
+use crate::{Stop, house::House, program, tools};
+
+pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
+    tools::system()?;
+    tools::from_registry(house, "websocat", "^1.14")?;
+    tools::from_registry(house, "cargo-nextest", "^0.9")?;
+    let path = tools::path(house);
+    // Journeys start the daemon and load plugins as files; building the tests alone would not make those.
+    program::run(&mut house.cargo(&["build", "--workspace", "--lib", "--bins", "--examples"]))?;
+    let arguments = arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments);
+    // Documentation first: the last line on the screen is then nextest's.
+    if arguments.is_empty() {
+        program::run(house.cargo(&["test", "--workspace", "--doc", "--quiet"]).env("PATH", &path))?;
+    }
+    program::run(house.cargo(&["nextest", "run", "--workspace"]).args(arguments).env("PATH", &path))
+}
