@@ -58,8 +58,15 @@ pub enum EditError {
 /// the main file, which is made when there is none.
 pub fn set_source_enabled(paths: &Paths, name: &str, enabled: bool) -> Result<Edit, EditError> {
     let mut known = Vec::new();
-    for file in Listing::new(paths).files {
-        let Some(mut open) = read(&file)? else { continue };
+    let files = Listing::new(paths).files;
+    let missing = if paths.optional { files::builtin(&files) } else { "" };
+    let open = |file: &Path| -> Result<Open, EditError> {
+        let builtin =
+            || Open { document: missing.parse().expect("invariant: the built-in config is TOML"), ..Open::default() };
+        Ok(read(file)?.unwrap_or_else(builtin))
+    };
+    for file in files {
+        let mut open = open(&file)?;
         let broken = |reason: &str| EditError::Broken { file: text::shown(&file), reason: reason.to_owned() };
         let Some(sources) = open.document.get_mut("source") else { continue };
         let sources = sources.as_table_like_mut().ok_or_else(|| broken("`source` is no table"))?;
@@ -75,7 +82,7 @@ pub fn set_source_enabled(paths: &Paths, name: &str, enabled: bool) -> Result<Ed
     if !crate::sources::is_name(name) {
         return Err(EditError::Name(text::quote(name)));
     }
-    let mut open = read(&paths.main)?.unwrap_or_default();
+    let mut open = open(&paths.main)?;
     append(&mut open.document, name).ok_or_else(|| EditError::Broken {
         file: text::shown(&paths.main),
         reason: "`source` is no table".to_owned(),
@@ -250,6 +257,20 @@ mod tests {
         let (_dir, paths) = world(&[]);
         set_source_enabled(&paths, "metrics", true).unwrap();
         assert_eq!(fs::read_to_string(&paths.main).unwrap(), "[source.metrics]\n");
+    }
+
+    /// The first file replaces what is built in: enabling one source must not silently end another.
+    #[test]
+    fn what_is_built_in_is_written_down_with_the_first_edit() {
+        let (_dir, mut paths) = world(&[]);
+        paths.optional = true;
+        set_source_enabled(&paths, "tmux", true).unwrap();
+        let text = fs::read_to_string(&paths.main).unwrap();
+        assert_eq!(text, "[source.metrics]\ninterval = \"1s\"\n\n[source.tmux]\n");
+        let (_dir, mut paths) = world(&[]);
+        paths.optional = true;
+        set_source_enabled(&paths, "metrics", false).unwrap();
+        assert!(fs::read_to_string(&paths.main).unwrap().contains("enabled = false"));
     }
 
     #[test]

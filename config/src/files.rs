@@ -1,6 +1,7 @@
 //! The files that a config is made of, and what they contained when they were read. `load` reads through this, and the
 //! watcher compares through it, so that both mean the same by "changed".
 
+use crate::schema;
 use sha2::{Digest, Sha256};
 use std::{
     fmt,
@@ -125,6 +126,11 @@ pub(crate) fn digest(content: &Content) -> [u8; 32] {
         }
     }
     hash.finalize().into()
+}
+
+/// What a main file that may be missing, and is, counts as. Beside other files it is empty: they say what is wanted.
+pub(crate) fn builtin(files: &[PathBuf]) -> &'static str {
+    if files.len() > 1 { "" } else { schema::BUILTIN }
 }
 
 /// The files that count at this moment.

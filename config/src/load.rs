@@ -29,15 +29,6 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
 }
 
-impl Loaded {
-    /// What runs when there is no config file. Its hash is that of the files as they are now (missing, as a rule), so that
-    /// a watcher notices when one appears.
-    pub fn builtin(paths: &Paths) -> Self {
-        let hash = Listing::new(paths).fingerprint(|path| files::digest(&files::read(path)));
-        Self { config: Config::builtin(), files: Vec::new(), hash, warnings: Vec::new() }
-    }
-}
-
 /// Reads and checks the config; a plugin that is missing or unusable is an error. For `check`, `diff` and reloads.
 pub fn load(paths: &Paths, catalog: &dyn Catalog) -> Result<Loaded, Diagnostics> {
     read(paths, catalog, Level::Error)
@@ -61,13 +52,12 @@ fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<L
         let message = format!("cannot read the directory {}: {fault}", dir.display());
         faults.push(Diagnostic::of_file("E0107", dir, message).advise("check its owner and mode"));
     }
-    let builtin: Content = Ok(schema::BUILTIN.into());
-    let given = |(path, content)| match content {
-        Err(ReadError::Missing) if paths.optional && path == &paths.main => (path, &builtin),
-        _ => (path, content),
+    let builtin: Content = Ok(files::builtin(&files).into());
+    let given = |(path, content): (&PathBuf, &Content)| match content {
+        Err(ReadError::Missing) if paths.optional && *path == paths.main => text(path, &builtin, &mut faults),
+        _ => text(path, content, &mut faults),
     };
-    let given = files.iter().zip(&contents).map(given);
-    let texts: Vec<Text> = given.filter_map(|(path, content)| text(path, content, &mut faults)).collect();
+    let texts: Vec<Text> = files.iter().zip(&contents).filter_map(given).collect();
 
     let mut config = Config::default();
     let mut tables = Vec::new();
@@ -94,6 +84,8 @@ fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<L
     if faults.iter().any(|fault| fault.level == Level::Error) {
         return Err(Diagnostics::new(faults, hash));
     }
+    let is_there = |(path, content): (PathBuf, Content)| content.is_ok().then_some(path);
+    let files = files.into_iter().zip(contents).filter_map(is_there).collect();
     Ok(Loaded { config, files, hash, warnings: faults })
 }
 

@@ -205,6 +205,18 @@ fn a_disabled_source_must_have_good_host_keys() {
     main_file("disabled_bad", "[source.tmux]\nenabled = false\ngrace = \"soon\"\n");
 }
 
+#[test]
+fn without_a_file_that_was_asked_for_the_built_in_config_counts() {
+    let mut world = World::new(&[]);
+    assert_eq!(load(&world.paths, &Plugins).unwrap_err().items()[0].code, "E0107");
+    world.paths.optional = true;
+    assert_eq!(load(&world.paths, &Plugins).unwrap().config, headwater_config::Config::builtin());
+    // A file in sources.d says what is wanted: nothing is added to it, and nothing is defined twice.
+    world.write("sources.d/metrics.toml", b"[source.metrics]\ninterval = \"5s\"\n");
+    let sources = load(&world.paths, &Plugins).unwrap().config.sources;
+    assert_eq!(sources["metrics"].settings["interval"], "5s");
+}
+
 /// A daemon that refused to start because one of ten plugins is gone would take the other nine with it.
 #[test]
 fn at_the_start_a_missing_plugin_keeps_nothing_else_from_running() {

@@ -33,7 +33,16 @@ pub struct Config {
     pub sources: BTreeMap<String, SourceConfig>,
 }
 
-/// What runs when there is no config file: the defaults, and this.
+impl Config {
+    /// What runs when there is no config file: the defaults and the metrics source.
+    pub fn builtin() -> Self {
+        let mut source = SourceConfig::new("metrics", Program::Plugin("metrics".to_owned()));
+        source.settings.insert("interval".to_owned(), "1s".into());
+        Self { sources: BTreeMap::from([(source.name.clone(), source)]), ..Self::default() }
+    }
+}
+
+/// The same as a file: what a main file that may be missing, and is, counts as.
 pub(crate) const BUILTIN: &str = "[source.metrics]\ninterval = \"1s\"\n";
 
 /// Headwater's config file: config/headwater.toml, and sources.d/*.toml beside it (those hold [source.NAME] only).

@@ -229,9 +229,12 @@ async fn a_change_between_loading_and_watching_is_told() {
 
 #[tokio::test]
 async fn a_first_config_that_appears_is_told() {
-    let files = Files::new(INFO);
+    let mut files = Files::new(INFO);
     std::fs::remove_file(&files.paths.main).unwrap();
-    let loaded = crate::Loaded::builtin(&files.paths);
+    files.paths.optional = true;
+    let loaded = load(&files.paths, &NoCatalog).unwrap();
+    assert_eq!(loaded.config, crate::Config::builtin());
+    assert_eq!(loaded.files.len(), 0);
     let mut watcher = Watcher::new(&files.paths, loaded.hash).unwrap();
     files.write("etc/headwater.toml", WARN);
     assert_eq!(told(&mut watcher).await, CONFIG);
