@@ -51,7 +51,7 @@ pub mod prelude {
     pub use crate::{Answers, BusEvent, LogRecord, Outcome, Run, TestEvent, Testkit};
     pub use headwater_plugin::{
         Evidence, Severity,
-        serde_json::{Value, json},
+        serde_json::{self, Value, json},
         tokio,
     };
 }

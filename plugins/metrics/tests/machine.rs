@@ -1,0 +1,153 @@
+//! The source on this machine, and on made-up machines: directories that look like `/proc`.
+#![allow(clippy::unwrap_used)] // all of it is a test
+
+use headwater_plugin_metrics::Metrics;
+use headwater_testkit::prelude::*;
+use std::{
+    fs,
+    io::Write as _,
+    path::PathBuf,
+    time::{Duration, Instant},
+};
+
+/// A directory with the four files; gone when the test is through.
+struct Machine(PathBuf);
+
+impl Machine {
+    fn new(test: &str) -> Self {
+        let machine = Self(std::env::temp_dir().join(format!("metrics-{test}-{}", std::process::id())));
+        fs::create_dir_all(machine.0.join("net")).unwrap();
+        machine.write("stat", "cpu 100 0 100 800 0 0 0 0 0 0\n");
+        machine.write("meminfo", "MemTotal: 4096 kB\nMemAvailable: 1024 kB\n");
+        machine.write("diskstats", "8 0 sda 10 0 0 0 5 0 0 0 0 0 0\n");
+        machine.write("net/dev", "a\nb\neth0: 1000 1 0 0 0 0 0 0 1000 1 0 0 0 0 0 0\n");
+        machine
+    }
+
+    fn write(&self, name: &str, text: &str) {
+        fs::write(self.0.join(name), text).unwrap();
+    }
+
+    /// Writes over the text that is there, in one step: the source must not see an empty file in between. The new text is
+    /// at least as long as the old one.
+    fn change(&self, name: &str, text: &str) {
+        let mut file = fs::OpenOptions::new().write(true).open(self.0.join(name)).unwrap();
+        assert!(text.len() as u64 >= file.metadata().unwrap().len());
+        file.write_all(text.as_bytes()).unwrap();
+    }
+
+    fn settings(&self) -> Value {
+        json!({ "interval": "100ms", "proc": self.0 })
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+fn system(event: &TestEvent) -> &Value {
+    &event.data["metrics"]["system_performance"]
+}
+
+/// Checks what the schema says of the keys that are there, and that no other key is. `required` is left out: a group
+/// that this source does not know is absent, never invented.
+fn fits(schema: &Value, value: &Value, place: &str) {
+    match schema["type"].as_str().unwrap() {
+        "object" => {
+            for (key, value) in value.as_object().unwrap_or_else(|| panic!("{place} is no object")) {
+                let known =
+                    schema["properties"].get(key).unwrap_or_else(|| panic!("{place}.{key} is not in the schema"));
+                fits(known, value, &format!("{place}.{key}"));
+            }
+        }
+        "number" => {
+            let number = value.as_f64().unwrap_or_else(|| panic!("{place} is no number: {value}"));
+            assert!(schema["minimum"].as_f64().is_none_or(|minimum| number >= minimum), "{place}: {number}");
+            assert!(schema["maximum"].as_f64().is_none_or(|maximum| number <= maximum), "{place}: {number}");
+        }
+        "string" => assert!(value.is_string(), "{place} is no string: {value}"),
+        other => panic!("{place}: the check knows no {other}"),
+    }
+}
+
+#[tokio::test]
+async fn this_machines_figures_come_within_a_second_in_the_agreed_shape() {
+    let started = Instant::now();
+    let mut run = Testkit::start::<Metrics>(json!({}));
+    let first = run.next_event().await;
+    assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
+    assert_eq!((first.channel.as_str(), first.kind.as_str()), ("performance_metrics", "performance_metrics_update"));
+    assert_eq!(first.evidence, Some(Evidence::Polled));
+    assert_eq!(first.data["interval"], "1s");
+    assert_eq!(run.snapshot("performance_metrics", "system"), Some(first.clone()));
+
+    let schema: Value = serde_json::from_str(include_str!("performance_metrics_update.schema.json")).unwrap();
+    let mut agreed = first.data.clone();
+    let window = agreed.as_object_mut().unwrap().remove("window_ms").and_then(|ms| ms.as_u64()).unwrap();
+    assert!((150..1_000).contains(&window), "the first window is short: {window}");
+    fits(&schema, &agreed, "data");
+    assert_eq!(agreed.as_object().unwrap().keys().collect::<Vec<_>>(), ["interval", "metrics"]);
+    assert_eq!(agreed["metrics"].as_object().unwrap().keys().collect::<Vec<_>>(), ["system_performance"]);
+
+    // A machine that runs this test has a CPU and memory; disks and interfaces it may lack.
+    assert!(system(&first)["cpu_usage_percent"].is_number(), "{}", first.data);
+    assert!(system(&first)["memory_usage_mb"].as_f64().unwrap() > 1.0, "{}", first.data);
+    assert_eq!(run.stop().await, Outcome::Stopped);
+}
+
+#[tokio::test]
+async fn later_events_follow_the_interval() {
+    let mut run = Testkit::start::<Metrics>(json!({ "interval": "400ms" }));
+    run.next_event().await;
+    let second = run.next_event().await;
+    let window = second.data["window_ms"].as_u64().unwrap();
+    assert!((390..2_000).contains(&window), "{window}");
+    assert_eq!(second.data["interval"], "400ms");
+}
+
+#[tokio::test]
+async fn figures_follow_the_counters() {
+    let machine = Machine::new("figures");
+    let mut run = Testkit::start::<Metrics>(machine.settings());
+    let idle = run.next_event().await;
+    let expected = json!({ "memory_usage_mb": 3.0, "disk_io_ops_per_sec": 0.0, "network_throughput_mbps": 0.0 });
+    assert_eq!(system(&idle), &expected, "no tick has passed, so the share of the CPU is not known");
+
+    machine.change("stat", "cpu 130 0 100 890 0 0 0 0 0 0\n");
+    let busy = |event: &TestEvent| system(event)["cpu_usage_percent"] == 25.0;
+    run.next_event_where("30 of 120 ticks", busy).await;
+    machine.change("diskstats", "8 0 sda 1010 0 0 0 5 0 0 0 0 0 0\n");
+    run.next_event_where("disk operations", |event| system(event)["disk_io_ops_per_sec"].as_f64() > Some(0.0)).await;
+    machine.change("net/dev", "a\nb\neth0: 901000 1 0 0 0 0 0 0 101000 1 0 0 0 0 0 0\n");
+    let moved = |event: &TestEvent| system(event)["network_throughput_mbps"].as_f64() > Some(0.0);
+    let event = run.next_event_where("network traffic", moved).await;
+    let megabits = system(&event)["network_throughput_mbps"].as_f64().unwrap();
+    let seconds = event.data["window_ms"].as_f64().unwrap() / 1_000.0;
+    assert!((megabits * seconds - 8.0).abs() < 0.5, "1,000,000 bytes are 8 megabits: {megabits} for {seconds} s");
+}
+
+#[tokio::test]
+async fn a_counter_that_cannot_be_read_leaves_its_field_out_and_is_told_once() {
+    let machine = Machine::new("missing");
+    fs::remove_file(machine.0.join("diskstats")).unwrap();
+    machine.write("meminfo", "nonsense\n");
+    let mut run = Testkit::start::<Metrics>(machine.settings());
+    for _ in 0..3 {
+        let event = run.next_event().await;
+        assert_eq!(system(&event), &json!({ "network_throughput_mbps": 0.0 }));
+    }
+    let told = |name: &str| run.log().iter().filter(|record| record.message.contains(name)).count();
+    assert_eq!((told("diskstats cannot be used"), told("meminfo cannot be used")), (1, 1));
+    machine.write("diskstats", "8 0 sda 10 0 0 0 5 0 0 0 0 0 0\n");
+    run.next_event_where("the disks", |event| system(event)["disk_io_ops_per_sec"] == 0.0).await;
+    run.logged("diskstats can be read again").await;
+}
+
+#[tokio::test]
+async fn an_interval_below_the_kernels_resolution_is_raised() {
+    let mut run = Testkit::start::<Metrics>(json!({ "interval": "1ms" }));
+    assert_eq!(run.next_event().await.data["interval"], "100ms");
+    run.logged("too short").await;
+}
