@@ -1,2 +1,32 @@
-//! The Headwater daemon and command.
-fn main() {}
+//! The `headwater` command: the daemon (`up`), the verbs that work on files, and, from `headwater-cli`, the verbs that
+//! talk to a running daemon. Nothing is done here but to choose.
+
+mod args;
+mod assemble;
+mod bus;
+mod daemon;
+mod exit;
+mod logging;
+mod place;
+mod reading;
+mod reload;
+mod shutdown;
+mod up;
+mod verbs;
+
+use args::{Headwater, Verb};
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let Headwater { globals, verb } = Headwater::parse();
+    match verb {
+        Verb::Up(args) => up::run(args),
+        Verb::Check(args) => verbs::check::run(&args),
+        Verb::Schema(of) => verbs::schema::run(&of),
+        Verb::Plugin(verb) => verbs::plugin::run(verb, &globals),
+        Verb::Source(verb) => verbs::source::run(verb, &globals),
+        Verb::PluginHost(args) => headwater_host::plugin_host_main(args.arguments),
+        Verb::Client(verb) => headwater_cli::run(verb, &globals),
+    }
+}

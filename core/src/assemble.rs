@@ -1,0 +1,154 @@
+//! The one file that knows all parts: makes the engine, the router, the host and the gateway, and ties them together.
+
+use crate::{
+    bus::Bus,
+    daemon::Daemon,
+    reading::Readers,
+    reload::{Reloader, Reloading},
+};
+use headwater_config::{Loaded, Paths, RouterLimits, Watcher};
+use headwater_engine::MemoryEngine;
+use headwater_gateway::{Listener, Options};
+use headwater_host::{Applied, Discovery, Host, HostOptions};
+use headwater_protocol::CloseCode;
+use headwater_router::{LogLimits, Router};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+use tokio::sync::oneshot;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// How often logs of quiet channels are looked at for events that are too old.
+const SWEEP: Duration = Duration::from_secs(10);
+
+/// Where plugins are looked for: the configured directories, then the standard ones.
+pub(crate) fn discovery(configured: &[PathBuf]) -> Discovery {
+    Discovery::standard(configured)
+}
+
+/// A running daemon.
+pub(crate) struct Assembly {
+    pub(crate) host: Arc<Host>,
+    pub(crate) reloader: Reloader,
+    /// What became of the sources at the start.
+    pub(crate) applied: Applied,
+    ready: Arc<AtomicBool>,
+    /// Tells the gateway to end, and with which code.
+    ending: oneshot::Sender<CloseCode>,
+    ended: oneshot::Receiver<()>,
+    cancel: CancellationToken,
+    tasks: TaskTracker,
+}
+
+/// Starts everything. The listener is bound already, so that a taken port is known before any source runs.
+pub(crate) async fn assemble(
+    loaded: Loaded,
+    paths: Paths,
+    state: &Path,
+    listener: Listener,
+) -> std::io::Result<Assembly> {
+    let config = loaded.config.clone();
+    let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
+    let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
+    let router = Router::new(engine, limits(&config.router));
+    let readers = Readers::start(&router, &tasks, cancel.child_token());
+    let bus = Arc::new(Bus::new(router.clone(), readers));
+    let discovery = discovery(&config.plugins.directories);
+    let host = Host::new(
+        HostOptions {
+            discovery: discovery.clone(),
+            state_dir: state.to_path_buf(),
+            child_command: child_command()?,
+            supervision: config.supervision.clone(),
+        },
+        bus.clone(),
+    );
+    // Before the config is applied: a change from now on is a reload.
+    let watcher = watcher(&paths, &loaded);
+    let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, loaded);
+    let ready = Arc::new(AtomicBool::new(false));
+    let daemon = Arc::new(Daemon::new(host.clone(), reloader.clone(), ready.clone()));
+    let (ending, asked) = oneshot::channel();
+    let (end, ended) = oneshot::channel();
+    {
+        let (options, router) = (Options::from(&config.gateway), router.clone());
+        tasks.spawn(async move {
+            let asked = async { asked.await.unwrap_or(CloseCode::GoingAway) };
+            if let Err(error) = headwater_gateway::serve(listener, options, router, daemon, asked).await {
+                tracing::error!(%error, "the gateway has ended");
+            }
+            // The assembly may have been dropped.
+            let _ = end.send(());
+        });
+    }
+    tasks.spawn(sweep(router, cancel.child_token()));
+    let applied = host.apply(&config.sources).await;
+    {
+        let cancel = cancel.child_token();
+        tasks.spawn(async move {
+            tokio::select! {
+                () = reloading.run(watcher) => {}
+                () = cancel.cancelled() => {}
+            }
+        });
+    }
+    ready.store(true, Ordering::Relaxed);
+    Ok(Assembly { host, reloader, applied, ready, ending, ended, cancel, tasks })
+}
+
+impl Assembly {
+    /// Ends everything in order: sources, then the listener and its sessions, then what is left.
+    pub(crate) async fn shutdown(self, code: CloseCode) {
+        self.ready.store(false, Ordering::Relaxed);
+        self.host.shutdown().await;
+        // The gateway may have ended before.
+        let _ = self.ending.send(code);
+        let _ = self.ended.await;
+        self.cancel.cancel();
+        self.tasks.close();
+        self.tasks.wait().await;
+    }
+}
+
+/// The daemon's own binary runs the plugins.
+fn child_command() -> std::io::Result<Vec<OsString>> {
+    Ok(vec![std::env::current_exe()?.into_os_string(), "plugin-host".into()])
+}
+
+fn watcher(paths: &Paths, loaded: &Loaded) -> Option<Watcher> {
+    match Watcher::new(paths, loaded.hash) {
+        Ok(watcher) => Some(watcher),
+        Err(error) => {
+            tracing::warn!(%error, "the config is not watched; reload with SIGHUP or `headwater reload`");
+            None
+        }
+    }
+}
+
+fn limits(config: &RouterLimits) -> LogLimits {
+    let bytes = |size: u64| usize::try_from(size).unwrap_or(usize::MAX);
+    LogLimits {
+        memory: bytes(config.memory),
+        channel_events: config.channel_events,
+        channel_bytes: bytes(config.channel_bytes),
+        channel_age: config.channel_age,
+        channels: config.max_channels,
+        ..LogLimits::default()
+    }
+}
+
+async fn sweep(router: Arc<Router>, cancel: CancellationToken) {
+    let mut clock = tokio::time::interval(SWEEP);
+    loop {
+        tokio::select! {
+            _ = clock.tick() => router.sweep(),
+            () = cancel.cancelled() => return,
+        }
+    }
+}

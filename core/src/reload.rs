@@ -1,0 +1,239 @@
+//! The config while the daemon runs: read again on a change of its files, on SIGHUP and on request; applied whole or not
+//! at all. One task does it, so that two reloads never meet.
+
+use crate::{bus::Bus, logging};
+use headwater_config::{Config, Diagnostics, Diff, Fingerprint, Loaded, Paths, Watcher, diff, load};
+use headwater_event::Severity;
+use headwater_gateway::{ReloadAnswer, ReloadError, ReloadRefused};
+use headwater_host::{Applied, Discovery, Host};
+use serde_json::json;
+use std::{
+    sync::{Arc, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that may wait. More than these come from somebody who does not wait for answers; they are told so.
+const MAX_WAITING: usize = 16;
+
+/// The answer to a reload.
+pub(crate) type Outcome = Result<ReloadAnswer, ReloadRefused>;
+
+/// What has become of the config.
+#[derive(Clone, Debug)]
+pub(crate) struct Status {
+    /// How many reloads have been applied.
+    pub(crate) reloads: u64,
+    /// Whether the last try succeeded.
+    pub(crate) successful: bool,
+    /// What the running config was read from.
+    pub(crate) files: Vec<String>,
+}
+
+/// Asks the reloading task.
+#[derive(Clone)]
+pub(crate) struct Reloader {
+    requests: mpsc::Sender<(bool, oneshot::Sender<Outcome>)>,
+    status: Arc<Mutex<Status>>,
+}
+
+impl Reloader {
+    /// Reads the config again and applies what changed; with `dry_run` only says what would.
+    pub(crate) async fn reload(&self, dry_run: bool) -> Outcome {
+        let (answer, answered) = oneshot::channel();
+        if self.requests.try_send((dry_run, answer)).is_err() {
+            return Err(refused("too many reloads wait, or the daemon is ending; try again"));
+        }
+        answered.await.unwrap_or_else(|_| Err(refused("the daemon is ending")))
+    }
+
+    /// What has become of the config.
+    pub(crate) fn status(&self) -> Status {
+        self.status.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+fn refused(reason: &str) -> ReloadRefused {
+    ReloadRefused { diagnostics: reason.to_owned(), errors: Vec::new() }
+}
+
+/// What the reloading task works with.
+pub(crate) struct Reloading {
+    pub(crate) paths: Paths,
+    pub(crate) discovery: Discovery,
+    pub(crate) host: Arc<Host>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) config: Config,
+    pub(crate) hash: Option<Fingerprint>,
+    requests: mpsc::Receiver<(bool, oneshot::Sender<Outcome>)>,
+    status: Arc<Mutex<Status>>,
+    /// What was refused last: the same content is not reported twice by the watcher.
+    refused: Option<String>,
+}
+
+impl Reloading {
+    /// A task to run, and the handle to ask it by. `hash` is that of the files the running config was read from.
+    pub(crate) fn new(
+        paths: Paths,
+        discovery: Discovery,
+        host: Arc<Host>,
+        bus: Arc<Bus>,
+        loaded: Loaded,
+    ) -> (Self, Reloader) {
+        let files = loaded.files.iter().map(|file| file.display().to_string()).collect();
+        let status = Arc::new(Mutex::new(Status { reloads: 0, successful: true, files }));
+        let (sender, requests) = mpsc::channel(MAX_WAITING);
+        let reloader = Reloader { requests: sender, status: status.clone() };
+        let (config, hash) = (loaded.config, Some(loaded.hash));
+        (Self { paths, discovery, host, bus, config, hash, requests, status, refused: None }, reloader)
+    }
+
+    /// Runs until every handle is gone or the task is dropped.
+    pub(crate) async fn run(mut self, mut watcher: Option<Watcher>) {
+        loop {
+            tokio::select! {
+                request = self.requests.recv() => {
+                    let Some((dry_run, answer)) = request else { return };
+                    let outcome = self.reload(dry_run, false).await;
+                    // Who asked may have gone.
+                    let _ = answer.send(outcome);
+                }
+                () = changed(&mut watcher) => {
+                    // Its outcome is logged and published; nobody waits for an answer.
+                    let _ = self.reload(false, true).await;
+                }
+            }
+        }
+    }
+
+    async fn reload(&mut self, dry_run: bool, watched: bool) -> Outcome {
+        let began = Instant::now();
+        let loaded = match load(&self.paths, &self.discovery) {
+            Ok(loaded) => loaded,
+            Err(diagnostics) => return Err(self.refuse(&diagnostics, dry_run, watched)),
+        };
+        self.refused = None;
+        let changes = diff(&self.config, &loaded.config);
+        let reload = self.status.lock().unwrap_or_else(PoisonError::into_inner).reloads;
+        if dry_run || changes.is_empty() {
+            if !dry_run {
+                self.hash = Some(loaded.hash);
+                self.succeeded(&loaded, false);
+            }
+            let lines = changes.changes.iter().map(ToString::to_string).collect();
+            let kept = kept(&loaded.config, &changes);
+            let restarted = changes.restart.clone();
+            return Ok(ReloadAnswer {
+                reload,
+                changes: lines,
+                restarted,
+                kept,
+                took_ms: millis(began),
+                ..Default::default()
+            });
+        }
+        let applied = self.host.apply(&loaded.config.sources).await;
+        if loaded.config.log.level != self.config.log.level {
+            logging::set_level(loaded.config.log.level.as_str());
+        }
+        self.hash = Some(loaded.hash);
+        let reload = self.succeeded(&loaded, true);
+        self.config = loaded.config;
+        Ok(self.report(&changes, applied, reload, began))
+    }
+
+    fn succeeded(&self, loaded: &Loaded, applied: bool) -> u64 {
+        let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
+        status.reloads += u64::from(applied);
+        status.successful = true;
+        status.files = loaded.files.iter().map(|file| file.display().to_string()).collect();
+        status.reloads
+    }
+
+    /// Says what was done: in the log, on the bus, to whoever asked.
+    fn report(&self, changes: &Diff, applied: Applied, reload: u64, began: Instant) -> ReloadAnswer {
+        let lines: Vec<String> = changes.changes.iter().map(ToString::to_string).collect();
+        let took_ms = millis(began);
+        let mut counts = vec![format!("{} restarted", applied.restarted.len()), format!("{} kept", applied.kept.len())];
+        for (count, word) in [(applied.started.len(), "started"), (applied.stopped.len(), "stopped")] {
+            if count > 0 {
+                counts.insert(0, format!("{count} {word}"));
+            }
+        }
+        // No reload closes a connection: the listener and the shards are not touched.
+        counts.push("0 clients dropped".into());
+        tracing::info!("reloaded #{reload} in {took_ms} ms: {} · {}", lines.join(", "), counts.join(", "));
+        for (source, reason) in &applied.failed {
+            tracing::error!(source, reason, "the source did not take the new config");
+        }
+        self.bus.announce(
+            "config.reloaded",
+            Severity::Info,
+            &json!({
+                "reload": reload, "changes": lines, "started": applied.started, "stopped": applied.stopped,
+                "restarted": applied.restarted, "kept": applied.kept, "took_ms": took_ms,
+                "failed": applied.failed.iter().map(|(source, reason)| json!({"source": source, "reason": reason}))
+                    .collect::<Vec<_>>(),
+            }),
+        );
+        ReloadAnswer {
+            reload,
+            changes: lines,
+            restarted: applied.restarted,
+            kept: applied.kept,
+            clients_dropped: 0,
+            took_ms,
+        }
+    }
+
+    fn refuse(&mut self, diagnostics: &Diagnostics, dry_run: bool, watched: bool) -> ReloadRefused {
+        let text = diagnostics.plain();
+        let errors: Vec<ReloadError> = diagnostics.iter().map(error).collect();
+        if !dry_run {
+            self.status.lock().unwrap_or_else(PoisonError::into_inner).successful = false;
+            if !(watched && self.refused.as_ref() == Some(&text)) {
+                tracing::error!("the config was not taken; the running config is unchanged\n{text}");
+                self.bus.announce(
+                    "config.refused",
+                    Severity::Error,
+                    &json!({"reason": "the config has errors; the running config is unchanged", "errors": errors}),
+                );
+            }
+            self.refused = Some(text.clone());
+        }
+        ReloadRefused { diagnostics: text, errors }
+    }
+}
+
+async fn changed(watcher: &mut Option<Watcher>) {
+    match watcher {
+        Some(watcher) => {
+            // Only the config itself is watched here; plugins are watched by the host.
+            let _ = watcher.changed().await;
+        }
+        None => std::future::pending().await,
+    }
+}
+
+fn kept(config: &Config, changes: &Diff) -> Vec<String> {
+    let touched = [&changes.start, &changes.stop, &changes.restart];
+    let running = config.sources.values().filter(|source| source.enabled).map(|source| source.name.clone());
+    running.filter(|name| touched.iter().all(|list| !list.contains(name))).collect()
+}
+
+fn error(diagnostic: &headwater_config::Diagnostic) -> ReloadError {
+    let at = |number: usize| u32::try_from(number).ok().filter(|number| *number > 0);
+    ReloadError {
+        code: diagnostic.code.to_owned(),
+        file: diagnostic.file.display().to_string(),
+        line: at(diagnostic.line),
+        column: at(diagnostic.column),
+        message: diagnostic.message.clone(),
+        help: diagnostic.help.clone(),
+    }
+}
+
+fn millis(began: Instant) -> u64 {
+    let took: Duration = began.elapsed();
+    u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,118 @@
+//! `headwater up`: reads the config, starts the daemon, says what runs, and waits for signals.
+
+use crate::{
+    args::{LogFormat, UpArgs},
+    assemble::{Assembly, assemble, discovery},
+    exit, logging, place,
+    shutdown::{Asked, Signals},
+};
+use headwater_config::{Loaded, Paths, load_for_start};
+use headwater_gateway::Listener;
+use headwater_host::SourceState;
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+/// Threads for HTTP, sources and reloads; deliveries have their own. More would only cost memory.
+const WORKERS: usize = 2;
+
+pub(crate) fn run(args: UpArgs) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(up(args)),
+        Err(error) => exit::fail(exit::FAILURE, format!("cannot start: {error}")),
+    }
+}
+
+async fn up(args: UpArgs) -> ExitCode {
+    let paths = args.config.paths();
+    let mut loaded = match load_for_start(&paths, &discovery(&[])) {
+        Ok(loaded) => loaded,
+        Err(diagnostics) => {
+            eprintln!("{}", if exit::coloured() { diagnostics.coloured() } else { diagnostics.plain() });
+            return ExitCode::from(exit::CONFIG);
+        }
+    };
+    if let Some(listen) = args.listen {
+        if let Some(refusal) = headwater_config::listen_refusal(listen) {
+            return exit::fail(exit::CONFIG, refusal);
+        }
+        loaded.config.gateway.listen = listen;
+    }
+    let format = args.log_format.unwrap_or(match loaded.config.log.format {
+        headwater_config::LogFormat::Human => LogFormat::Human,
+        headwater_config::LogFormat::Json => LogFormat::Json,
+    });
+    logging::start(format, loaded.config.log.level.as_str());
+    for warning in &loaded.warnings {
+        tracing::warn!("{}", warning.plain());
+    }
+    let state = args.state_dir.unwrap_or_else(place::user_state);
+    let listener = match Listener::bind(loaded.config.gateway.listen) {
+        Ok(listener) => listener,
+        Err(error) => return exit::fail(exit::FAILURE, error),
+    };
+    serve(loaded, paths, state, listener, format).await
+}
+
+async fn serve(loaded: Loaded, paths: Paths, state: PathBuf, listener: Listener, format: LogFormat) -> ExitCode {
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return exit::fail(exit::FAILURE, format!("cannot take signals over: {error}")),
+    };
+    let (address, config) = (listener.address(), describe(&paths.main));
+    let assembly = match assemble(loaded, paths, &state, listener).await {
+        Ok(assembly) => assembly,
+        Err(error) => return exit::fail(exit::FAILURE, format!("cannot start: {error}")),
+    };
+    greet(&assembly, address, &config, format);
+    loop {
+        match signals.next().await {
+            Asked::Reload => {
+                // What came of it is logged and published by the reloader.
+                let _ = assembly.reloader.reload(false).await;
+            }
+            Asked::End(code) => {
+                tracing::info!("ending");
+                tokio::select! {
+                    () = assembly.shutdown(code) => return ExitCode::SUCCESS,
+                    () = asked_again(&mut signals) => return exit::fail(exit::FAILURE, "ended at once, on a second signal"),
+                }
+            }
+        }
+    }
+}
+
+async fn asked_again(signals: &mut Signals) {
+    while signals.next().await == Asked::Reload {}
+}
+
+fn describe(main: &Path) -> String {
+    if main.exists() { main.display().to_string() } else { format!("no config at {}, built-in one", main.display()) }
+}
+
+/// What a person sees first.
+fn greet(assembly: &Assembly, address: SocketAddr, config: &str, format: LogFormat) {
+    if format == LogFormat::Json {
+        tracing::info!(%address, config, version = env!("CARGO_PKG_VERSION"), "headwater is up");
+        return;
+    }
+    println!("headwater {} · {config}", env!("CARGO_PKG_VERSION"));
+    let statuses = assembly.host.statuses();
+    let width = statuses.iter().map(|status| status.name.len()).max().unwrap_or(0);
+    for status in &statuses {
+        let (mark, word) = match status.state {
+            SourceState::Up => ('✓', status.version.clone().unwrap_or_default()),
+            SourceState::Starting => ('…', "starting".into()),
+            SourceState::Disabled => ('–', "disabled".into()),
+            _ => ('✗', status.reason.clone().unwrap_or_else(|| status.state.to_string())),
+        };
+        println!(" {mark} {:width$}  {word}", status.name);
+    }
+    for (source, reason) in &assembly.applied.failed {
+        tracing::error!(source, reason, "the source did not start");
+    }
+    println!(" listening on http://{address}   try: headwater sub '*'");
+}
