@@ -12,11 +12,6 @@ pub(crate) fn user_state() -> PathBuf {
     base("XDG_STATE_HOME", ".local/state").join("headwater")
 }
 
-/// Where plugins of the user are: `$XDG_DATA_HOME/headwater/plugins`.
-pub(crate) fn user_plugins() -> PathBuf {
-    base("XDG_DATA_HOME", ".local/share").join("headwater/plugins")
-}
-
 /// The XDG specification: a relative value is ignored.
 fn base(variable: &str, under_home: &str) -> PathBuf {
     let given = std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute());
