@@ -10,8 +10,8 @@ use std::{
     fmt,
 };
 
-/// Keys that take effect only when the daemon is started anew: what they describe is made once.
-const NEEDS_RESTART: [&str; 2] = ["gateway.listen", "gateway.shards"];
+/// The daemon's own keys that take effect at once. What all others describe is made once, when the daemon starts.
+pub(crate) const LIVE: [&str; 1] = ["log.level"];
 
 /// All that differs. `Display` is one line per change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -206,7 +206,7 @@ fn change(kind: ChangeKind, path: &str, old: Option<&Value>, new: Option<&Value>
         path: path.to_owned(),
         old: old.map(show),
         new: new.map(show),
-        needs_restart: NEEDS_RESTART.contains(&path),
+        needs_restart: !path.starts_with("source.") && !LIVE.contains(&path),
     }
 }
 
@@ -279,23 +279,26 @@ mod tests {
         new.gateway.listen.set_port(9000);
         new.gateway.limits.max_patterns = 32;
         new.gateway.allowed_hosts = vec!["hub.local".to_owned()];
+        new.log.level = crate::LogLevel::Debug;
         let diff = diff(&old, &new);
         assert_eq!(
             diff.to_string().lines().collect::<Vec<_>>(),
             [
-                "~ gateway.allowed_hosts [] → [\"hub.local\"]",
-                "~ gateway.limits.max_patterns 16 → 32",
+                "~ gateway.allowed_hosts [] → [\"hub.local\"] (needs a restart)",
+                "~ gateway.limits.max_patterns 16 → 32 (needs a restart)",
                 "~ gateway.listen 127.0.0.1:8765 → 127.0.0.1:9000 (needs a restart)",
-                "~ router.memory 64MiB → 32MiB",
+                "~ log.level info → debug",
+                "~ router.memory 64MiB → 32MiB (needs a restart)",
             ]
         );
-        assert_eq!(diff.needs_restart().collect::<Vec<_>>(), ["gateway.listen"]);
+        assert_eq!(diff.needs_restart().count(), 4);
+        assert_eq!(diff.start.len() + diff.stop.len() + diff.restart.len(), 0);
     }
 
     #[test]
-    fn keys_that_need_a_restart_exist() {
+    fn keys_that_need_no_restart_exist() {
         let sections = sections(&Config::default());
-        for key in NEEDS_RESTART {
+        for key in LIVE {
             assert!(sections.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
         }
     }

@@ -6,6 +6,8 @@
 
 mod catalog;
 mod check;
+mod codes;
+mod default_file;
 mod diagnostic;
 mod diff;
 mod edit;
@@ -13,7 +15,9 @@ mod files;
 mod load;
 mod masked;
 mod nearest;
+mod outline;
 mod period;
+mod reference;
 mod render;
 mod schema;
 mod size;
@@ -24,12 +28,14 @@ mod toml_text;
 mod watch;
 
 pub use catalog::{Catalog, Lookup, NoCatalog};
+pub use default_file::default_file;
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use diff::{Change, ChangeKind, Diff, diff};
 pub use edit::{Edit, EditError, set_source_enabled};
 pub use files::{Fingerprint, Paths};
 pub use load::{Loaded, load, load_for_start};
 pub use period::{Period, PeriodError};
+pub use reference::reference;
 pub use schema::{
     Config, Gateway, Isolation, Limits, Log, LogFormat, LogLevel, Plugins, Program, RouterLimits, SourceConfig,
     Supervision, json_schema, listen_refusal,

@@ -8,6 +8,7 @@ mod choice;
 mod scalar;
 mod table;
 
+pub(crate) use scalar::{MAX_PERIOD, MIN_PERIOD};
 pub(crate) use table::Settings;
 
 use crate::{Diagnostic, text::Text};

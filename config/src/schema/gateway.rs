@@ -22,7 +22,7 @@ pub struct Gateway {
     /// Host names that a request may name besides localhost and the listening address. Anything else is refused: a web
     /// page whose name was rebound to this machine would otherwise reach it.
     pub allowed_hosts: Vec<String>,
-    /// Web origins ("<https://example.org>") whose pages may connect, besides pages from the gateway itself. Without
+    /// Web origins (`https://example.org`) whose pages may connect, besides pages from the gateway itself. Without
     /// this check every page in a browser on this machine could read events and send commands.
     pub allowed_origins: Vec<String>,
     /// Connections held at once; further ones are refused. Each costs a file descriptor.

@@ -34,7 +34,7 @@ pub struct SourceConfig {
     pub isolation: Isolation,
     /// The channels it may publish to, in place of those its manifest names.
     pub channels: Option<Vec<String>>,
-    /// How often it must show that it is alive.
+    /// How long it may leave the question whether it is alive unanswered.
     pub heartbeat: Duration,
     /// The time it gets to stop before it is killed.
     pub grace: Duration,
@@ -124,9 +124,10 @@ pub(crate) struct SourceTable {
     pub(crate) isolation: Isolation,
     /// The channels it may publish to, names or patterns, in place of those the plugin itself names.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Vec<String>", example = ["build", "build:*"])]
+    #[schemars(with = "Vec<String>", example = ["clock", "clock:*"])]
     pub(crate) channels: Option<Vec<String>>,
-    /// How often it must show that it is alive. One that misses three in a row is replaced.
+    /// How long it may leave the question whether it is alive unanswered, before it is replaced. A program (`exec`) is
+    /// asked only if it says that it answers.
     #[serde(with = "period::plain")]
     #[schemars(with = "Period", extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
     pub(crate) heartbeat: Duration,
@@ -134,7 +135,8 @@ pub(crate) struct SourceTable {
     #[serde(with = "period::plain")]
     #[schemars(with = "Period", extend("x-minimum" = "0s", "x-maximum" = "10m"))]
     pub(crate) grace: Duration,
-    /// The most memory its process may take. One that takes more is killed and started again. No limit by default.
+    /// The most memory its process may take. What it asks for beyond is refused to it, which ends most programs; then it
+    /// is started again. No limit by default.
     #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Size", extend("minimum" = 16_777_216), example = &"256MiB")]
     pub(crate) memory_limit: Option<u64>,
