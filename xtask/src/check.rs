@@ -24,7 +24,10 @@ fn deny(house: &House) -> Result<(), Stop> {
     tools::from_registry(house, "cargo-deny", "^0.20")?;
     let path = tools::path(house);
     program::run(house.cargo(&["deny", "check", "bans", "licenses", "sources"]).env("PATH", &path))?;
-    if program::succeeds_within(house.cargo(&["deny", "fetch", "db"]).env("PATH", &path), FETCH) {
+    if program::succeeds_within(
+        house.cargo(&["deny", "fetch", "db"]).env("PATH", &path).env("GIT_TERMINAL_PROMPT", "0"),
+        FETCH,
+    ) {
         program::run(house.cargo(&["deny", "--offline", "check", "advisories"]).env("PATH", &path))
     } else {
         eprintln!("\nadvisories are NOT checked: their database cannot be fetched from here");
