@@ -38,7 +38,7 @@ pub use period::{Period, PeriodError};
 pub use reference::reference;
 pub use schema::{
     Config, Gateway, Isolation, Limits, Log, LogFormat, LogLevel, Plugins, Program, RouterLimits, SourceConfig,
-    Supervision, json_schema, listen_refusal,
+    Supervision, json_schema, json_schema_with, listen_refusal,
 };
 pub use size::{Size, SizeError};
 pub use watch::{Changed, Watcher};

@@ -96,6 +96,16 @@ mod tests {
     }
 
     #[test]
+    fn paths_are_shown_as_people_would_type_them() {
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(shown(&here.join("config/headwater.toml")), Path::new("config/headwater.toml"));
+        assert_eq!(shown(Path::new("./headwater.toml")), Path::new("headwater.toml"));
+        assert_eq!(shown(Path::new("/etc/headwater.toml")), Path::new("/etc/headwater.toml"));
+        assert_eq!(shown(Path::new("../headwater.toml")), Path::new("../headwater.toml"));
+        assert_eq!(shown(&here), here);
+    }
+
+    #[test]
     fn spans_end_with_their_line() {
         let text = Text::new(Path::new("a.toml"), "a = [\r\n1]\n");
         assert_eq!(text.first_line(&(4..9)), 4..5);

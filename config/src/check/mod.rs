@@ -205,3 +205,6 @@ impl<'a> Walk<'a> {
 
 /// The keywords of a schema.
 pub(crate) type Keys = serde_json::Map<String, Value>;
+
+#[cfg(test)]
+mod tests;

@@ -156,7 +156,8 @@ impl Walk<'_> {
         let length = text.chars().count() as u64;
         if let Some(least) = keys.get("minLength").and_then(Value::as_u64).filter(|least| length < *least) {
             let message = if length == 0 { format!("`{name}` is empty") } else { format!("`{name}` is too short") };
-            return self.report_labelled(Misfit::Value, value.span(), message, format!("at least {least} characters"));
+            let fix = if least == 1 { "write something".to_owned() } else { format!("at least {least} characters") };
+            return self.report_labelled(Misfit::Value, value.span(), message, fix);
         }
         if let Some(most) = keys.get("maxLength").and_then(Value::as_u64).filter(|most| length > *most) {
             let message = format!("`{name}` is too long");

@@ -3,10 +3,12 @@
 //! `docs/config.md` and editors all show them.
 
 mod bus;
+mod editor;
 mod gateway;
 mod source;
 
 pub use bus::{Log, LogFormat, LogLevel, Plugins, RouterLimits, Supervision};
+pub use editor::json_schema_with;
 pub use gateway::{Gateway, Limits, listen_refusal};
 pub(crate) use source::{HOST_KEYS, SourceTable};
 pub use source::{Isolation, Program, SourceConfig};
