@@ -79,11 +79,11 @@ pub use headwater_plugin_macros::config;
 /// use headwater_plugin::prelude::*;
 ///
 /// #[payload]
-/// struct Usage {
-///     total: u64,
+/// struct Usage<'a> {
+///     mount: &'a str,
 ///     used: Option<u64>,
 /// }
-/// let usage = Usage { total: 7, used: None };
-/// assert_eq!(serde_json::to_string(&usage).unwrap(), r#"{"total":7}"#);
+/// let usage = Usage { mount: "/", used: None };
+/// assert_eq!(serde_json::to_string(&usage).unwrap(), r#"{"mount":"/"}"#);
 /// ```
 pub use headwater_plugin_macros::payload;

@@ -125,7 +125,7 @@ impl Context {
             _ => ticking(if started { Instant::now() + period } else { Instant::now() }, period),
         };
         let clock = self.clock.insert(clock);
-        if *self.stop.borrow() {
+        if self.link.is_stopping() {
             return None;
         }
         tokio::select! {
@@ -140,6 +140,11 @@ impl Context {
     #[allow(clippy::unused_self)] // it belongs to the running source: outside of one there is no timer
     pub fn interval(&self, period: impl Into<Period>) -> Interval {
         ticking(Instant::now(), period.into().duration().max(SHORTEST))
+    }
+
+    /// Whether the host has asked the source to stop: for a loop that emits without waiting for anything else.
+    pub fn is_stopping(&self) -> bool {
+        *self.stop.borrow()
     }
 
     /// Waits until the host asks the source to stop.

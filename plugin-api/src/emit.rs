@@ -113,6 +113,11 @@ impl Emitter {
         EventBuilder { emitter: self, channel, kind, key: "", attributes: Vec::new(), time_ns: 0, flags: 0 }
     }
 
+    /// Whether the host has asked the source to stop: for a loop that emits without waiting for anything.
+    pub fn is_stopping(&self) -> bool {
+        self.link.is_stopping()
+    }
+
     /// How many events [`Emitter::try_emit`] has dropped since the source started.
     pub fn dropped(&self) -> u64 {
         self.link.drops.total()

@@ -28,6 +28,9 @@ pub(crate) fn expand(arguments: TokenStream, input: TokenStream) -> Result<Token
         return Err(Failure::new(first.span(), "#[config] takes no arguments; defaults stand on the fields"));
     }
     let item = Item::read("config", input)?;
+    if let Some(first) = item.generics.clone().into_iter().next() {
+        return Err(Failure::new(first.span(), "#[config] describes one type; it cannot have parameters"));
+    }
     let container = Container::read(&item.attributes)?;
     match &item.body {
         Body::Fields(fields) => of_struct(&item, &container, fields),

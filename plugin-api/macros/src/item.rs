@@ -11,6 +11,8 @@ pub(crate) struct Item {
     pub(crate) attributes: Vec<Attribute>,
     pub(crate) visibility: TokenStream,
     pub(crate) name: Ident,
+    /// All between the name and the braces: `<'a, T> where …`.
+    pub(crate) generics: TokenStream,
     pub(crate) body: Body,
 }
 
@@ -43,20 +45,26 @@ impl Item {
         let shape = format!("#[{what}] stands on a struct with named fields or on an enum of plain variants");
         let keyword = ident(&mut tokens, &shape)?;
         let name = ident(&mut tokens, &shape)?;
-        let Some(TokenTree::Group(body)) = tokens.next() else {
-            let message = format!("{shape}; without generics, and with braces: `struct {name} {{}}`");
-            return Err(Failure::new(name.span(), message));
+        let mut generics = TokenStream::new();
+        let body = loop {
+            match tokens.next() {
+                Some(TokenTree::Group(body)) if body.delimiter() == Delimiter::Brace => break body,
+                Some(TokenTree::Group(body)) if generics.is_empty() => return Err(Failure::new(body.span(), shape)),
+                Some(TokenTree::Punct(end)) if end.as_char() == ';' => {
+                    let message = format!("{shape}; write braces: `struct {name} {{}}`");
+                    return Err(Failure::new(name.span(), message));
+                }
+                Some(token) => generics.extend([token]),
+                None => return Err(Failure::new(name.span(), shape)),
+            }
         };
-        if body.delimiter() != Delimiter::Brace {
-            return Err(Failure::new(body.span(), shape));
-        }
         let inner = body.stream().into_iter().peekable();
         let body = match keyword.to_string().as_str() {
             "struct" => Body::Fields(fields(inner)?),
             "enum" => Body::Variants(variants(inner, &shape)?),
             _ => return Err(Failure::new(keyword.span(), shape)),
         };
-        Ok(Self { attributes, visibility, name, body })
+        Ok(Self { attributes, visibility, name, generics, body })
     }
 }
 

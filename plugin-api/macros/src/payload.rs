@@ -47,12 +47,13 @@ pub(crate) fn expand(arguments: TokenStream, input: TokenStream) -> Result<Token
             "#[derive(::headwater_plugin::__private::serde::Serialize)]
             #[serde(crate = \"::headwater_plugin::__private::serde\")]
             $attributes
-            $visibility {keyword} $name {{ $body }}"
+            $visibility {keyword} $name $generics {{ $body }}"
         ),
         &[
             ("attributes", item.attributes.iter().map(|a| a.tokens.clone()).collect()),
             ("visibility", item.visibility.clone()),
             ("name", TokenTree::Ident(item.name.clone()).into()),
+            ("generics", item.generics.clone()),
             ("body", body),
         ],
     ))

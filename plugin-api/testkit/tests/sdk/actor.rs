@@ -71,7 +71,7 @@ impl Source for Actor {
             }
             Begin::Flood => {
                 let mut n = 0;
-                while !told_to_stop(&mut ctx).await {
+                while !ctx.is_stopping() {
                     n += 1;
                     ctx.emit("actor", "numbered", &Number { n, of: None }).await?;
                 }
@@ -226,14 +226,6 @@ fn expensive() -> u32 {
 
 /// How often a value was computed for a log record.
 pub(crate) static EXPENSIVE: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-
-async fn told_to_stop(ctx: &mut Context) -> bool {
-    tokio::select! {
-        biased;
-        () = ctx.stopped() => true,
-        () = std::future::ready(()) => false,
-    }
-}
 
 #[derive(Debug)]
 struct Unreadable {
