@@ -16,14 +16,15 @@ use tokio::{
 pub struct Publisher {
     write: Rc<Mutex<OwnedWriteHalf>>,
     published: u64,
+    size: usize,
     frame: Vec<u8>,
     failure: Rc<RefCell<Option<String>>>,
     _reader: JoinSet<()>,
 }
 
 impl Publisher {
-    /// Connects.
-    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+    /// Connects; its events will have `size` bytes of data.
+    pub async fn connect(address: SocketAddr, size: usize) -> io::Result<Self> {
         let (stream, carry) = connect(address, 0).await?;
         let (read, write) = stream.into_split();
         let write = Rc::new(Mutex::new(write));
@@ -35,7 +36,7 @@ impl Publisher {
                 failed.borrow_mut().get_or_insert(error.to_string());
             }
         });
-        Ok(Self { write, published: 0, frame: Vec::new(), failure, _reader: reader })
+        Ok(Self { write, published: 0, size, frame: Vec::new(), failure, _reader: reader })
     }
 
     /// Publishes so many events in one message. They may not have been taken yet when this returns.
@@ -44,7 +45,7 @@ impl Publisher {
             return Err(io::Error::other(format!("publisher: {failure}")));
         }
         self.frame.clear();
-        put_frame(&mut self.frame, TEXT, publish_message(self.published, count).as_bytes());
+        put_frame(&mut self.frame, TEXT, publish_message(self.published, count, self.size).as_bytes());
         self.write.lock().await.write_all(&self.frame).await?;
         self.published += count as u64;
         Ok(())

@@ -6,7 +6,7 @@
 use clap::{Parser, ValueEnum};
 use headwater_bench::{
     crowd::Crowd,
-    payload::SIZE,
+    payload::{SIZE, SMALLEST},
     process::raise_open_files,
     publisher::Publisher,
     report::{Runs, print_table, ratio, short},
@@ -63,6 +63,9 @@ struct Options {
     /// Seconds of each turn [default: 2]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
+    /// Bytes of data in each event; the frame adds about as much again
+    #[arg(long, value_name = "BYTES", default_value_t = SIZE)]
+    size: usize,
     /// Events in one publish message, at full rate
     #[arg(long, value_name = "N", default_value_t = 64)]
     batch: u64,
@@ -93,6 +96,7 @@ struct Plan {
     subscribers: Vec<usize>,
     turns: usize,
     turn: Duration,
+    size: usize,
     batch: u64,
     window: u64,
     idle: usize,
@@ -130,6 +134,7 @@ impl Options {
             subscribers: self.subscribers.unwrap_or(subscribers),
             turns: self.turns.unwrap_or(turns),
             turn: Duration::from_secs_f64(self.seconds.unwrap_or(seconds)),
+            size: self.size.max(SMALLEST),
             batch: self.batch.max(1),
             window: self.window.max(self.batch),
             idle: self.idle.unwrap_or(idle),
@@ -147,9 +152,9 @@ impl Options {
 
 async fn run(plan: &Plan) -> io::Result<()> {
     println!(
-        "{SIZE}-byte events in batches of {}, at most {} in flight; median of {} turns, the range in parentheses; \
+        "events with {} bytes of data in batches of {}, at most {} in flight; median of {} turns, the range in parentheses; \
          server CPU is user and kernel time of the server's process",
-        plan.batch, plan.window, plan.turns
+        plan.size, plan.batch, plan.window, plan.turns
     );
     if plan.measures.contains(&Measure::Rate) {
         rate(plan).await?;
@@ -211,7 +216,7 @@ async fn rate(plan: &Plan) -> io::Result<()> {
 async fn full_rate(kind: Kind, plan: &Plan, count: usize) -> io::Result<AtFullRate> {
     let server = Server::start(kind, &plan.programs)?;
     let crowd = Crowd::connect(server.address, count).await?;
-    let mut publisher = Publisher::connect(server.address).await?;
+    let mut publisher = Publisher::connect(server.address, plan.size).await?;
     // Buffers grow, caches fill, and all is quiet when the measuring begins.
     flood(&crowd, &mut publisher, plan, plan.turn / 5).await?;
     let (first, bytes, cpu, began) = (publisher.published(), crowd.bytes(), server.cpu()?, Instant::now());
@@ -266,7 +271,7 @@ async fn latency(plan: &Plan) -> io::Result<()> {
 async fn steady_rate(kind: Kind, plan: &Plan) -> io::Result<[f64; 4]> {
     let server = Server::start(kind, &plan.programs)?;
     let crowd = Crowd::connect(server.address, STEADY_SUBSCRIBERS).await?;
-    let mut publisher = Publisher::connect(server.address).await?;
+    let mut publisher = Publisher::connect(server.address, plan.size).await?;
     pace(&mut publisher, plan.turn / 5).await?;
     crowd.reach_exactly(publisher.published()).await?;
     crowd.record_ages();
@@ -316,7 +321,7 @@ async fn memory(kind: Kind, plan: &Plan) -> io::Result<(u64, u64)> {
     let server = Server::start(kind, &plan.programs)?;
     // One connection and one event before, so that what is made once does not count.
     let first = Crowd::connect(server.address, 1).await?;
-    Publisher::connect(server.address).await?.publish(1).await?;
+    Publisher::connect(server.address, plan.size).await?.publish(1).await?;
     first.reach(1).await?;
     let before = server.resident()?;
     let crowd = Crowd::connect(server.address, plan.idle).await?;
