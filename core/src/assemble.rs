@@ -14,7 +14,8 @@ use headwater_protocol::CloseCode;
 use headwater_router::{LogLimits, Router};
 use std::{
     ffi::OsString,
-    path::{Path, PathBuf},
+    net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -46,13 +47,19 @@ pub(crate) struct Assembly {
     tasks: TaskTracker,
 }
 
+/// What a daemon is started with.
+pub(crate) struct Setup {
+    pub(crate) loaded: Loaded,
+    pub(crate) paths: Paths,
+    /// The address that the command line says, which goes before the config's.
+    pub(crate) listen: Option<SocketAddr>,
+    /// Where it keeps what it needs while it runs.
+    pub(crate) state: PathBuf,
+}
+
 /// Starts everything. The listener is bound already, so that a taken port is known before any source runs.
-pub(crate) async fn assemble(
-    loaded: Loaded,
-    paths: Paths,
-    state: &Path,
-    listener: Listener,
-) -> std::io::Result<Assembly> {
+pub(crate) async fn assemble(setup: Setup, listener: Listener) -> std::io::Result<Assembly> {
+    let Setup { loaded, paths, listen, state } = setup;
     let config = loaded.config.clone();
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
     let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
@@ -63,7 +70,7 @@ pub(crate) async fn assemble(
     let host = Host::new(
         HostOptions {
             discovery: discovery.clone(),
-            state_dir: state.to_path_buf(),
+            state_dir: state,
             child_command: child_command()?,
             supervision: config.supervision.clone(),
         },
@@ -71,7 +78,7 @@ pub(crate) async fn assemble(
     );
     // Before the config is applied: a change from now on is a reload.
     let watcher = watcher(&paths, &loaded);
-    let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, loaded);
+    let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, loaded, listen);
     let ready = Arc::new(AtomicBool::new(false));
     let daemon = Arc::new(Daemon::new(host.clone(), reloader.clone(), ready.clone()));
     let (ending, asked) = oneshot::channel();

@@ -8,6 +8,7 @@ use headwater_gateway::{ReloadAnswer, ReloadError, ReloadRefused};
 use headwater_host::{Applied, Discovery, Host};
 use serde_json::json;
 use std::{
+    net::SocketAddr,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -15,6 +16,10 @@ use tokio::sync::{mpsc, oneshot};
 
 /// Requests that may wait. More than these come from somebody who does not wait for answers; they are told so.
 const MAX_WAITING: usize = 16;
+
+/// How long a file may stay empty while it is being written, and how often it is looked at.
+const FILLS_WITHIN: Duration = Duration::from_secs(1);
+const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
 /// The answer to a reload.
 pub(crate) type Outcome = Result<ReloadAnswer, ReloadRefused>;
@@ -64,10 +69,12 @@ pub(crate) struct Reloading {
     pub(crate) host: Arc<Host>,
     pub(crate) bus: Arc<Bus>,
     pub(crate) config: Config,
+    /// Said on the command line, which goes before the file.
+    pub(crate) listen: Option<SocketAddr>,
     pub(crate) hash: Option<Fingerprint>,
     requests: mpsc::Receiver<(bool, oneshot::Sender<Outcome>)>,
     status: Arc<Mutex<Status>>,
-    /// What was refused last: the same content is not reported twice by the watcher.
+    /// What was refused last: the same is not logged and published twice; who asked is answered each time.
     refused: Option<String>,
 }
 
@@ -79,13 +86,14 @@ impl Reloading {
         host: Arc<Host>,
         bus: Arc<Bus>,
         loaded: Loaded,
+        listen: Option<SocketAddr>,
     ) -> (Self, Reloader) {
         let files = loaded.files.iter().map(|file| file.display().to_string()).collect();
         let status = Arc::new(Mutex::new(Status { reloads: 0, successful: true, files }));
         let (sender, requests) = mpsc::channel(MAX_WAITING);
         let reloader = Reloader { requests: sender, status: status.clone() };
         let (config, hash) = (loaded.config, Some(loaded.hash));
-        (Self { paths, discovery, host, bus, config, hash, requests, status, refused: None }, reloader)
+        (Self { paths, discovery, host, bus, config, listen, hash, requests, status, refused: None }, reloader)
     }
 
     /// Runs until every handle is gone or the task is dropped.
@@ -94,23 +102,33 @@ impl Reloading {
             tokio::select! {
                 request = self.requests.recv() => {
                     let Some((dry_run, answer)) = request else { return };
-                    let outcome = self.reload(dry_run, false).await;
+                    let outcome = self.reload(dry_run).await;
                     // Who asked may have gone.
                     let _ = answer.send(outcome);
                 }
                 () = changed(&mut watcher) => {
+                    self.settle().await;
                     // Its outcome is logged and published; nobody waits for an answer.
-                    let _ = self.reload(false, true).await;
+                    let _ = self.reload(false).await;
                 }
             }
         }
     }
 
-    async fn reload(&mut self, dry_run: bool, watched: bool) -> Outcome {
+    /// A file that is written in place is empty for a moment, and empty is a config too, one without sources. So that
+    /// saving does not end every source, an empty file is given time to fill; one that stays empty is meant so.
+    async fn settle(&self) {
+        let began = Instant::now();
+        while began.elapsed() < FILLS_WITHIN && std::fs::metadata(&self.paths.main).is_ok_and(|file| file.len() == 0) {
+            tokio::time::sleep(LOOK_AGAIN).await;
+        }
+    }
+
+    async fn reload(&mut self, dry_run: bool) -> Outcome {
         let began = Instant::now();
         let loaded = match load(&self.paths, &self.discovery) {
-            Ok(loaded) => loaded,
-            Err(diagnostics) => return Err(self.refuse(&diagnostics, dry_run, watched)),
+            Ok(loaded) => listening(loaded, self.listen),
+            Err(diagnostics) => return Err(self.refuse(&diagnostics, dry_run)),
         };
         self.refused = None;
         let changes = diff(&self.config, &loaded.config);
@@ -186,12 +204,12 @@ impl Reloading {
         }
     }
 
-    fn refuse(&mut self, diagnostics: &Diagnostics, dry_run: bool, watched: bool) -> ReloadRefused {
+    fn refuse(&mut self, diagnostics: &Diagnostics, dry_run: bool) -> ReloadRefused {
         let text = diagnostics.plain();
         let errors: Vec<ReloadError> = diagnostics.iter().map(error).collect();
         if !dry_run {
             self.status.lock().unwrap_or_else(PoisonError::into_inner).successful = false;
-            if !(watched && self.refused.as_ref() == Some(&text)) {
+            if self.refused.as_ref() != Some(&text) {
                 tracing::error!("the config was not taken; the running config is unchanged\n{text}");
                 self.bus.announce(
                     "config.refused",
@@ -203,6 +221,14 @@ impl Reloading {
         }
         ReloadRefused { diagnostics: text, errors }
     }
+}
+
+/// The config with what the command line says of the address.
+pub(crate) fn listening(mut loaded: Loaded, listen: Option<SocketAddr>) -> Loaded {
+    if let Some(listen) = listen {
+        loaded.config.gateway.listen = listen;
+    }
+    loaded
 }
 
 async fn changed(watcher: &mut Option<Watcher>) {

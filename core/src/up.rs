@@ -2,18 +2,15 @@
 
 use crate::{
     args::{LogFormat, UpArgs},
-    assemble::{Assembly, assemble, discovery},
+    assemble::{Assembly, Setup, assemble, discovery},
     exit, logging, place,
+    reload::listening,
     shutdown::{Asked, Signals},
 };
-use headwater_config::{Loaded, Paths, load_for_start};
+use headwater_config::load_for_start;
 use headwater_gateway::Listener;
 use headwater_host::SourceState;
-use std::{
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::{net::SocketAddr, path::Path, process::ExitCode};
 
 /// Threads for HTTP, sources and reloads; deliveries have their own. More would only cost memory.
 const WORKERS: usize = 2;
@@ -28,19 +25,16 @@ pub(crate) fn run(args: UpArgs) -> ExitCode {
 
 async fn up(args: UpArgs) -> ExitCode {
     let paths = args.config.paths();
-    let mut loaded = match load_for_start(&paths, &discovery(&[])) {
-        Ok(loaded) => loaded,
+    if let Some(refusal) = args.listen.and_then(headwater_config::listen_refusal) {
+        return exit::fail(exit::CONFIG, refusal);
+    }
+    let loaded = match load_for_start(&paths, &discovery(&[])) {
+        Ok(loaded) => listening(loaded, args.listen),
         Err(diagnostics) => {
             eprintln!("{}", if exit::coloured() { diagnostics.coloured() } else { diagnostics.plain() });
             return ExitCode::from(exit::CONFIG);
         }
     };
-    if let Some(listen) = args.listen {
-        if let Some(refusal) = headwater_config::listen_refusal(listen) {
-            return exit::fail(exit::CONFIG, refusal);
-        }
-        loaded.config.gateway.listen = listen;
-    }
     let format = args.log_format.unwrap_or(match loaded.config.log.format {
         headwater_config::LogFormat::Human => LogFormat::Human,
         headwater_config::LogFormat::Json => LogFormat::Json,
@@ -54,16 +48,16 @@ async fn up(args: UpArgs) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return exit::fail(exit::FAILURE, error),
     };
-    serve(loaded, paths, state, listener, format).await
+    serve(Setup { loaded, paths, listen: args.listen, state }, listener, format).await
 }
 
-async fn serve(loaded: Loaded, paths: Paths, state: PathBuf, listener: Listener, format: LogFormat) -> ExitCode {
+async fn serve(setup: Setup, listener: Listener, format: LogFormat) -> ExitCode {
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
         Err(error) => return exit::fail(exit::FAILURE, format!("cannot take signals over: {error}")),
     };
-    let (address, config) = (listener.address(), describe(&paths.main));
-    let assembly = match assemble(loaded, paths, &state, listener).await {
+    let (address, config) = (listener.address(), describe(&setup.paths.main));
+    let assembly = match assemble(setup, listener).await {
         Ok(assembly) => assembly,
         Err(error) => return exit::fail(exit::FAILURE, format!("cannot start: {error}")),
     };

@@ -1,1 +1,18 @@
-//! A world builder for journeys: a real daemon, real sources, real clients
+//! Builds worlds for journeys: a real daemon with its own directories, real sources, real clients. Nothing here is
+//! mocked, and nothing outside the world's directory is touched.
+
+mod built;
+mod client;
+mod conversation;
+mod http;
+mod process;
+mod wait;
+mod world;
+
+pub use built::{built, fixture, headwater_bin};
+pub use client::{Client, Closed};
+pub use conversation::{Step, conversations, fits};
+pub use http::Answer;
+pub use process::{cpu_nanos, pid_of, resident_bytes};
+pub use wait::{PATIENCE, eventually};
+pub use world::{Daemon, World};

@@ -1,0 +1,7 @@
+//! Journeys: what people do with Headwater, each from end to end, against a real daemon.
+
+mod bad_frames;
+mod configuration;
+mod delivery;
+mod first_minutes;
+mod protocol_page;

@@ -1,0 +1,131 @@
+//! A WebSocket client that a test drives message by message.
+
+use crate::wait::PATIENCE;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::{net::TcpStream, time::timeout};
+use tokio_tungstenite::{
+    WebSocketStream, client_async_with_config,
+    tungstenite::{Message, protocol::WebSocketConfig},
+};
+
+/// How a connection ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Closed {
+    /// The close code; `None` when the connection broke without one.
+    pub code: Option<u16>,
+    /// In words.
+    pub reason: String,
+}
+
+/// One connection to `/v1/stream`.
+pub struct Client {
+    stream: WebSocketStream<TcpStream>,
+}
+
+impl Client {
+    /// Connects.
+    ///
+    /// # Panics
+    /// When the daemon does not take it.
+    pub async fn connect(to: SocketAddr) -> Self {
+        let socket = TcpStream::connect(to).await.expect("the daemon listens");
+        socket.set_nodelay(true).expect("a fresh socket takes options");
+        let config = WebSocketConfig::default().read_buffer_size(8192);
+        let url = format!("ws://{to}/v1/stream");
+        let (stream, _) = client_async_with_config(url, socket, Some(config)).await.expect("the daemon upgrades");
+        Self { stream }
+    }
+
+    /// Sends a message.
+    pub async fn send(&mut self, message: &Value) {
+        self.send_text(&message.to_string()).await;
+    }
+
+    /// Sends text, whatever it is.
+    pub async fn send_text(&mut self, text: &str) {
+        self.stream.send(Message::text(text)).await.expect("the connection is open");
+    }
+
+    /// Sends any frame.
+    pub async fn send_raw(&mut self, message: Message) {
+        self.stream.send(message).await.expect("the connection is open");
+    }
+
+    /// The next message, or how the connection ended.
+    pub async fn try_next(&mut self) -> Result<Value, Closed> {
+        let broken = |reason: String| Closed { code: None, reason };
+        loop {
+            let message = timeout(PATIENCE, self.stream.next()).await.expect("a message comes in time");
+            match message {
+                Some(Ok(Message::Text(text))) => {
+                    return Ok(serde_json::from_str(text.as_str()).expect("the daemon speaks JSON"));
+                }
+                Some(Ok(Message::Close(frame))) => {
+                    return Err(frame.map_or_else(
+                        || broken("closed without a code".into()),
+                        |frame| Closed { code: Some(frame.code.into()), reason: frame.reason.to_string() },
+                    ));
+                }
+                Some(Ok(_)) => {}
+                Some(Err(error)) => return Err(broken(error.to_string())),
+                None => return Err(broken("ended".into())),
+            }
+        }
+    }
+
+    /// The next message.
+    ///
+    /// # Panics
+    /// When the connection has ended.
+    pub async fn next(&mut self) -> Value {
+        self.try_next().await.expect("the connection is open")
+    }
+
+    /// The next message of this type; others are passed over.
+    pub async fn next_of(&mut self, kind: &str) -> Value {
+        loop {
+            let message = self.next().await;
+            if message["type"] == kind {
+                return message;
+            }
+        }
+    }
+
+    /// The next message that `fits`; others are passed over.
+    pub async fn next_that(&mut self, fits: impl Fn(&Value) -> bool) -> Value {
+        loop {
+            let message = self.next().await;
+            if fits(&message) {
+                return message;
+            }
+        }
+    }
+
+    /// Subscribes and waits for the answer.
+    pub async fn subscribe(&mut self, channels: &[&str]) -> Value {
+        self.subscribe_with(json!({"channels": channels})).await
+    }
+
+    /// Subscribes with all that a subscription can have.
+    pub async fn subscribe_with(&mut self, mut subscription: Value) -> Value {
+        subscription["type"] = "subscribe".into();
+        self.send(&subscription).await;
+        self.next_of("subscription_response").await
+    }
+
+    /// Publishes an event without waiting.
+    pub async fn publish(&mut self, channel: &str, kind: &str, data: Value) {
+        self.send(&json!({"type": "publish", "channel": channel, "event": kind, "data": data})).await;
+    }
+
+    /// Reads until the connection ends.
+    pub async fn closed(&mut self) -> Closed {
+        loop {
+            if let Err(closed) = self.try_next().await {
+                return closed;
+            }
+        }
+    }
+}
