@@ -2,13 +2,37 @@
 
 use crate::{
     command::{Accepted, Answer, CommandRefused, CommandTarget},
-    plugin::discovery::Discovery,
+    plugin::{
+        discovery::{Discovery, nearest},
+        image::Images,
+        manifest::CommandInfo,
+    },
     ports::Ports,
-    status::SourceStatus,
+    process::Spawner,
+    running::Running,
+    source::{command::Command, shared::Shared, task::Order, watch::FileWatch},
+    status::{SourceState, SourceStatus},
 };
 use headwater_config::{SourceConfig, Supervision};
 use serde_json::value::RawValue;
-use std::{collections::BTreeMap, ffi::OsString, path::PathBuf, sync::Arc};
+use std::{
+    collections::BTreeMap,
+    ffi::OsString,
+    path::PathBuf,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+use tokio::{
+    sync::{mpsc::error::TrySendError, oneshot},
+    time::{Instant, timeout_at},
+};
+use tokio_util::task::TaskTracker;
+
+/// How long applying a config waits for a source that neither comes up nor fails. It goes on starting after that.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// What a host is made with.
 #[derive(Clone, Debug)]
@@ -17,14 +41,15 @@ pub struct HostOptions {
     pub discovery: Discovery,
     /// Where private copies of plugins are kept while they run: a directory of ours, on a file system that may execute.
     pub state_dir: PathBuf,
-    /// The command that runs [`plugin_host_main`](crate::plugin_host_main); the host appends its arguments.
+    /// The command that runs [`plugin_host_main`](crate::plugin_host_main); the host appends its arguments. The daemon
+    /// says `/proc/self/exe plugin-host`, which is its own binary even when another one was installed over it.
     pub child_command: Vec<OsString>,
     /// Backoff, quarantine and the window of events.
     pub supervision: Supervision,
 }
 
-/// What applying a config did. Every source of the config stands in exactly one list, but those that failed stand in
-/// `failed` besides.
+/// What applying a config did. Every source of the config stands in exactly one of the first four lists; those that
+/// failed stand in `failed` besides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Applied {
     /// Sources that were not there.
@@ -61,52 +86,270 @@ pub enum RestartRefused {
         /// Why.
         reason: String,
     },
-    /// The host is shutting down.
-    #[error("the host is shutting down")]
-    Ending,
+}
+
+/// What all sources share.
+pub(crate) struct Inner {
+    pub(crate) supervision: Supervision,
+    pub(crate) discovery: Discovery,
+    pub(crate) child_command: Vec<OsString>,
+    pub(crate) images: Images,
+    pub(crate) spawner: Spawner,
+    pub(crate) ports: Arc<dyn Ports>,
+    pub(crate) watch: FileWatch,
+    /// The next number of a request, of any source. 0 is none.
+    pub(crate) requests: AtomicU64,
 }
 
 /// The owner of all sources.
 pub struct Host {
-    _private: (),
+    inner: Arc<Inner>,
+    sources: Mutex<BTreeMap<String, Source>>,
+    /// One config at a time.
+    applying: tokio::sync::Mutex<()>,
+    tasks: TaskTracker,
+    ending: AtomicBool,
+}
+
+/// A source of the config in force.
+struct Source {
+    shared: Arc<Shared>,
+    config: SourceConfig,
+    /// `None`: it is disabled.
+    running: Option<Running>,
 }
 
 impl Host {
     /// A host without sources.
-    pub fn new(_options: HostOptions, _ports: Arc<dyn Ports>) -> Arc<Self> {
-        unimplemented!()
+    pub fn new(options: HostOptions, ports: Arc<dyn Ports>) -> Arc<Self> {
+        let HostOptions { discovery, state_dir, child_command, supervision } = options;
+        let inner = Inner {
+            supervision,
+            discovery,
+            child_command,
+            images: Images::new(state_dir),
+            spawner: Spawner::new(),
+            ports,
+            watch: FileWatch::default(),
+            requests: AtomicU64::new(1),
+        };
+        Arc::new(Self {
+            inner: Arc::new(inner),
+            sources: Mutex::default(),
+            applying: tokio::sync::Mutex::default(),
+            tasks: TaskTracker::new(),
+            ending: AtomicBool::new(false),
+        })
+    }
+
+    fn sources(&self) -> MutexGuard<'_, BTreeMap<String, Source>> {
+        self.sources.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Brings the sources into line with a config: only what changed is restarted. Returns when each changed source is
-    /// up or has failed.
-    pub async fn apply(&self, _sources: &BTreeMap<String, SourceConfig>) -> Applied {
-        unimplemented!()
+    /// up, has failed, or is still starting after five seconds.
+    pub async fn apply(&self, config: &BTreeMap<String, SourceConfig>) -> Applied {
+        let _one = self.applying.lock().await;
+        let mut applied = Applied::default();
+        if self.ending.load(Relaxed) {
+            return applied;
+        }
+        let gone = self.end_those(|name, _| !config.contains_key(name), "it was removed from the config", true);
+        let disabled = self.end_those(|name, _| config.get(name).is_some_and(|c| !c.enabled), "it was disabled", false);
+        for running in gone.iter().chain(&disabled) {
+            running.ended().await;
+        }
+        applied.stopped.extend(gone.iter().chain(&disabled).map(|running| running.name().to_owned()));
+
+        let mut waiting = Vec::new();
+        for (name, new) in config {
+            let (list, outcome) = self.apply_one(name, new);
+            match list {
+                List::Started => applied.started.push(name.clone()),
+                List::Restarted => applied.restarted.push(name.clone()),
+                List::Kept => applied.kept.push(name.clone()),
+                List::Stopped => {}
+            }
+            if let Some(outcome) = outcome {
+                waiting.push((name, new, outcome));
+            }
+        }
+        let deadline = Instant::now() + PATIENCE;
+        for (name, new, outcome) in waiting {
+            let outcome =
+                timeout_at(deadline, outcome).await.map(|said| said.unwrap_or(Err("its task is busy".into())));
+            // Without an outcome it is still at it.
+            if let Ok(Err(reason)) = outcome {
+                applied.failed.push((name.clone(), reason));
+                // A table that was refused is not in force: the next config is compared with what runs.
+                continue;
+            }
+            if let Some(source) = self.sources().get_mut(name) {
+                source.config = new.clone();
+            }
+        }
+        applied
     }
 
-    /// Sends a command to the source that declares it. `answers` is called from the source's task, once per answer, and
+    /// Tells the tasks of these sources to end.
+    fn end_those(&self, which: impl Fn(&str, &Source) -> bool, why: &'static str, forget: bool) -> Vec<Running> {
+        let mut sources = self.sources();
+        let names: Vec<String> =
+            sources.iter().filter(|(name, s)| which(name, s)).map(|(name, _)| name.clone()).collect();
+        let mut ended = Vec::new();
+        for name in names {
+            let running = sources.get_mut(&name).and_then(|source| source.running.take());
+            if let Some(running) = running {
+                running.end(why);
+                ended.push(running);
+            }
+            if forget {
+                sources.remove(&name);
+            }
+        }
+        ended
+    }
+
+    fn apply_one(&self, name: &str, new: &SourceConfig) -> (List, Option<oneshot::Receiver<Result<(), String>>>) {
+        let mut sources = self.sources();
+        let Some(source) = sources.get_mut(name) else {
+            let shared = Shared::new(new.clone(), self.inner.ports.clone());
+            let mut source = Source { shared, config: new.clone(), running: None };
+            let outcome = new.enabled.then(|| self.start(&mut source));
+            sources.insert(name.to_owned(), source);
+            return (if new.enabled { List::Started } else { List::Kept }, outcome);
+        };
+        match (&source.running, new.enabled) {
+            (None, true) => {
+                source.config = new.clone();
+                source.shared.configured(new);
+                (List::Started, Some(self.start(source)))
+            }
+            (_, false) => {
+                let list = if source.config.enabled { List::Stopped } else { List::Kept };
+                source.config = new.clone();
+                source.shared.configured(new);
+                source.shared.enter(SourceState::Disabled, None);
+                (list, None)
+            }
+            (Some(_), true) if source.config == *new => (List::Kept, None),
+            (Some(running), true) if source.config.needs_restart(new) => {
+                let (done, outcome) = oneshot::channel();
+                running.order(Order::Configure(Box::new(new.clone()), done));
+                (List::Restarted, Some(outcome))
+            }
+            (Some(running), true) => {
+                running.order(Order::Adjust(Box::new(new.clone())));
+                source.config = new.clone();
+                (List::Kept, None)
+            }
+        }
+    }
+
+    fn start(&self, source: &mut Source) -> oneshot::Receiver<Result<(), String>> {
+        let (done, outcome) = oneshot::channel();
+        let running = Running::start(&self.tasks, &self.inner, &source.shared, source.config.clone(), done);
+        source.running = Some(running);
+        outcome
+    }
+
+    /// Sends a command to the source that declares it. `answers` is called from the source's task, once per answer; it
     /// must not block.
     pub fn command(
         &self,
-        _target: &CommandTarget,
-        _parameters: &RawValue,
-        _caller: Option<&str>,
-        _answers: Box<dyn Fn(Answer) + Send + Sync>,
+        target: &CommandTarget,
+        parameters: &RawValue,
+        caller: Option<&str>,
+        answers: Box<dyn Fn(Answer) + Send + Sync>,
     ) -> Result<Accepted, CommandRefused> {
-        unimplemented!()
+        let sources = self.sources();
+        let able: Vec<&Source> = sources
+            .values()
+            .filter(|source| target.source.as_ref().is_none_or(|name| **name == *source.shared.name))
+            .filter(|source| source.shared.has_command(&target.name))
+            .collect();
+        let source = match able[..] {
+            [source] => source,
+            [] => return Err(unknown(target, &sources)),
+            _ => {
+                let sources = able.iter().map(|source| source.shared.name.to_string()).collect();
+                return Err(CommandRefused::Ambiguous { name: target.name.clone(), sources });
+            }
+        };
+        let name = source.shared.name.to_string();
+        let (state, reason) = source.shared.state();
+        let running = source.running.as_ref().filter(|_| matches!(state, SourceState::Up | SourceState::Starting));
+        let Some(running) = running else {
+            return Err(CommandRefused::Unavailable { source_name: name, state: state.as_str(), reason });
+        };
+        let request = self.inner.requests.fetch_add(1, Relaxed);
+        let command = Command::new(request, &target.name, parameters, caller, answers)?;
+        match running.command(command) {
+            Ok(()) => Ok(Accepted { source: name, request }),
+            Err(TrySendError::Full(_)) => Err(CommandRefused::Busy { source_name: name, waiting: Running::COMMANDS }),
+            Err(TrySendError::Closed(_)) => {
+                Err(CommandRefused::Unavailable { source_name: name, state: SourceState::Down.as_str(), reason: None })
+            }
+        }
     }
 
     /// Every source of the config, by name.
     pub fn statuses(&self) -> Vec<SourceStatus> {
-        unimplemented!()
+        self.sources().values().map(|source| source.shared.status()).collect()
     }
 
-    /// Restarts a source: also the way out of quarantine.
-    pub async fn restart(&self, _name: &str) -> Result<(), RestartRefused> {
-        unimplemented!()
+    /// The commands that each source declares, by the source's name.
+    pub fn commands(&self) -> BTreeMap<String, Vec<CommandInfo>> {
+        self.sources().iter().map(|(name, source)| (name.clone(), source.shared.commands())).collect()
     }
 
-    /// Stops all sources at once, each with its grace; one that overruns is killed and logged by name.
+    /// Starts a source anew: also the way out of quarantine. Returns when it is up or has failed.
+    pub async fn restart(&self, name: &str) -> Result<(), RestartRefused> {
+        let outcome = {
+            let sources = self.sources();
+            let Some(source) = sources.get(name) else {
+                let suggestion = nearest(name, sources.keys().map(String::as_str));
+                return Err(RestartRefused::Unknown { name: name.to_owned(), suggestion });
+            };
+            let Some(running) = &source.running else { return Err(RestartRefused::Disabled(name.to_owned())) };
+            let (done, outcome) = oneshot::channel();
+            running.order(Order::Restart(done));
+            outcome
+        };
+        let failed = |reason: String| RestartRefused::Failed { name: name.to_owned(), reason };
+        outcome.await.unwrap_or_else(|_| Err("it was stopped meanwhile".into())).map_err(failed)
+    }
+
+    /// Stops all sources at once, each with its grace; one that overruns is killed and logged by name. Nothing starts
+    /// after this.
     pub async fn shutdown(&self) {
-        unimplemented!()
+        self.ending.store(true, Relaxed);
+        let _one = self.applying.lock().await;
+        for running in self.end_those(|_, _| true, "the daemon is stopping", false) {
+            running.ended().await;
+        }
+        self.tasks.close();
+        self.tasks.wait().await;
     }
+}
+
+enum List {
+    Started,
+    Restarted,
+    Stopped,
+    Kept,
+}
+
+fn unknown(target: &CommandTarget, sources: &BTreeMap<String, Source>) -> CommandRefused {
+    let mut known = Vec::new();
+    for (name, source) in sources {
+        for command in source.shared.commands() {
+            known.push(match &target.source {
+                Some(_) => format!("{name}/{}", command.name),
+                None => command.name,
+            });
+        }
+    }
+    let suggestion = nearest(&target.to_string(), known.iter().map(String::as_str));
+    CommandRefused::Unknown { target: target.to_string(), suggestion }
 }

@@ -12,6 +12,7 @@ mod plugin;
 mod ports;
 mod process;
 mod records;
+mod running;
 mod source;
 mod status;
 

@@ -2,6 +2,7 @@
 //!
 //! The binary implements [`Ports`] over the router. The host calls it from the tasks of the sources.
 
+use crate::source::reading::Window;
 use headwater_event::{Draft, Event};
 use std::{any::Any, fmt, sync::Arc};
 
@@ -44,11 +45,12 @@ impl fmt::Debug for SubscriptionHandle {
 
 /// Where the events for one subscription of one source go.
 ///
-/// It waits instead of queueing: a source has at most its window of events in flight, and the reader of the log stays
-/// where it is until there is room. So a slow source costs no memory; it falls behind like any client.
+/// It waits instead of queueing: a source has at most a window of events under way, and the reader of the log stays where
+/// it is until there is room. So a slow source costs no memory; it falls behind like any client.
 #[derive(Clone, Debug)]
 pub struct DeliverySink {
     pub(crate) subscription: u64,
+    pub(crate) window: Arc<Window>,
 }
 
 impl DeliverySink {
@@ -58,14 +60,12 @@ impl DeliverySink {
     }
 
     /// Hands events over in this order; returns once all have been passed on.
-    #[allow(clippy::unused_async)]
-    pub async fn deliver(&self, _events: &[Arc<Event>]) -> Result<(), SinkClosed> {
-        Err(SinkClosed)
+    pub async fn deliver(&self, events: &[Arc<Event>]) -> Result<(), SinkClosed> {
+        self.window.deliver(self.subscription, events).await
     }
 
     /// Tells the source something about the subscription: a native message such as `gap`, `lag` or `error`, as JSON.
-    #[allow(clippy::unused_async)]
-    pub async fn notice(&self, _message: &[u8]) -> Result<(), SinkClosed> {
-        Err(SinkClosed)
+    pub fn notice(&self, message: &[u8]) -> Result<(), SinkClosed> {
+        self.window.notice(self.subscription, message)
     }
 }

@@ -74,4 +74,6 @@ pub struct SourceStatus {
     pub reason: Option<String>,
     /// Since when it is in this state.
     pub since: Timestamp,
+    /// The line for people in its table.
+    pub description: Option<String>,
 }

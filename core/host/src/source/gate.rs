@@ -58,17 +58,17 @@ pub(crate) enum Refusal {
 }
 
 /// Where a source may publish.
-#[derive(Clone, Debug)]
-pub(crate) struct Grant {
+#[derive(Debug)]
+struct Grant {
     /// `None`: anywhere but on the daemon's own channel.
     patterns: Option<Vec<ChannelPattern>>,
     system: bool,
 }
 
 impl Grant {
-    /// What the config says, or else what the plugin declares. A pattern that cannot be read is none: the config's were
+    /// What the config says, or else what the source declares. A pattern that cannot be read is none: the config's were
     /// checked when it was loaded.
-    pub(crate) fn new(config: Option<&[String]>, declared: &[String]) -> Self {
+    fn new(config: Option<&[String]>, declared: &[String]) -> Self {
         let texts = config.unwrap_or(declared);
         let patterns = (config.is_some() || !declared.is_empty())
             .then(|| texts.iter().filter_map(|text| ChannelPattern::parse(text).ok()).collect());
@@ -84,6 +84,8 @@ impl Grant {
 #[derive(Debug)]
 pub(crate) struct Gate {
     source: Arc<str>,
+    /// The `channels` of its table.
+    config: Option<Vec<String>>,
     grant: Grant,
     channels: HashMap<Box<str>, ChannelName>,
     kinds: HashMap<Box<str>, Arc<str>>,
@@ -98,33 +100,35 @@ pub(crate) struct Admitted {
     pub(crate) drafts: Vec<Draft>,
     /// Bytes of their payloads.
     pub(crate) bytes: u64,
-    /// How many were refused, and why the last one was.
-    pub(crate) refused: Option<(u32, Refusal)>,
+    /// Why some were refused, and how many for that reason.
+    pub(crate) refused: Vec<(Refusal, u32)>,
 }
 
 impl Admitted {
-    fn add(&mut self, result: Result<Draft, Refusal>) {
+    pub(crate) fn add(&mut self, result: Result<Draft, Refusal>) {
         match result {
             Ok(draft) => {
                 self.bytes += draft.data.as_bytes().len() as u64;
                 self.drafts.push(draft);
             }
-            Err(refusal) => {
-                let before = self.refused.take().map_or(0, |(count, _)| count);
-                self.refused = Some((before + 1, refusal));
-            }
+            Err(refusal) => match self.refused.iter_mut().find(|(known, _)| *known == refusal) {
+                Some((_, count)) => *count += 1,
+                None => self.refused.push((refusal, 1)),
+            },
         }
     }
 }
 
 impl Gate {
-    pub(crate) fn new(source: Arc<str>, grant: Grant) -> Self {
-        Self { source, grant, channels: HashMap::new(), kinds: HashMap::new(), channel: None, kind: None }
+    /// For a source whose table says `config`, and which declares nothing yet.
+    pub(crate) fn new(source: Arc<str>, config: Option<Vec<String>>) -> Self {
+        let grant = Grant::new(config.as_deref(), &[]);
+        Self { source, config, grant, channels: HashMap::new(), kinds: HashMap::new(), channel: None, kind: None }
     }
 
-    /// Other channels are granted from now on.
-    pub(crate) fn regrant(&mut self, grant: Grant) {
-        self.grant = grant;
+    /// The source declares where it publishes.
+    pub(crate) fn declare(&mut self, emits: &[String]) {
+        self.grant = Grant::new(self.config.as_deref(), emits);
         self.channels.clear();
         self.channel = None;
     }
@@ -284,7 +288,9 @@ mod tests {
 
     fn gate(config: Option<&[&str]>, declared: &[&str]) -> Gate {
         let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        Gate::new("tmux".into(), Grant::new(config.map(owned).as_deref(), &owned(declared)))
+        let mut gate = Gate::new("tmux".into(), config.map(owned));
+        gate.declare(&owned(declared));
+        gate
     }
 
     fn verdicts(gate: &mut Gate, events: &[EventRef<'_>]) -> Vec<bool> {
@@ -304,24 +310,24 @@ mod tests {
     }
 
     #[test]
-    fn a_new_grant_holds_for_names_that_were_seen_before() {
+    fn a_new_declaration_holds_for_names_that_were_seen_before() {
         let mut gate = gate(None, &["tmux"]);
         assert_eq!(verdicts(&mut gate, &[plain("tmux", "1")]), [true]);
-        gate.regrant(Grant::new(Some(&["agents".to_owned()]), &[]));
+        gate.declare(&["agents".to_owned()]);
         assert_eq!(verdicts(&mut gate, &[plain("tmux", "1"), plain("agents", "1")]), [false, true]);
     }
 
     #[test]
     fn what_is_refused_says_how_many_and_names_the_fix() {
         let mut gate = gate(None, &["tmux"]);
-        let admitted = gate.admit(&frame(&[plain("tmux", "{}"), plain("x", "1"), plain("y", "1")])).unwrap();
-        let (count, refusal) = admitted.refused.unwrap();
-        assert_eq!((admitted.drafts.len(), count), (1, 2));
+        let admitted = gate.admit(&frame(&["tmux", "x", "y", "y"].map(|channel| plain(channel, "1")))).unwrap();
+        let counts: Vec<u32> = admitted.refused.iter().map(|(_, count)| *count).collect();
+        assert_eq!((admitted.drafts.len(), counts), (1, vec![1, 2]));
         assert_eq!(
-            refusal.to_string(),
+            admitted.refused[1].0.to_string(),
             "the channel `y` is not among those it may publish to; add it to `channels` in [source.tmux], or to what the plugin declares in `emits`"
         );
-        let mut why = |event: EventRef<'_>| gate.admit(&frame(&[event])).unwrap().refused.unwrap().1.to_string();
+        let mut why = |event: EventRef<'_>| gate.admit(&frame(&[event])).unwrap().refused[0].0.to_string();
         assert!(why(plain("tmux", "{")).starts_with("the data is no valid JSON"));
         assert!(why(plain("tm ux", "1")).contains("column 3"));
         let long = "k".repeat(129);

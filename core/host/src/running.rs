@@ -1,0 +1,101 @@
+//! The host's hold on the task of one source.
+
+use crate::{
+    host::Inner,
+    records::Records,
+    source::{
+        command::Command,
+        shared::Shared,
+        task::{Done, Order, Task},
+    },
+};
+use headwater_config::SourceConfig;
+use std::sync::{Arc, OnceLock};
+use tokio::sync::mpsc::{self, error::TrySendError};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Orders that may wait. A task takes them at once unless it is just ending an instance; who orders more is told that
+/// the order was not taken.
+const ORDERS: usize = 16;
+
+/// A task that runs. Dropped, it is told to end.
+pub(crate) struct Running {
+    shared: Arc<Shared>,
+    orders: mpsc::Sender<Order>,
+    commands: mpsc::Sender<Command>,
+    stop: CancellationToken,
+    why: Arc<OnceLock<&'static str>>,
+    ended: CancellationToken,
+}
+
+impl Running {
+    /// Commands that may wait for an instance; who sends more is told to come again later.
+    pub(crate) const COMMANDS: usize = 64;
+
+    /// Starts the task. `done` hears whether the source came up.
+    pub(crate) fn start(
+        tasks: &TaskTracker,
+        inner: &Arc<Inner>,
+        shared: &Arc<Shared>,
+        config: SourceConfig,
+        done: Done,
+    ) -> Self {
+        let (orders, waiting_orders) = mpsc::channel(ORDERS);
+        let (commands, waiting_commands) = mpsc::channel(Self::COMMANDS);
+        let (stop, ended, why) = (CancellationToken::new(), CancellationToken::new(), Arc::default());
+        let task = Task {
+            inner: inner.clone(),
+            shared: shared.clone(),
+            records: Arc::new(Records::new(&config.name)),
+            config,
+            orders: waiting_orders,
+            commands: waiting_commands,
+            stop: stop.clone(),
+            why: Arc::clone(&why),
+            refusals: Default::default(),
+            file: None,
+            tried: None,
+            backoff: Default::default(),
+            waiting: vec![done],
+            after_failure: false,
+        };
+        let last = ended.clone().drop_guard();
+        tasks.spawn(async move {
+            let _last = last;
+            task.run().await;
+        });
+        Self { shared: shared.clone(), orders, commands, stop, why, ended }
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.shared.name
+    }
+
+    /// An order that finds no room is dropped, and with it the channel on which its outcome would come.
+    pub(crate) fn order(&self, order: Order) {
+        if self.orders.try_send(order).is_err() {
+            tracing::warn!(source = self.name(), "an order was not taken: {ORDERS} others wait");
+        }
+    }
+
+    pub(crate) fn command(&self, command: Command) -> Result<(), TrySendError<Command>> {
+        self.commands.try_send(command)
+    }
+
+    /// Tells it to end, and why.
+    pub(crate) fn end(&self, why: &'static str) {
+        let _ = self.why.set(why);
+        self.stop.cancel();
+    }
+
+    /// Waits until it has ended.
+    pub(crate) async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.stop.cancel();
+    }
+}

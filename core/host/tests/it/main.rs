@@ -1,0 +1,9 @@
+//! The host with real child processes, real plugin files and real programs; only the bus is a list.
+
+mod commands;
+mod faults;
+mod lifecycle;
+mod programs;
+mod reading;
+mod reload;
+mod world;
