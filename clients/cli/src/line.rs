@@ -13,10 +13,11 @@ use headwater_client::Event;
 use headwater_event::Severity;
 use jiff::Timestamp;
 
-/// The type's column grows with what is seen, up to this.
-const WIDEST_KIND: usize = 28;
-/// The subject's column, likewise.
-const WIDEST_SUBJECT: usize = 24;
+/// How much of a line the channel, the type and the subject may take, in hundredths. Columns grow with what is seen, and
+/// the payload, which is what people look for, keeps the rest.
+const CHANNEL_SHARE: usize = 17;
+const KIND_SHARE: usize = 34;
+const SUBJECT_SHARE: usize = 22;
 /// A list of more than so many values is shown by its length.
 const LISTED: usize = 3;
 /// Fields that are sentences, shown without their name.
@@ -60,13 +61,15 @@ impl Lines {
             line.push_str(&" ".repeat(space + 1));
             room = room.saturating_sub(width(&text) + space + 2);
         };
+        let share = |hundredths: usize| self.terminal.width * hundredths / 100;
+        let kind_share = if self.channels { KIND_SHARE - CHANNEL_SHARE / 2 } else { KIND_SHARE };
         if self.channels {
-            column(&fields.channel, &mut self.channel_width, WIDEST_SUBJECT, &|text| style.dim(text));
+            column(&fields.channel, &mut self.channel_width, share(CHANNEL_SHARE), &|text| style.dim(text));
         }
-        column(&fields.kind, &mut self.kind_width, WIDEST_KIND, &|text| style.severity(severity, text));
+        column(&fields.kind, &mut self.kind_width, share(kind_share), &|text| style.severity(severity, text));
         let values: Vec<&str> = fields.attributes.iter().map(|(_, value)| value.as_str()).collect();
         let subject = if values.is_empty() { fields.source.to_string() } else { values.join(" ") };
-        column(&subject, &mut self.subject_width, WIDEST_SUBJECT, &|text| style.bold(text));
+        column(&subject, &mut self.subject_width, share(SUBJECT_SHARE), &|text| style.bold(text));
 
         let node = fields.data.and_then(|data| serde_json::from_str::<Node>(data.get()).ok());
         let mut words = node.map(|node| summary(&node, &values)).unwrap_or_default();

@@ -119,7 +119,15 @@ impl Follow {
                 if self.resumed.get(channel).is_some_and(seen) {
                     return Ok(None);
                 }
-                self.places.advance(channel, position);
+                let known = self.places.get(channel);
+                let channel = channel.to_owned();
+                self.places.advance(&channel, position);
+                if known.is_some_and(|known| known.epoch != position.epoch) {
+                    // The daemon had forgotten the channel, so it could not tell of the break itself.
+                    let (epoch, to) = (position.epoch.to_string(), position.offset.saturating_sub(1));
+                    self.news.push_back(Followed::Event(event));
+                    return Ok(Some(Followed::Gap(Gap { channel, epoch, from: 1, to, reason: "epoch_change".into() })));
+                }
                 Followed::Event(event)
             }
             Item::Gap(gap) => {
@@ -169,9 +177,10 @@ impl Follow {
     /// Connects and subscribes from the places that were reached.
     async fn resume(&mut self) -> Result<(), Error> {
         let mut stream = self.client.stream().await?;
-        let (start, left_out) = self.start_again();
-        // History was asked for once; a second time it would double what has been read.
-        let subscription = Subscription { start, include_historical: false, ..self.subscription.clone() };
+        // What is named goes on from its position. What is not was born while nobody listened, or has no room in the
+        // message: that is read from its beginning, and what has been seen of it is left out here.
+        let start = self.start_again();
+        let subscription = Subscription { start, include_historical: true, ..self.subscription.clone() };
         let mut subscribed = stream.subscribe(&subscription).await?;
         // The daemon has not got as far as this reader: it lost its tail. What stands there now is new.
         let ahead: Vec<String> =
@@ -195,33 +204,18 @@ impl Follow {
         self.link = Link::Up { stream: Box::new(stream), since: Instant::now() };
         self.news.push_back(Followed::Back);
         self.news.extend(subscribed.failed.iter().map(|failed| Followed::Notice(failed.notice())));
-        if left_out > 0 {
-            self.news.push_back(Followed::Notice(Notice {
-                code: "POSITIONS_LEFT_OUT".into(),
-                message: format!(
-                    "a daemon takes {MOST_POSITIONS} positions, and {left_out} channels have one besides; \
-                     events on them may be missing; subscribe to fewer channels"
-                ),
-            }));
-        }
         Ok(())
     }
 
-    /// Where to go on, and of how many channels the position has no room.
-    fn start_again(&self) -> (Start, usize) {
-        if self.places.is_empty() {
-            // No channel was there: whatever is there now came while nobody listened.
-            let start = match &self.subscription.start {
-                Start::Latest => Start::Earliest,
-                asked => asked.clone(),
-            };
-            return (start, 0);
+    /// Where to go on.
+    fn start_again(&self) -> Start {
+        if self.places.is_empty() && self.subscription.start != Start::Latest {
+            return self.subscription.start.clone();
         }
         let mut places = Places::default();
         for (channel, position) in self.places.iter().take(MOST_POSITIONS) {
             places.set(channel, position);
         }
-        let left_out = self.places.len() - places.len();
-        (Start::Each(places), left_out)
+        Start::Each(places)
     }
 }

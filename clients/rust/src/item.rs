@@ -32,7 +32,8 @@ pub struct Gap {
     pub epoch: String,
     /// The first offset missing.
     pub from: u64,
-    /// The last offset missing.
+    /// The last offset missing; below `from` when a new epoch is read from its beginning, and only what the old epoch
+    /// still had is lost.
     pub to: u64,
     /// `slow_consumer`, `retention`, `source_drop`, `corruption` or `epoch_change`.
     pub reason: String,

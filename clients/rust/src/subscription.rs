@@ -164,7 +164,8 @@ mod tests {
         let position = Position { epoch: Epoch(0xab), offset: 12 };
         let mut places = Places::default();
         places.set("a", position);
-        for start in [Start::Latest, Start::Earliest, Start::After(position), Start::Each(places)] {
+        let nowhere = Start::Each(Places::default());
+        for start in [Start::Latest, Start::Earliest, Start::After(position), nowhere, Start::Each(places)] {
             let subscription = Subscription {
                 types: vec!["pane.*".into()],
                 severity: Some(Severity::Warning),
@@ -179,7 +180,11 @@ mod tests {
                 Start::Latest => assert_eq!(read.start, Read::At(StartAt::Latest)),
                 Start::Earliest => assert_eq!(read.start, Read::At(StartAt::Earliest)),
                 Start::After(at) => assert_eq!(read.start, Read::At(StartAt::After(at))),
-                Start::Each(_) => assert!(matches!(read.start, Read::ByChannel(list) if list[0].1 == position)),
+                Start::Each(places) => {
+                    let named: Vec<Position> = places.iter().map(|(_, position)| position).collect();
+                    let Read::ByChannel(read) = read.start else { panic!() };
+                    assert_eq!(read.into_iter().map(|(_, position)| position).collect::<Vec<_>>(), named);
+                }
             }
         }
     }

@@ -22,7 +22,7 @@ pub(crate) async fn run(args: SubscribeArgs, session: &mut Session) -> Result<()
     if session.terminal.human {
         announce(&follow, &args.channels);
     }
-    let mut printer = Printer { follow, lines, left: args.count, reconnect: !args.no_reconnect };
+    let mut printer = Printer { follow, lines, left: args.count, reconnect: !args.no_reconnect, down: false };
     let outcome = printer.print(session, &mut interrupt).await;
     printer.follow.close().await;
     outcome
@@ -61,6 +61,8 @@ struct Printer {
     /// Events until the end.
     left: Option<u64>,
     reconnect: bool,
+    /// It has been said that the connection is lost.
+    down: bool,
 }
 
 impl Printer {
@@ -110,9 +112,12 @@ impl Printer {
         }
     }
 
-    fn tell(&self, followed: &Followed) -> Result<(), Failure> {
+    fn tell(&mut self, followed: &Followed) -> Result<(), Failure> {
         let words = match followed {
             Followed::Event(_) => return Ok(()),
+            Followed::Gap(gap) if gap.to < gap.from => {
+                format!("gap: {} was numbered anew; its last events before that are lost ({})", gap.channel, gap.reason)
+            }
             Followed::Gap(gap) => {
                 format!("gap: events {} to {} of {} will not come ({})", gap.from, gap.to, gap.channel, gap.reason)
             }
@@ -123,11 +128,16 @@ impl Printer {
             Followed::Lost { reason, .. } if !self.reconnect => {
                 return Err(Failure::Away(format!("the connection to the daemon ended: {reason}")));
             }
-            Followed::Lost { reason, retry_in } => {
-                let wait = retry_in.as_secs_f64();
-                format!("the connection is lost ({reason}); trying again in {wait:.1} s")
+            // Once for each outage: a daemon that is down all night is no thousand lines.
+            Followed::Lost { .. } if self.down => return Ok(()),
+            Followed::Lost { reason, .. } => {
+                self.down = true;
+                format!("the connection is lost ({reason}); trying again")
             }
-            Followed::Back => "connected again".to_owned(),
+            Followed::Back => {
+                self.down = false;
+                "connected again".to_owned()
+            }
         };
         say(&format!("headwater: {}", visible(&words)));
         Ok(())

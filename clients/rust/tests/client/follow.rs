@@ -48,8 +48,8 @@ async fn after_a_restart_it_goes_on_from_where_it_was() {
         stream(|peer| {
             let asked = peer.subscribed(&json!({"a": {"epoch": E1, "offset": 6}}));
             assert_eq!(asked["from"], json!({"a": {"epoch": E1, "offset": 6}}));
-            // A second time history would double what has been read.
-            assert_eq!(asked.get("options"), None);
+            // Channels born in between are not named, and are read from their beginning.
+            assert_eq!(asked["options"]["include_historical"], true);
             // At least once is what the daemon promises: what comes twice is shown once.
             peer.event(E1, 6);
             peer.event(E1, 7);
@@ -117,6 +117,29 @@ async fn gaps_are_told_and_a_new_epoch_starts_over() {
 }
 
 #[tokio::test]
+async fn a_channel_that_was_forgotten_is_a_gap_too() {
+    let daemon = Daemon::play(vec![
+        stream(|peer| {
+            peer.subscribed(&json!({"a": {"epoch": E1, "offset": 7}}));
+            peer.event(E1, 8);
+        }),
+        stream(|peer| {
+            // The new daemon has no such channel yet: it knows of no break that it could tell.
+            peer.subscribed(&json!({}));
+            peer.event(E2, 1);
+            peer.event(E2, 2);
+        }),
+    ]);
+    let mut follow = follow(&daemon, Subscription::to(["a*"])).await;
+    let seen = until(&mut follow, 3).await;
+    assert_eq!(
+        (seen[0].as_str(), &seen[2..]),
+        ("8", &["back", "gap 1-0 epoch_change", "1", "2"].map(String::from)[..])
+    );
+    daemon.done();
+}
+
+#[tokio::test]
 async fn a_daemon_that_lost_its_tail_is_read_from_its_beginning() {
     let daemon = Daemon::play(vec![
         stream(|peer| {
@@ -150,12 +173,37 @@ async fn a_pattern_that_matched_nothing_misses_nothing() {
         stream(|peer| {
             // A channel born while the connection was down is new from its first event on.
             let asked = peer.subscribed(&json!({"a": {"epoch": E1, "offset": 0}}));
-            assert_eq!(asked["from"], "earliest");
+            assert_eq!((&asked["from"], &asked["options"]["include_historical"]), (&json!({}), &json!(true)));
             peer.event(E1, 1);
         }),
     ]);
     let mut follow = follow(&daemon, Subscription::to(["a*"])).await;
     assert_eq!(until(&mut follow, 1).await.last().unwrap(), "1");
+    daemon.done();
+}
+
+#[tokio::test]
+async fn more_channels_than_a_message_names_lose_nothing() {
+    let place = |offset: u64| json!({"epoch": E1, "offset": offset});
+    let all = |offset| serde_json::Value::Object((100..300).map(|n| (format!("a{n}"), place(offset))).collect());
+    let (first, second) = (all(3), all(4));
+    let daemon = Daemon::play(vec![
+        stream(move |peer| {
+            peer.subscribed(&first);
+            peer.close(1012, "");
+        }),
+        stream(move |peer| {
+            let asked = peer.subscribed(&second);
+            assert_eq!(asked["from"].as_object().unwrap().len(), 128);
+            assert_eq!(asked["from"].get("a299"), None);
+            // So this channel comes from its beginning: what has been seen is not shown twice.
+            for offset in 1..=4 {
+                peer.event_on("a299", E1, offset);
+            }
+        }),
+    ]);
+    let mut follow = follow(&daemon, Subscription::to(["a*"])).await;
+    assert_eq!(until(&mut follow, 1).await, ["lost: closed with code 1012", "back", "4"]);
     daemon.done();
 }
 

@@ -121,8 +121,13 @@ impl Peer {
 
     /// Sends an event of channel `a`.
     pub(crate) fn event(&mut self, epoch: &str, offset: u64) {
+        self.event_on("a", epoch, offset);
+    }
+
+    /// Sends an event.
+    pub(crate) fn event_on(&mut self, channel: &str, epoch: &str, offset: u64) {
         self.say(&serde_json::json!({
-            "type": "tick", "channel": "a", "timestamp": "2026-11-20T10:02:11Z", "message_id": format!("{epoch}-{offset}"),
+            "type": "tick", "channel": channel, "timestamp": "2026-11-20T10:02:11Z", "message_id": format!("{epoch}-{offset}"),
             "epoch": epoch, "offset": offset, "source": "s", "data": {"n": offset},
         }));
     }
