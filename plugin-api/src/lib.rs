@@ -71,6 +71,11 @@ pub use serde_json;
 pub use tokio;
 pub use tracing;
 
+/// The examples of the guide, compiled as this crate's documentation tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/plugin-guide.md")]
+pub mod guide {}
+
 /// What the macros' output and the testkit need. No author calls it, and it may change with any release.
 #[doc(hidden)]
 pub mod __private {
