@@ -108,7 +108,11 @@ fn convert(answer: Answer) -> CommandAnswer {
         }
         Answer::Completed { result } => CommandAnswer::Completed { result: result.get().to_owned() },
         Answer::Error(error) => CommandAnswer::Failed(CommandFailure {
-            code: error.error_code,
+            code: match error.error_code.as_str() {
+                // The host's own word; the codes on the wire are in capitals.
+                "outcome_unknown" => ErrorCode::OutcomeUnknown.as_str().into(),
+                _ => error.error_code,
+            },
             message: error.message,
             details: error.details.map(|details| details.get().to_owned()),
             suggested_action: error.suggested_action,

@@ -4,4 +4,7 @@ mod bad_frames;
 mod configuration;
 mod delivery;
 mod first_minutes;
+mod misbehaving;
 mod protocol_page;
+mod reloading;
+mod sources;
