@@ -10,10 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// The log target of the announcement.
-pub(crate) const TARGET: &str = "headwater::source_drop";
-
-/// At most one announcement in this time: a source that drops all the time would otherwise flood its log.
+/// At most one announcement in this time: a source that drops all the time would otherwise flood its host with them.
 const PAUSE: Duration = Duration::from_secs(1);
 
 /// Channels that are counted apart; drops on further ones are told together as `*`. A source that makes up channel

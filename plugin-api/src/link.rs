@@ -100,8 +100,6 @@ impl Link {
     /// Tells the host what was dropped, when it is time to; `last`: now or never.
     pub(crate) fn announce_drops(&self, last: bool) {
         for (channel, count) in self.drops.take(last) {
-            let message = format!("{count} events dropped on `{channel}`: the host's queue was full");
-            self.log(Level::Warn, crate::drops::TARGET, &message);
             self.reply(0, &Answer::Dropped { channel: &channel, count });
         }
     }

@@ -19,7 +19,7 @@
 //! | `{"status":"completed"}` | `result`: any JSON |
 //! | `{"status":"error"}` | `error_code`, `message`, `details`?, `suggested_action`? |
 //! | `{"status":"alive"}` | |
-//! | `{"status":"dropped"}` | `channel`, `count`: events that `try_emit` dropped; with request 0, about once a second |
+//! | `{"status":"dropped"}` | `channel`, `count`: events that `try_emit` dropped; with request 0, at most once a second. The host logs and publishes it |
 //!
 //! To the host, by `subscribe(ctx, json)`: the body of a native subscribe message with the plugin's own number,
 //! `{"subscription":1,"channels":["agents"],"filter":{…}?,"from":…?,"options":{…}?}`; and
