@@ -39,3 +39,14 @@ async fn records_of_blocking_work_find_the_source() {
     run.command("log_elsewhere", json!({})).await.completed();
     run.logged("from a blocking thread").await;
 }
+
+/// Two sources of one plugin in one process: what the one wants to hear, the other need not say.
+#[tokio::test]
+async fn each_instance_has_its_own_level() {
+    let mut talkative = Testkit::start::<Actor>(json!({}));
+    talkative.log_level("debug");
+    let mut quiet = Testkit::start::<Actor>(json!({}));
+    quiet.command("log", json!({})).await.completed();
+    quiet.logged("a line").await;
+    assert!(!quiet.log().iter().any(|record| record.message.contains("a whisper")));
+}
