@@ -25,15 +25,21 @@ struct Message {
     filenames: Vec<PathBuf>,
 }
 
-/// Runs `cargo build`. `None` when the code does not compile; cargo's own words are on standard error then.
-pub(super) async fn build(directory: &Path, release: bool) -> Result<Option<Built>, String> {
+/// Runs `cargo build`. `None` when the code does not compile; cargo's own words are on standard error then. The `first`
+/// build may take a while and shows what it does.
+pub(super) async fn build(directory: &Path, release: bool, first: bool) -> Result<Option<Built>, String> {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    cargo.args(["build", "--lib", "--quiet", "--message-format=json-render-diagnostics"]);
+    cargo.args(["build", "--lib", "--message-format=json-render-diagnostics"]);
+    if !first {
+        cargo.arg("--quiet");
+    }
     if release {
         cargo.arg("--release");
     }
-    cargo.current_dir(directory).stdin(Stdio::null()).stderr(Stdio::inherit()).kill_on_drop(true);
-    let output = cargo.output().await.map_err(|error| format!("cannot run cargo: {error}; is Rust installed?"))?;
+    // What goes wrong, and how the first build goes on, is for the person: standard error stays ours.
+    cargo.current_dir(directory).stdin(Stdio::null()).stdout(Stdio::piped()).kill_on_drop(true);
+    let cannot = |error: std::io::Error| format!("cannot run cargo: {error}; is Rust installed?");
+    let output = cargo.spawn().map_err(cannot)?.wait_with_output().await.map_err(cannot)?;
     if !output.status.success() {
         return Ok(None);
     }

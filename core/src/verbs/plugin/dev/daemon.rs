@@ -54,6 +54,8 @@ async fn start(globals: &headwater_cli::Globals) -> Result<(Paths, Option<Own>),
     let mut command = Command::new(std::env::current_exe().map_err(cannot)?);
     command.arg("up").arg("--config").arg(&main).arg("--state-dir").arg(directory.join("state"));
     command.args(["--listen", listen]).stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true);
+    // In a group of its own: Ctrl-C is for us, and we end it.
+    command.process_group(0);
     let own = Own { _child: command.spawn().map_err(cannot)?, directory };
     for _ in 0..STEPS {
         if let Ok(paths) = info(globals).await {
@@ -86,7 +88,9 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_file(&self.file) {
+        if let Err(error) = fs::remove_file(&self.file)
+            && error.kind() != io::ErrorKind::NotFound
+        {
             eprintln!("headwater: cannot remove {}: {error}; remove it by hand", self.file.display());
         }
     }

@@ -53,7 +53,7 @@ async fn develop(
     watcher: &mut watch::Watch,
 ) -> Result<(), String> {
     let built = loop {
-        match build_and_say(directory, args.release).await? {
+        match build_and_say(directory, args.release, true).await? {
             Some(built) => break built,
             None => watcher.changed().await,
         }
@@ -64,7 +64,7 @@ async fn develop(
     loop {
         tokio::select! {
             () = watcher.changed() => {
-                build_and_say(directory, args.release).await?;
+                build_and_say(directory, args.release, false).await?;
             }
             line = show.next() => println!("{}", line?),
         }
@@ -72,9 +72,9 @@ async fn develop(
 }
 
 /// `None`: it does not build; cargo has said why.
-async fn build_and_say(directory: &Path, release: bool) -> Result<Option<Built>, String> {
+async fn build_and_say(directory: &Path, release: bool, first: bool) -> Result<Option<Built>, String> {
     let began = Instant::now();
-    let built = build(directory, release).await?;
+    let built = build(directory, release, first).await?;
     match &built {
         Some(built) => println!("built {} in {:.1} s", built.name, began.elapsed().as_secs_f64()),
         None => println!("not built; what runs goes on as it was"),
