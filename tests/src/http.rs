@@ -34,9 +34,9 @@ impl Answer {
 pub(crate) async fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
     for (name, value) in headers {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        text.extend([*name, ": ", *value, "\r\n"]);
     }
-    text.push_str(&format!("content-length: {}\r\n\r\n{body}", body.len()));
+    text.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n", body]);
     let bytes = timeout(PATIENCE, async {
         let mut stream = TcpStream::connect(to).await.expect("the daemon listens");
         stream.write_all(text.as_bytes()).await.expect("the daemon reads");
