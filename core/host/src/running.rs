@@ -4,7 +4,9 @@ use crate::{
     host::Inner,
     records::Records,
     source::{
+        backoff::Backoff,
         command::Command,
+        pump::Refusals,
         shared::Shared,
         task::{Done, Order, Task},
     },
@@ -52,10 +54,10 @@ impl Running {
             commands: waiting_commands,
             stop: stop.clone(),
             why: Arc::clone(&why),
-            refusals: Default::default(),
+            refusals: Refusals::default(),
             file: None,
             tried: None,
-            backoff: Default::default(),
+            backoff: Backoff::default(),
             waiting: vec![done],
             after_failure: false,
         };

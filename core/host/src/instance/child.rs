@@ -18,6 +18,7 @@ use std::{
     process::{self, Command, ExitCode},
     sync::Arc,
     thread,
+    time::Instant,
 };
 
 /// The exit code when the arguments or the system are not as they should be; the reason stands on standard error.
@@ -152,8 +153,8 @@ fn host(plugin: &Path, name: &str) -> Result<(), String> {
     let mut socket = link.try_clone().map_err(begin)?;
     let waiting = outbox.clone();
     let write = move || {
-        let mut chunk = Vec::new();
-        while waiting.take_blocking(&mut chunk) {
+        let (mut chunk, mut last) = (Vec::new(), Instant::now());
+        while waiting.take_batch(&mut chunk, &mut last) {
             if socket.write_all(&chunk).is_err() {
                 break;
             }

@@ -19,7 +19,7 @@ const ID: usize = 36;
 pub(crate) struct Broken;
 
 /// An event in a frame.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct WireEvent<'a> {
     pub(crate) time_ns: i64,
     pub(crate) flags: u64,
@@ -31,7 +31,7 @@ pub(crate) struct WireEvent<'a> {
 }
 
 /// The attributes of an event in a frame, in their order.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Attributes<'a> {
     count: usize,
     bytes: &'a [u8],
@@ -66,7 +66,7 @@ pub(crate) fn write(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
     for part in parts {
         buffer.extend_from_slice(part);
     }
-    for AttributeRef { name, value } in event.attributes.iter() {
+    for AttributeRef { name, value } in event.attributes {
         pair(buffer, name.as_str(), value.as_str());
     }
 }
@@ -185,7 +185,7 @@ impl<'a> Deliveries<'a> {
             let [subscription, epoch, offset] = [u64_of(&mut bytes)?, u64_of(&mut bytes)?, u64_of(&mut bytes)?];
             let id = text(&mut bytes, ID)?;
             let event = read(&mut bytes)?;
-            attributes.extend(event.attributes.map(|(n, v)| AttributeRef { name: n.into(), value: v.into() }));
+            attributes.extend(event.attributes.clone().map(|(n, v)| AttributeRef { name: n.into(), value: v.into() }));
             let length = u32_of(&mut bytes)?;
             let source = text(&mut bytes, length)?;
             events.push(WireDelivery { subscription, epoch, offset, id, event, source });
@@ -247,7 +247,7 @@ pub(crate) mod tests {
         let first = read(&mut bytes).unwrap();
         assert_eq!((first.channel, first.kind, first.key, first.payload), ("tmux", "session.created", "k", &b"{}"[..]));
         assert_eq!((first.time_ns, first.flags), (-5, flags::pack(true, 3, 1)));
-        assert_eq!(first.attributes.collect::<Vec<_>>(), [("session", "api"), ("", "ä")]);
+        assert_eq!(first.attributes.clone().collect::<Vec<_>>(), [("session", "api"), ("", "ä")]);
         let second = read(&mut bytes).unwrap();
         assert_eq!((second.channel, second.attributes.count(), bytes.len()), ("agents", 0, 0));
     }

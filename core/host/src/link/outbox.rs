@@ -2,8 +2,8 @@
 //!
 //! On the instance's side `publish` (from the plugin's threads) fills it and a writer thread, or over memory the daemon's
 //! task, empties it. On the daemon's side the source's task fills it and a writer, or the instance's thread, empties it.
-//! A batch is what came together while the writer was busy: the first event after quiet leaves at once, and under load
-//! frames fill up to [`BATCH`] events without any timer.
+//! The first event after quiet leaves at once. Those that follow close behind are gathered for at most [`LINGER`], or until
+//! there are [`ENOUGH`]: so a source that emits without end costs a few thousand writes a second and not a million.
 //!
 //! Everything in it is bounded. Events: by the window of credits and [`EVENT_BYTES`]; when full, `publish` accepts fewer
 //! and the plugin waits or drops. Log records: by [`LOG_BYTES`]; more are dropped, counted, and the count is said. All else:
@@ -17,11 +17,16 @@ use headwater_abi::EventRef;
 use std::{
     mem,
     sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
 };
 use tokio::sync::Notify;
 
 /// The most events of one frame.
 const BATCH: u32 = 64;
+/// How long events that follow others are gathered before they are written.
+const LINGER: Duration = Duration::from_micros(500);
+/// So many events are written without waiting longer.
+const ENOUGH: u32 = 2 * BATCH;
 /// A frame of events is closed when it has this many bytes: the other side holds a frame in memory as a whole.
 const FRAME_BYTES: usize = 256 << 10;
 /// With this many bytes waiting no event is taken.
@@ -52,9 +57,23 @@ struct State {
     oversize: u32,
     oversize_last: u64,
     closed: bool,
+    /// Events in the buffer.
+    events: u32,
+    /// Something in the buffer is not to be lingered over.
+    urgent: bool,
     /// Who waits for something to take. Waking costs a system call, so it is done only for somebody.
-    thread_waits: bool,
+    thread_waits: Waits,
     task_waits: bool,
+}
+
+#[derive(Debug, Default, PartialEq)]
+enum Waits {
+    #[default]
+    No,
+    /// For anything.
+    Any,
+    /// For enough, or for something urgent; otherwise its time comes.
+    Batch,
 }
 
 #[derive(Debug)]
@@ -74,6 +93,8 @@ impl Outbox {
         let mut state = self.lock();
         let mut taken = 0;
         for event in events {
+            // A plugin that has run out of credit gets more only when what it said is written.
+            state.urgent |= state.credits == 0;
             if state.closed || state.credits == 0 || state.buffer.len() >= EVENT_BYTES {
                 break;
             }
@@ -104,6 +125,7 @@ impl Outbox {
             return Err(Full);
         }
         state.close_frame();
+        state.urgent = true;
         write(&mut state.buffer);
         self.wake(state);
         Ok(())
@@ -115,6 +137,7 @@ impl Outbox {
         let mut state = self.lock();
         if !state.closed {
             state.close_frame();
+            state.urgent = true;
             write(&mut state.buffer);
             self.wake(state);
         }
@@ -128,6 +151,7 @@ impl Outbox {
             return;
         }
         state.close_frame();
+        state.urgent = true;
         Up::Log { level, target: target.into(), message: message.into() }.write(&mut state.buffer);
         self.wake(state);
     }
@@ -151,8 +175,33 @@ impl Outbox {
             if state.closed {
                 return false;
             }
-            state.thread_waits = true;
+            state.thread_waits = Waits::Any;
             state = self.thread.wait(state).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    /// The same for a writer to whom each write costs a system call: it lingers over events. `last` is when it took
+    /// something before, and is set to now.
+    pub(crate) fn take_batch(&self, chunk: &mut Vec<u8>, last: &mut Instant) -> bool {
+        let mut state = self.lock();
+        loop {
+            let lingered = last.elapsed();
+            let ready = state.urgent || state.closed || state.events >= ENOUGH || lingered >= LINGER;
+            if ready && state.give(chunk) {
+                *last = Instant::now();
+                return true;
+            }
+            if state.closed {
+                return false;
+            }
+            if ready || !state.has_something() {
+                state.thread_waits = Waits::Any;
+                state = self.thread.wait(state).unwrap_or_else(PoisonError::into_inner);
+            } else {
+                state.thread_waits = Waits::Batch;
+                let wait = self.thread.wait_timeout(state, LINGER.saturating_sub(lingered));
+                state = wait.unwrap_or_else(PoisonError::into_inner).0;
+            }
         }
     }
 
@@ -174,10 +223,18 @@ impl Outbox {
     }
 
     fn wake(&self, mut state: MutexGuard<'_, State>) {
-        if state.buffer.is_empty() && state.oversize == 0 {
+        if !state.has_something() {
             return;
         }
-        let (thread, task) = (mem::take(&mut state.thread_waits), mem::take(&mut state.task_waits));
+        let thread = match state.thread_waits {
+            Waits::No => false,
+            Waits::Any => true,
+            Waits::Batch => state.urgent || state.events >= ENOUGH,
+        };
+        if thread {
+            state.thread_waits = Waits::No;
+        }
+        let task = mem::take(&mut state.task_waits);
         // Unlocked first, or the woken one would wait for the lock.
         drop(state);
         if thread {
@@ -202,7 +259,12 @@ impl State {
         }
         let open = self.open.get_or_insert_with(|| Open { at: message::begin_events(&mut self.buffer), count: 0 });
         open.count += 1;
+        self.events += 1;
         event::write(&mut self.buffer, event);
+    }
+
+    fn has_something(&self) -> bool {
+        !self.buffer.is_empty() || self.oversize > 0
     }
 
     fn close_frame(&mut self) {
@@ -225,6 +287,7 @@ impl State {
         if self.buffer.is_empty() {
             return false;
         }
+        (self.events, self.urgent) = (0, false);
         chunk.clear();
         if chunk.capacity() > KEEP {
             *chunk = Vec::new();
@@ -280,6 +343,58 @@ mod tests {
     }
 
     #[test]
+    fn the_first_event_after_quiet_leaves_at_once_and_the_next_are_gathered() {
+        let outbox = Outbox::default();
+        outbox.grant(u32::MAX);
+        let one = event("tmux", b"{}", &[]);
+        let (mut chunk, mut last) = (Vec::new(), Instant::now().checked_sub(LINGER).unwrap());
+        outbox.publish(&[one]);
+        let began = Instant::now();
+        assert!(outbox.take_batch(&mut chunk, &mut last));
+        assert!(last >= began);
+
+        thread::scope(|scope| {
+            let taker = scope.spawn(|| {
+                let before = last;
+                assert!(outbox.take_batch(&mut chunk, &mut last));
+                (counts(&chunk).iter().sum::<usize>(), last - before)
+            });
+            for _ in 0..10 {
+                outbox.publish(&[one]);
+            }
+            let (count, after) = taker.join().unwrap();
+            // A machine that stops this thread for half a millisecond makes it fewer, but never earlier.
+            assert!(count >= 1 && after >= LINGER, "{count} after {after:?}");
+        });
+        outbox.close();
+        while outbox.take_batch(&mut chunk, &mut last) {}
+    }
+
+    #[test]
+    fn enough_events_and_urgent_words_are_not_lingered_over() {
+        let outbox = Outbox::default();
+        outbox.grant(u32::from(u16::MAX));
+        let (mut chunk, mut last) = (Vec::new(), Instant::now() + Duration::from_hours(1));
+        outbox.publish(&vec![event("tmux", b"{}", &[]); ENOUGH as usize]);
+        assert!(outbox.take_batch(&mut chunk, &mut last));
+        last += Duration::from_hours(1);
+        outbox.publish(&[event("tmux", b"{}", &[])]);
+        outbox.must(|buffer| Up::Stopped(true).write(buffer));
+        assert!(outbox.take_batch(&mut chunk, &mut last));
+        assert_eq!(counts(&chunk), [1, 0]);
+    }
+
+    #[test]
+    fn a_plugin_without_credit_is_not_kept_waiting_for_company() {
+        let outbox = Outbox::default();
+        outbox.grant(2);
+        let (mut chunk, mut last) = (Vec::new(), Instant::now() + Duration::from_hours(1));
+        assert_eq!(outbox.publish(&[event("tmux", b"{}", &[]); 3]), 2);
+        assert!(outbox.take_batch(&mut chunk, &mut last));
+        assert_eq!(counts(&chunk), [2]);
+    }
+
+    #[test]
     fn without_credit_nothing_is_taken() {
         let outbox = Outbox::default();
         outbox.grant(3);
@@ -296,7 +411,7 @@ mod tests {
         outbox.grant(10_000);
         let payload = vec![b'1'; 100 << 10];
         let large = event("tmux", &payload, &[]);
-        let taken = outbox.publish(&[large; 1000]);
+        let taken = outbox.publish(&vec![large; 1000]);
         assert!((10..=11).contains(&taken), "{taken}");
         let mut chunk = Vec::new();
         outbox.take_blocking(&mut chunk);

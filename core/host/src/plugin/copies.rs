@@ -14,6 +14,9 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
+/// Several hosts may live in one process: tests do that.
+static HOSTS: AtomicU64 = AtomicU64::new(0);
+
 /// The directory, removed with all that is in it when it is dropped.
 #[derive(Debug)]
 pub(crate) struct Copies {
@@ -35,8 +38,6 @@ impl Copies {
         let parent = parent.canonicalize()?;
         trust::check_directory(&parent).map_err(io::Error::other)?;
         remove_left_behind(&parent);
-        // Several hosts may live in one process: tests do that.
-        static HOSTS: AtomicU64 = AtomicU64::new(0);
         let directory = parent.join(format!("{}-{}", process::id(), HOSTS.fetch_add(1, Ordering::Relaxed)));
         match fs::remove_dir_all(&directory) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),

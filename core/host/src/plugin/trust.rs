@@ -16,7 +16,7 @@ const ROOT: u32 = 0;
 
 /// Why a file is not trusted.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Untrusted {
+pub(crate) enum Untrusted {
     /// Anybody can change it.
     #[error("{} can be written by anybody; `chmod o-w` it", .0.display())]
     Writable(PathBuf),

@@ -5,7 +5,6 @@ mod output;
 mod running;
 mod spawner;
 
-pub(crate) use ending::describe;
 pub(crate) use output::Output;
 pub(crate) use running::Process;
-pub(crate) use spawner::{SpawnError, Spawner};
+pub(crate) use spawner::Spawner;

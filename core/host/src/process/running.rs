@@ -1,12 +1,17 @@
 //! A process that runs, in a process group of its own.
 
+use super::ending::describe;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 use std::{
     io,
     os::fd::OwnedFd,
     process::{Child, ExitStatus},
+    time::Duration,
 };
-use tokio::io::{Interest, unix::AsyncFd};
+use tokio::{
+    io::{Interest, unix::AsyncFd},
+    time::timeout,
+};
 
 /// A child process. Dropped, it and all of its group are killed.
 #[derive(Debug)]
@@ -50,8 +55,19 @@ impl Process {
         }
     }
 
+    /// Waits so long for its end, and kills it then. Says in words how it ended, and whether that was a success.
+    pub(crate) async fn end_within(&mut self, patience: Duration) -> (String, bool) {
+        let unknown = |error: io::Error| (format!("ended in an unknown way: {error}"), false);
+        if let Ok(status) = timeout(patience, self.wait()).await {
+            return status.map_or_else(unknown, |status| (describe(status), status.success()));
+        }
+        self.kill();
+        let killed = || ("closed its output and did not end; it was killed".to_owned(), false);
+        self.wait().await.map_or_else(unknown, |_| killed())
+    }
+
     /// Waits until the process has ended, ends what it left running in its group, and says how it ended.
-    pub(crate) async fn wait(&mut self) -> io::Result<ExitStatus> {
+    async fn wait(&mut self) -> io::Result<ExitStatus> {
         self.ended().await;
         self.kill();
         let status = self.child.wait();
@@ -91,10 +107,13 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn an_ending_is_seen_and_told() {
-        let mut process = Process::new(shell("exit 3")).unwrap();
-        assert_eq!(process.wait().await.unwrap().code(), Some(3));
-        let mut process = Process::new(shell("kill -SEGV $$")).unwrap();
-        assert_eq!(super::super::describe(process.wait().await.unwrap()), "killed by signal 11 (SIGSEGV)");
+        let long = Duration::from_mins(1);
+        let end = async |script, patience| Process::new(shell(script)).unwrap().end_within(patience).await;
+        assert_eq!(end("exit 3", long).await, ("exited with 3".into(), false));
+        assert_eq!(end("exit 0", long).await, ("exited with 0".into(), true));
+        assert_eq!(end("kill -SEGV $$", long).await, ("killed by signal 11 (SIGSEGV)".into(), false));
+        let (words, success) = end("sleep 1000", Duration::from_millis(1)).await;
+        assert!(words.contains("it was killed") && !success);
     }
 
     #[tokio::test(flavor = "current_thread")]

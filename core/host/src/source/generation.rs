@@ -6,6 +6,7 @@ use super::{
     gate::Gate,
     plugin_run::{self, PluginRun},
     program_run::{self, ProgramRun},
+    pump::End,
     reading::Window,
     said::Said,
 };
@@ -59,6 +60,8 @@ pub(crate) struct Generation {
     credit_step: u32,
     heartbeat: Heartbeat,
     pub(crate) began: Instant,
+    /// It ended by itself before it had said that it runs: `create` starts a thread, and that may be quicker.
+    pub(crate) early: Option<End>,
 }
 
 enum Run {
@@ -136,6 +139,7 @@ impl Generation {
             credit_step: (queue / 4).max(1),
             heartbeat: Heartbeat { wanted, ..Heartbeat::default() },
             began: Instant::now(),
+            early: None,
         };
         if wanted {
             generation.loaded().await?;

@@ -1,13 +1,13 @@
 //! A source: one configured plugin or program, its task, and all that the task does.
 
-mod backoff;
+pub(crate) mod backoff;
 pub(crate) mod command;
 pub(crate) mod gate;
 mod generation;
 mod line;
 mod plugin_run;
 mod program_run;
-mod pump;
+pub(crate) mod pump;
 pub(crate) mod reading;
 mod said;
 pub(crate) mod shared;

@@ -13,7 +13,7 @@ use crate::{
         outbox::{Full, Outbox},
     },
     plugin::image::Image,
-    process::{self, Output, Process, Spawner},
+    process::{Output, Process, Spawner},
     records::Records,
 };
 use std::{
@@ -31,7 +31,7 @@ use tokio::{
         unix::{OwnedReadHalf, OwnedWriteHalf},
     },
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 /// How long the link of a process that has ended is still read: a process that it started may hold it open.
@@ -198,18 +198,7 @@ impl PluginRun {
         let From::Process { process, output, .. } = &mut self.from else {
             return "its thread ended".into();
         };
-        let (status, killed) = match timeout(ENDING, process.wait()).await {
-            Ok(status) => (status, false),
-            Err(_) => {
-                process.kill();
-                (process.wait().await, true)
-            }
-        };
-        let mut reason = match status {
-            Ok(_) if killed => "closed its link and did not end; it was killed".into(),
-            Ok(status) => process::describe(status),
-            Err(error) => format!("ended in an unknown way: {error}"),
-        };
+        let (mut reason, _) = process.end_within(ENDING).await;
         let last = output.last().await;
         if !last.is_empty() {
             reason = format!("{reason}; its last output: {}", last.join(" / "));

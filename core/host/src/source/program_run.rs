@@ -9,7 +9,7 @@ use super::{
 use crate::{
     instance::child::{Arguments, Role},
     link::outbox::{Full, Outbox},
-    process::{self, Output, Process, Spawner},
+    process::{Output, Process, Spawner},
     records::Records,
 };
 use serde_json::{Map, Value, json};
@@ -20,7 +20,6 @@ use std::{
     fs, io,
     os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::Path,
-    process::ExitStatus,
     sync::Arc,
     time::Duration,
 };
@@ -28,7 +27,7 @@ use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::unix::pipe,
     task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 
 /// The longest line. A longer one is skipped to its end and counts as a bad line.
@@ -211,19 +210,7 @@ impl ProgramRun {
 
     /// How it ended, once nothing more comes, and whether that was a success. One that does not end is killed.
     pub(crate) async fn ending(&mut self) -> (String, bool) {
-        let (status, killed) = match timeout(ENDING, self.process.wait()).await {
-            Ok(status) => (status, false),
-            Err(_) => {
-                self.process.kill();
-                (self.process.wait().await, true)
-            }
-        };
-        let success = !killed && status.as_ref().is_ok_and(ExitStatus::success);
-        let mut reason = match status {
-            Ok(_) if killed => "closed its output and did not end; it was killed".into(),
-            Ok(status) => process::describe(status),
-            Err(error) => format!("ended in an unknown way: {error}"),
-        };
+        let (mut reason, success) = self.process.end_within(ENDING).await;
         let last = self.output.last().await;
         if !success && !last.is_empty() {
             reason = format!("{reason}; its last output: {}", last.join(" / "));

@@ -143,14 +143,14 @@ mod tests {
     async fn a_source_that_takes_nothing_stops_the_reader_and_its_taking_frees_it() {
         let to = Arc::new(Outbox::default());
         let window = Window::new(to.clone());
-        let events: Vec<_> = (1..=ROOM as u64 + 10).map(|offset| event(offset, 10)).collect();
+        let events: Vec<_> = (1..=u64::from(ROOM) + 10).map(|offset| event(offset, 10)).collect();
         let mut deliver = pin!(window.deliver(1, &events));
         assert!(!is_ready(deliver.as_mut()).await);
         window.delivered(9);
         assert!(!is_ready(deliver.as_mut()).await);
         window.delivered(1);
         assert!(is_ready(deliver.as_mut()).await);
-        assert_eq!(offsets(&to), (1..=ROOM as u64 + 10).collect::<Vec<_>>());
+        assert_eq!(offsets(&to), (1..=u64::from(ROOM) + 10).collect::<Vec<_>>());
     }
 
     #[tokio::test(flavor = "current_thread")]

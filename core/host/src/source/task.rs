@@ -177,7 +177,7 @@ impl Task {
                     return Err(reason);
                 }
                 Err(reason) => {
-                    tracing::warn!(source = &*self.shared.name, "{reason}; what ran before is started again")
+                    tracing::warn!(source = &*self.shared.name, "{reason}; what ran before is started again");
                 }
             }
         }
@@ -214,12 +214,11 @@ impl Task {
                     return Err(Ended::Stopped);
                 }
             };
-            let turn = match said {
-                Ok(said) => self.heed(&mut generation, said),
-                Err(_) => {
-                    let what = if generation.is_program() { "said no hello" } else { "did not start" };
-                    Turn::End(End::Kill(format!("{what} within {}", in_words(Generation::patience()))))
-                }
+            let turn = if let Ok(said) = said {
+                self.heed(&mut generation, said)
+            } else {
+                let what = if generation.is_program() { "said no hello" } else { "did not start" };
+                Turn::End(End::Kill(format!("{what} within {}", in_words(Generation::patience()))))
             };
             match turn {
                 Turn::Go => {}
@@ -229,6 +228,7 @@ impl Task {
                     return Err(self.finish(generation, End::Kill(reason)).await);
                 }
                 Turn::End(End::Refused(reason)) => return Err(Ended::Useless(reason)),
+                Turn::End(end @ (End::Finished | End::Failed(_))) => generation.early = Some(end),
                 Turn::End(end) => return Err(self.finish(generation, end).await),
             }
         }
@@ -242,6 +242,9 @@ impl Task {
         let mut tick = ticker(&self.config);
         let mut coming = Coming::file(self, &generation);
         loop {
+            if let Some(end) = generation.early.take() {
+                return self.finish(generation, end).await;
+            }
             tokio::select! {
                 said = generation.next() => {
                     if let Turn::End(end) = self.heed(&mut generation, said) {

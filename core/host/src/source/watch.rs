@@ -28,8 +28,18 @@ type Interests = Arc<Mutex<HashMap<PathBuf, Vec<Weak<Notify>>>>>;
 pub(crate) struct FileWatch {
     /// By directory.
     interests: Interests,
-    /// Made with the first file. `None` in it: the system has no watcher to give, polling does.
-    watcher: Mutex<Option<Option<RecommendedWatcher>>>,
+    /// Made with the first file.
+    watcher: Mutex<System>,
+}
+
+/// The system's watcher.
+#[derive(Debug, Default)]
+enum System {
+    #[default]
+    NotAsked,
+    /// It has none to give: files are looked at now and then.
+    None,
+    Watches(RecommendedWatcher),
 }
 
 /// One source's interest in one file.
@@ -46,7 +56,9 @@ impl FileWatch {
         let interest = Interest { path: path.to_owned(), woken: woken.clone() };
         let Some(directory) = path.parent().and_then(|parent| parent.canonicalize().ok()) else { return interest };
         let mut watcher = self.watcher.lock().unwrap_or_else(PoisonError::into_inner);
-        let watcher = watcher.get_or_insert_with(|| new_watcher(self.interests.clone()));
+        if let System::NotAsked = *watcher {
+            *watcher = new_watcher(self.interests.clone());
+        }
         let known = {
             let mut interests = self.interests.lock().unwrap_or_else(PoisonError::into_inner);
             let here = interests.entry(directory.clone()).or_default();
@@ -54,7 +66,7 @@ impl FileWatch {
             here.push(Arc::downgrade(&woken));
             here.len() > 1
         };
-        if let Some(watcher) = watcher
+        if let System::Watches(watcher) = &mut *watcher
             && !known
             && let Err(error) = watcher.watch(&directory, RecursiveMode::NonRecursive)
         {
@@ -64,7 +76,7 @@ impl FileWatch {
     }
 }
 
-fn new_watcher(interests: Interests) -> Option<RecommendedWatcher> {
+fn new_watcher(interests: Interests) -> System {
     let wake = move |event: notify::Result<notify::Event>| {
         let interests = interests.lock().unwrap_or_else(PoisonError::into_inner);
         let paths = match &event {
@@ -83,9 +95,13 @@ fn new_watcher(interests: Interests) -> Option<RecommendedWatcher> {
             }
         }
     };
-    notify::recommended_watcher(wake)
-        .inspect_err(|error| tracing::warn!("cannot watch plugin files: {error}; they are looked at every {POLL:?}"))
-        .ok()
+    match notify::recommended_watcher(wake) {
+        Ok(watcher) => System::Watches(watcher),
+        Err(error) => {
+            tracing::warn!("cannot watch plugin files: {error}; they are looked at every {POLL:?}");
+            System::None
+        }
+    }
 }
 
 impl Interest {

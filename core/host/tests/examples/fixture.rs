@@ -1,6 +1,7 @@
 //! A plugin made by hand against the ABI, without the SDK, so that the host is tested against the ABI and not against our
 //! other half of it. Its settings say what it does; most of that is bad.
 #![allow(unsafe_code)] // the exported symbol, and the faults that are the purpose
+#![allow(clippy::unwrap_used)] // a part of the tests
 
 use headwater_abi::{
     AttributeRef, DeliveryRef, EventRef, HostV1Ref, PluginV1, PluginV1Ref,
@@ -34,6 +35,7 @@ const MANIFEST: &[u8] =
 #[unsafe(link_section = ".headwater_plugin")]
 static SECTION: [u8; MANIFEST.len()] = *MANIFEST.first_chunk().unwrap();
 
+/// What the host looks for.
 #[unsafe(no_mangle)]
 #[allow(non_upper_case_globals)]
 pub static headwater_plugin_v1: LibHeader =
@@ -237,7 +239,7 @@ impl Instance {
                 self.deaf.store(true, SeqCst);
                 let began = Instant::now();
                 // Not for ever, should a test fail to kill it.
-                while began.elapsed() < Duration::from_secs(60) {
+                while began.elapsed() < Duration::from_mins(1) {
                     black_box(began);
                     thread::sleep(Duration::from_millis(1));
                 }

@@ -72,11 +72,11 @@ async fn one_that_fails_too_often_rests_and_a_restart_ends_that() {
     let supervision = Supervision {
         backoff_min: Duration::from_millis(5),
         quarantine_after: 3,
-        quarantine_for: Duration::from_secs(600),
+        quarantine_for: Duration::from_mins(10),
         ..Supervision::default()
     };
     let mut world = World::with(supervision);
-    world.set(World::fixture("faulty", json!({ "mode": "exit" })));
+    world.set(World::fixture("faulty", json!({ "mode": "exit", "after_ms": 50 })));
     world.apply().await;
     let status = world.state("faulty", SourceState::Quarantined).await;
     assert_eq!((status.generation, status.restarts), (3, 2));

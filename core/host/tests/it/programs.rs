@@ -36,7 +36,7 @@ for line in sys.stdin:
 fn program(world: &World, name: &str, text: &str) -> SourceConfig {
     fs::write(world.path(&format!("{name}.py")), text).unwrap();
     let mut config = SourceConfig::new(name, Program::Exec(vec!["python3".into(), format!("./{name}.py")]));
-    config.directory = world.directory.path().to_owned();
+    config.directory = world.directory.path().into();
     config
 }
 
@@ -96,7 +96,7 @@ async fn each_wrong_program_has_one_clear_line() {
         ("newer", exec(&["sh", "-c", "echo '{\"headwater\":9}'; sleep 100"]), "speaks version 9"),
     ] {
         let mut config = SourceConfig::new(name, command);
-        config.directory = world.directory.path().to_owned();
+        config.directory = world.directory.path().into();
         world.set(config);
         let applied = world.apply().await;
         let said = &applied.failed[0].1;

@@ -21,13 +21,13 @@ use tokio::sync::watch;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The bus: it remembers what was published, and hands subscriptions to the test.
-pub struct Bus {
+pub(crate) struct Bus {
     events: Mutex<Vec<Draft>>,
     counts: Mutex<HashMap<(String, String), usize>>,
     changed: watch::Sender<usize>,
-    pub sinks: Mutex<Vec<(String, Value, DeliverySink)>>,
-    pub ended: watch::Sender<usize>,
-    pub refuse: Mutex<Option<String>>,
+    pub(crate) sinks: Mutex<Vec<(String, Value, DeliverySink)>>,
+    pub(crate) ended: watch::Sender<usize>,
+    pub(crate) refuse: Mutex<Option<String>>,
 }
 
 impl Ports for Bus {
@@ -69,15 +69,15 @@ impl Drop for OnDrop {
     }
 }
 
-pub struct World {
-    pub host: Arc<Host>,
-    pub bus: Arc<Bus>,
-    pub directory: TempDir,
+pub(crate) struct World {
+    pub(crate) host: Arc<Host>,
+    pub(crate) bus: Arc<Bus>,
+    pub(crate) directory: TempDir,
     config: BTreeMap<String, SourceConfig>,
 }
 
 impl World {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Supervision {
             backoff_min: Duration::from_millis(10),
             backoff_max: Duration::from_millis(50),
@@ -87,7 +87,7 @@ impl World {
     }
 
     /// A host with these options, and one plugin file: `plugins/libfixture.so`.
-    pub fn with(supervision: Supervision) -> Self {
+    pub(crate) fn with(supervision: Supervision) -> Self {
         let directory = tempfile::tempdir().unwrap();
         fs::create_dir(directory.path().join("plugins")).unwrap();
         fs::copy(beside("libfixture.so"), directory.path().join("plugins/libfixture.so")).unwrap();
@@ -109,37 +109,37 @@ impl World {
         Self { host, bus, directory, config: BTreeMap::new() }
     }
 
-    pub fn plugin_file(&self) -> PathBuf {
+    pub(crate) fn plugin_file(&self) -> PathBuf {
         self.directory.path().join("plugins/libfixture.so")
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
     /// The table of a source that runs the fixture with these settings.
-    pub fn fixture(name: &str, settings: Value) -> SourceConfig {
+    pub(crate) fn fixture(name: &str, settings: Value) -> SourceConfig {
         let mut config = SourceConfig::new(name, Program::Plugin("fixture".into()));
         let Value::Object(settings) = settings else { panic!("settings are an object") };
         config.settings = settings;
         config
     }
 
-    pub fn set(&mut self, config: SourceConfig) -> &mut Self {
+    pub(crate) fn set(&mut self, config: SourceConfig) -> &mut Self {
         self.config.insert(config.name.clone(), config);
         self
     }
 
-    pub fn remove(&mut self, name: &str) {
+    pub(crate) fn remove(&mut self, name: &str) {
         self.config.remove(name);
     }
 
-    pub async fn apply(&self) -> Applied {
+    pub(crate) async fn apply(&self) -> Applied {
         self.host.apply(&self.config).await
     }
 
     /// Adds a source and waits until it is up.
-    pub async fn start(&mut self, config: SourceConfig) {
+    pub(crate) async fn start(&mut self, config: SourceConfig) {
         let name = config.name.clone();
         self.set(config);
         let applied = self.apply().await;
@@ -147,12 +147,12 @@ impl World {
         self.state(&name, SourceState::Up).await;
     }
 
-    pub fn status(&self, name: &str) -> SourceStatus {
+    pub(crate) fn status(&self, name: &str) -> SourceStatus {
         self.host.statuses().into_iter().find(|status| status.name == name).unwrap()
     }
 
     /// Waits until `look` sees it; it looks again whenever something was published.
-    pub async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    pub(crate) async fn until<T>(&self, what: &str, mut look: impl FnMut() -> Option<T>) -> T {
         let mut changed = self.bus.changed.subscribe();
         let wait = async {
             loop {
@@ -168,13 +168,13 @@ impl World {
     }
 
     /// Waits for one more event of a source.
-    pub async fn more(&self, source: &str) {
+    pub(crate) async fn more(&self, source: &str) {
         let before = self.count(source, "");
         self.until(&format!("more of {source}"), || (self.count(source, "") > before).then_some(())).await;
     }
 
     /// Waits until a source is in a state. Every change of state is told on the bus, so that there is something to wait for.
-    pub async fn state(&self, name: &str, state: SourceState) -> SourceStatus {
+    pub(crate) async fn state(&self, name: &str, state: SourceState) -> SourceStatus {
         self.until(&format!("{name} {state}"), || {
             let status = self.status(name);
             (status.state == state).then_some(status)
@@ -183,7 +183,7 @@ impl World {
     }
 
     /// Waits for the news of a source, and gives its data.
-    pub async fn told(&self, name: &str, kind: &str) -> Value {
+    pub(crate) async fn told(&self, name: &str, kind: &str) -> Value {
         self.until(&format!("{kind} of {name}"), || {
             self.news(name).into_iter().find(|(told, _)| told == kind).map(|(_, data)| data)
         })
@@ -191,7 +191,7 @@ impl World {
     }
 
     /// All news of a source so far; of all sources for an empty name.
-    pub fn news(&self, name: &str) -> Vec<(String, Value)> {
+    pub(crate) fn news(&self, name: &str) -> Vec<(String, Value)> {
         let events = self.bus.events.lock().unwrap();
         let news = events.iter().filter(|event| &*event.source == "headwater").map(|event| {
             assert_eq!(event.channel.as_str(), "system_events");
@@ -200,37 +200,37 @@ impl World {
         news.filter(|(_, data)| name.is_empty() || data["source"] == name).collect()
     }
 
-    pub fn kinds(&self, name: &str) -> Vec<String> {
+    pub(crate) fn kinds(&self, name: &str) -> Vec<String> {
         self.news(name).into_iter().map(|(kind, _)| kind).collect()
     }
 
     /// The payloads of a source's events of one type.
-    pub fn payloads(&self, source: &str, kind: &str) -> Vec<Value> {
+    pub(crate) fn payloads(&self, source: &str, kind: &str) -> Vec<Value> {
         let events = self.bus.events.lock().unwrap();
         let of = |event: &&Draft| &*event.source == source && &*event.kind == kind;
         events.iter().filter(of).map(|event| serde_json::from_slice(event.data.as_bytes()).unwrap()).collect()
     }
 
     /// The first event that fits.
-    pub fn find(&self, fits: impl Fn(&Draft) -> bool) -> Option<Draft> {
+    pub(crate) fn find(&self, fits: impl Fn(&Draft) -> bool) -> Option<Draft> {
         self.bus.events.lock().unwrap().iter().find(|event| fits(event)).cloned()
     }
 
     /// How many events of this type a source has published; of all types for an empty one.
-    pub fn count(&self, source: &str, kind: &str) -> usize {
+    pub(crate) fn count(&self, source: &str, kind: &str) -> usize {
         let counts = self.bus.counts.lock().unwrap();
         let fits = |(by, of): &(String, String)| by == source && (kind.is_empty() || of == kind);
         counts.iter().filter(|(key, _)| fits(key)).map(|(_, count)| count).sum()
     }
 
     /// Puts another build in the place of the plugin: the same code, other bytes.
-    pub fn rebuild(&self, generation: u32) {
+    pub(crate) fn rebuild(&self, generation: u32) {
         let mut bytes = fs::read(beside("libfixture.so")).unwrap();
         bytes.extend_from_slice(&generation.to_le_bytes());
         self.replace(&bytes);
     }
 
-    pub fn replace(&self, bytes: &[u8]) {
+    pub(crate) fn replace(&self, bytes: &[u8]) {
         let new = self.path("new.so");
         fs::write(&new, bytes).unwrap();
         fs::rename(new, self.plugin_file()).unwrap();
@@ -238,17 +238,17 @@ impl World {
 }
 
 /// An example of this package, which cargo has built for the tests.
-pub fn beside(name: &str) -> PathBuf {
+pub(crate) fn beside(name: &str) -> PathBuf {
     let exe = env::current_exe().unwrap();
     let path = exe.parent().and_then(Path::parent).unwrap().join("examples").join(name);
     assert!(path.exists(), "{} is built with the tests", path.display());
     path
 }
 
-pub const BOTH: [Isolation; 2] = [Isolation::Process, Isolation::Thread];
+pub(crate) const BOTH: [Isolation; 2] = [Isolation::Process, Isolation::Thread];
 
 /// An event as a reading source gets it.
-pub fn event(offset: u64) -> Arc<Event> {
+pub(crate) fn event(offset: u64) -> Arc<Event> {
     use headwater_event::{ChannelName, Epoch, Payload, Position};
     let draft = Draft::new(
         ChannelName::new("agents").unwrap(),
