@@ -14,5 +14,6 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
     if arguments.is_empty() {
         program::run(house.cargo(&["test", "--workspace", "--doc", "--quiet"]).env("PATH", &path))?;
     }
-    program::run(house.cargo(&["nextest", "run", "--workspace"]).args(arguments).env("PATH", &path))
+    // Without `--workspace`, so that `-p` can choose; all members are the default.
+    program::run(house.cargo(&["nextest", "run"]).args(arguments).env("PATH", &path))
 }
