@@ -1,6 +1,7 @@
 //! The payload of an event: one JSON value as raw bytes, validated once and never parsed again on the way.
 
 use bytes::Bytes;
+use serde_json::value::RawValue;
 
 /// Why bytes are no payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -19,15 +20,16 @@ impl Payload {
     /// replaced by a space, so that a payload never breaks a line-based format.
     #[expect(clippy::needless_pass_by_value, reason = "the payload takes the buffer over")]
     pub fn new(bytes: Bytes) -> Result<Self, PayloadError> {
-        let raw: &serde_json::value::RawValue =
+        let raw: &RawValue =
             serde_json::from_slice(&bytes).map_err(|error| PayloadError::NotJson(error.to_string()))?;
         let text = raw.get().as_bytes();
-        // Inside strings JSON allows no raw control character, so a newline here always stands between tokens.
-        if text.iter().any(|b| matches!(b, b'\n' | b'\r')) {
-            let flat: Vec<u8> = text.iter().map(|b| if matches!(b, b'\n' | b'\r') { b' ' } else { *b }).collect();
-            return Ok(Self(flat.into()));
-        }
-        Ok(Self(bytes.slice_ref(text)))
+        Ok(Self(flattened(text).unwrap_or_else(|| bytes.slice_ref(text))))
+    }
+
+    /// Copies a value that has been validated as part of something larger.
+    pub fn from_raw(raw: &RawValue) -> Self {
+        let text = raw.get().as_bytes();
+        Self(flattened(text).unwrap_or_else(|| Bytes::copy_from_slice(text)))
     }
 
     /// The JSON text.
@@ -39,6 +41,13 @@ impl Payload {
     pub fn bytes(&self) -> Bytes {
         self.0.clone()
     }
+}
+
+/// The text without line breaks, where it has any. Inside strings JSON allows no raw control character, so a line break
+/// always stands between tokens.
+fn flattened(text: &[u8]) -> Option<Bytes> {
+    let breaks = |byte: &u8| matches!(byte, b'\n' | b'\r');
+    text.iter().any(breaks).then(|| text.iter().map(|byte| if breaks(byte) { b' ' } else { *byte }).collect())
 }
 
 #[cfg(test)]

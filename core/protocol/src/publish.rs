@@ -1,11 +1,20 @@
 //! Events as clients hand them in, over WebSocket and over HTTP alike.
 
 use crate::{ErrorCode, RequestError};
-use bytes::Bytes;
 use headwater_event::{ChannelName, Draft, Payload, Retention, Severity, Timestamp};
-use serde::Deserialize;
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeMap, sync::Arc};
+use std::{
+    borrow::Cow,
+    collections::BTreeMap,
+    fmt,
+    sync::{Arc, LazyLock},
+};
+
+type Attributes = Box<[(Box<str>, Box<str>)]>;
 
 /// The most attributes of one event, and the longest of their names and values. They are held parsed for as long as
 /// the event is; without a bound a small payload could hide a large event.
@@ -28,80 +37,142 @@ impl PublishItem {
     }
 }
 
+/// Text that is borrowed where it needs no unescaping.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Text<'a>(#[serde(borrow)] pub Cow<'a, str>);
+
 /// The JSON of an item. `type` names the event over HTTP; in a WebSocket message, where `type` is `publish`, `event`
 /// does.
 #[derive(Deserialize)]
 pub(crate) struct RawItem<'a> {
     #[serde(borrow, default)]
-    pub channel: Option<Cow<'a, str>>,
+    pub channel: Option<Text<'a>>,
     #[serde(borrow, default, rename = "type")]
-    pub kind: Option<Cow<'a, str>>,
+    pub kind: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub event: Option<Cow<'a, str>>,
+    pub event: Option<Text<'a>>,
     #[serde(borrow, default)]
     pub data: Option<&'a RawValue>,
     #[serde(borrow, default)]
-    pub severity: Option<Cow<'a, str>>,
+    pub severity: Option<Text<'a>>,
     #[serde(default)]
     pub attributes: Option<BTreeMap<String, String>>,
     #[serde(borrow, default)]
-    pub timestamp: Option<Cow<'a, str>>,
+    pub timestamp: Option<Text<'a>>,
     #[serde(borrow, default)]
-    pub key: Option<Cow<'a, str>>,
+    pub key: Option<Text<'a>>,
+}
+
+/// An item that is an object: a derived struct would also read a list as its fields in order.
+pub(crate) struct ItemObject<'a>(pub RawItem<'a>);
+
+impl<'de: 'a, 'a> Deserialize<'de> for ItemObject<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = RawItem<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+                RawItem::deserialize(MapAccessDeserializer::new(map))
+            }
+        }
+        deserializer.deserialize_map(Object).map(Self)
+    }
 }
 
 impl RawItem<'_> {
-    /// Checks the parts; `kind` is what names the event.
-    pub(crate) fn check(self, kind: Option<Cow<'_, str>>) -> Result<PublishItem, RequestError> {
-        let channel = self.channel.ok_or_else(|| RequestError::validation("`channel` is missing"))?;
-        let channel =
-            ChannelName::new(&channel).map_err(|error| RequestError::validation(format!("`channel`: {error}")))?;
-        let kind = kind.ok_or_else(|| RequestError::validation("the event's type is missing"))?;
+    /// Checks the parts of an item in a list or a body. Names are shared with the item before, which mostly has the
+    /// same ones.
+    pub(crate) fn check(mut self, before: Option<&PublishItem>) -> Result<PublishItem, RequestError> {
+        let kind = self.kind.take().or_else(|| self.event.take());
+        self.check_as(kind, before)
+    }
+
+    /// The same, where `kind` is what names the event.
+    pub(crate) fn check_as(
+        self,
+        kind: Option<Text<'_>>,
+        before: Option<&PublishItem>,
+    ) -> Result<PublishItem, RequestError> {
+        let Text(channel) = self.channel.ok_or_else(|| RequestError::validation("`channel` is missing"))?;
+        let channel = match before.map(|before| &before.draft.channel) {
+            Some(same) if same.as_str() == channel => same.clone(),
+            _ => ChannelName::new(&channel).map_err(|error| RequestError::validation(format!("`channel`: {error}")))?,
+        };
+        let Text(kind) = kind.ok_or_else(|| RequestError::validation("the event's type is missing"))?;
         if kind.is_empty() || kind.len() > MAX_WORD {
             return Err(RequestError::validation(format!("an event's type has 1 to {MAX_WORD} bytes")));
         }
-        let data = self.data.map_or("null", RawValue::get);
-        let data = Payload::new(Bytes::copy_from_slice(data.as_bytes()))
-            .map_err(|error| RequestError::validation(format!("`data`: {error}")))?;
-        let mut draft = Draft::new(channel, &kind, "", data);
-        if let Some(word) = self.severity {
-            draft.severity = Some(
-                word.parse::<Severity>().map_err(|error| RequestError::validation(format!("`severity`: {error}")))?,
-            );
-        }
-        if let Some(text) = self.timestamp {
-            draft.time = Timestamp::parse(&text)
-                .ok_or_else(|| RequestError::validation("`timestamp` is RFC 3339, as in 2026-01-31T12:00:00Z"))?;
-        }
-        if let Some(key) = self.key {
-            if key.len() > MAX_WORD {
-                return Err(RequestError::validation(format!("`key` has at most {MAX_WORD} bytes")));
-            }
-            draft.retention = Retention::Keep(key.into());
-        }
-        if let Some(attributes) = self.attributes {
-            if attributes.len() > MAX_ATTRIBUTES {
-                return Err(RequestError::validation(format!("`attributes` has at most {MAX_ATTRIBUTES} entries")));
-            }
-            if let Some((name, _)) = attributes.iter().find(|(n, v)| n.len().max(v.len()) > MAX_ATTRIBUTE_BYTES) {
-                let name: String = name.chars().take(40).collect();
-                return Err(RequestError::validation(format!(
-                    "attribute `{name}` is longer than {MAX_ATTRIBUTE_BYTES} bytes"
-                )));
-            }
-            draft.attributes = attributes.into_iter().map(|(n, v)| (n.into(), v.into())).collect();
-        }
-        Ok(PublishItem { draft })
+        let kind = match before.map(|before| &before.draft.kind) {
+            Some(same) if **same == *kind => same.clone(),
+            _ => kind.into(),
+        };
+        Ok(PublishItem {
+            draft: Draft {
+                channel,
+                kind,
+                time: time(self.timestamp)?,
+                source: nobody(),
+                severity: severity(self.severity)?,
+                attributes: attributes(self.attributes)?,
+                evidence: None,
+                retention: retention(self.key)?,
+                data: self.data.map_or_else(|| Payload::from_raw(RawValue::NULL), Payload::from_raw),
+            },
+        })
     }
+}
+
+/// The source of an item that the gateway has not named yet; shared, so that it costs nothing.
+fn nobody() -> Arc<str> {
+    static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
+    NOBODY.clone()
+}
+
+fn time(timestamp: Option<Text<'_>>) -> Result<Timestamp, RequestError> {
+    let Some(Text(text)) = timestamp else { return Ok(Timestamp::now()) };
+    Timestamp::parse(&text)
+        .ok_or_else(|| RequestError::validation("`timestamp` is RFC 3339, as in 2026-01-31T12:00:00Z"))
+}
+
+fn severity(word: Option<Text<'_>>) -> Result<Option<Severity>, RequestError> {
+    let read =
+        |Text(word): Text<'_>| word.parse().map_err(|error| RequestError::validation(format!("`severity`: {error}")));
+    word.map(read).transpose()
+}
+
+fn retention(key: Option<Text<'_>>) -> Result<Retention, RequestError> {
+    match key {
+        None => Ok(Retention::None),
+        Some(Text(key)) if key.len() > MAX_WORD => {
+            Err(RequestError::validation(format!("`key` has at most {MAX_WORD} bytes")))
+        }
+        Some(Text(key)) => Ok(Retention::Keep(key.into())),
+    }
+}
+
+fn attributes(given: Option<BTreeMap<String, String>>) -> Result<Attributes, RequestError> {
+    let Some(given) = given else { return Ok(Attributes::default()) };
+    if given.len() > MAX_ATTRIBUTES {
+        return Err(RequestError::validation(format!("`attributes` has at most {MAX_ATTRIBUTES} entries")));
+    }
+    if let Some((name, _)) = given.iter().find(|(n, v)| n.len().max(v.len()) > MAX_ATTRIBUTE_BYTES) {
+        let name: String = name.chars().take(40).collect();
+        return Err(RequestError::validation(format!("attribute `{name}` is longer than {MAX_ATTRIBUTE_BYTES} bytes")));
+    }
+    Ok(given.into_iter().map(|(n, v)| (n.into(), v.into())).collect())
 }
 
 /// Reads one item of an HTTP body or of a list: `{"channel", "type", "data", …}`.
 pub fn decode_item(json: &[u8]) -> Result<PublishItem, RequestError> {
     object(json)?;
-    let mut raw: RawItem<'_> = serde_json::from_slice(json).map_err(|error| syntax(&error))?;
-    let kind = raw.kind.take().or_else(|| raw.event.take());
-    let kind = kind.map(|kind| Cow::Owned(kind.into_owned()));
-    raw.check(kind)
+    let raw: RawItem<'_> = serde_json::from_slice(json).map_err(|error| syntax(&error))?;
+    raw.check(None)
 }
 
 /// Refuses what is no object: serde would read a list as the fields in order.

@@ -86,7 +86,8 @@ pub(crate) async fn serve(
     let parts = connection.into_parts();
     let socket = parts.io.into_inner();
     match peer.upgraded() {
-        Some(dialect) => hand_over(&app, socket.into_inner(), parts.read_buf.into(), dialect, address),
+        // Copied: the buffer itself is 8 KiB, and would be kept for the connection's life.
+        Some(dialect) => hand_over(&app, socket.into_inner(), parts.read_buf.to_vec(), dialect, address),
         // Who was too slow to ask is not waited for again.
         None if timed_out => {}
         None => socket.finish().await,

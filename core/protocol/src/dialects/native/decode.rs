@@ -4,24 +4,51 @@
 use crate::{
     CommandRequest, ErrorCode, FilterSpec, LagPolicy, OneOrMany, Options, Request, RequestError, RequestId, Start,
     StartAt, Subscribe,
-    publish::{PublishItem, RawItem, decode_item, object, syntax},
+    publish::{ItemObject, PublishItem, RawItem, Text, decode_item, object, syntax},
 };
 use bytes::Bytes;
 use headwater_event::{ChannelName, ChannelPattern, Epoch, Position};
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::{borrow::Cow, collections::BTreeMap};
+use std::collections::BTreeMap;
 
 /// The most channels and patterns of one message; more would make one small message cost much.
 const MAX_CHANNELS: usize = 128;
 /// The most events of one `publish`.
 const MAX_ITEMS: usize = 1000;
 
-/// What every message may have, read first: the rest depends on it.
+/// A message in one pass: what every message may have, and what `publish` has, which comes most often.
+#[derive(Deserialize)]
+struct Message<'a> {
+    #[serde(borrow, default, rename = "type")]
+    kind: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    command: Option<&'a RawValue>,
+    #[serde(default)]
+    request_id: Option<RequestId>,
+    #[serde(borrow, default)]
+    channel: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    event: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    severity: Option<Text<'a>>,
+    #[serde(default)]
+    attributes: Option<BTreeMap<String, String>>,
+    #[serde(borrow, default)]
+    timestamp: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    key: Option<Text<'a>>,
+    #[serde(borrow, default)]
+    events: Option<Vec<ItemObject<'a>>>,
+}
+
+/// What says which message it is, when the rest cannot be read.
 #[derive(Deserialize)]
 struct Head<'a> {
     #[serde(borrow, default, rename = "type")]
-    kind: Option<Cow<'a, str>>,
+    kind: Option<Text<'a>>,
     #[serde(borrow, default)]
     command: Option<&'a RawValue>,
     #[serde(default)]
@@ -30,20 +57,42 @@ struct Head<'a> {
 
 pub(super) fn request(text: &str) -> Result<Request, RequestError> {
     object(text.as_bytes())?;
-    let head: Head<'_> = from_str(text)?;
-    let id = head.request_id;
-    let refuse = |error: RequestError| error.answering(id.clone());
-    let kind = match (head.kind.as_deref(), head.command) {
-        (Some(kind), _) => kind,
-        (None, Some(_)) => "command",
-        (None, None) => return Err(refuse(RequestError::validation("`type` is missing"))),
+    match serde_json::from_str::<Message<'_>>(text) {
+        Ok(message) if message.kind.as_ref().is_some_and(|Text(kind)| kind == "publish") => {
+            let request_id = message.request_id.clone();
+            let items = publish(message).map_err(|error| error.answering(request_id.clone()))?;
+            Ok(Request::Publish { items, request_id })
+        }
+        Ok(Message { kind, command, request_id, .. }) => {
+            by_kind(text, kind.as_ref(), command.is_some(), request_id.as_ref())
+        }
+        // A field is wrong, perhaps one that its message does not have: by its kind it is known what is wrong with it.
+        Err(_) => {
+            let Head { kind, command, request_id } = from_str(text)?;
+            by_kind(text, kind.as_ref(), command.is_some(), request_id.as_ref())
+        }
+    }
+}
+
+/// Reads a message whose kind is known with the fields of that kind.
+fn by_kind(
+    text: &str,
+    kind: Option<&Text<'_>>,
+    commands: bool,
+    id: Option<&RequestId>,
+) -> Result<Request, RequestError> {
+    let refuse = |error: RequestError| error.answering(id.cloned());
+    let kind = match kind {
+        Some(Text(kind)) => kind,
+        None if commands => "command",
+        None => return Err(refuse(RequestError::validation("`type` is missing"))),
     };
     match kind {
-        "subscribe" => subscribe(text, id.clone()).map(Request::Subscribe),
-        "unsubscribe" => channels(text).map(|channels| Request::Unsubscribe { channels, request_id: id.clone() }),
-        "snapshot" => channels(text).map(|channels| Request::Snapshot { channels, request_id: id.clone() }),
-        "publish" => publish(text).map(|items| Request::Publish { items, request_id: id.clone() }),
-        "command" => command(text, id.clone()),
+        "subscribe" => subscribe(text, id.cloned()).map(Request::Subscribe),
+        "unsubscribe" => channels(text).map(|channels| Request::Unsubscribe { channels, request_id: id.cloned() }),
+        "snapshot" => channels(text).map(|channels| Request::Snapshot { channels, request_id: id.cloned() }),
+        "publish" => Err(wrong_item(text)),
+        "command" => command(text, id.cloned()),
         "heartbeat" => {
             #[derive(Deserialize)]
             struct Heartbeat {
@@ -217,30 +266,43 @@ fn start(raw: &RawValue) -> Result<Start, RequestError> {
     Ok(Start::ByChannel(positions))
 }
 
-fn publish(text: &str) -> Result<Vec<PublishItem>, RequestError> {
-    #[derive(Deserialize)]
-    struct Several<'a> {
-        #[serde(borrow)]
-        events: Option<Vec<&'a RawValue>>,
+fn publish(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
+    let Message { channel, event, data, severity, attributes, timestamp, key, events, .. } = message;
+    if channel.is_some() {
+        let item = RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key };
+        return item.check_as(event, None).map(|item| vec![item]);
     }
-    let mut raw: RawItem<'_> = from_str(text)?;
-    if raw.channel.is_some() {
-        let kind = raw.event.take();
-        return raw.check(kind).map(|item| vec![item]);
-    }
-    let Several { events } = from_str(text)?;
     let events = events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
     if events.is_empty() || events.len() > MAX_ITEMS {
         return Err(RequestError::validation(format!("`events` has 1 to {MAX_ITEMS} entries")));
     }
-    events
-        .iter()
-        .enumerate()
-        .map(|(index, raw)| {
-            decode_item(raw.get().as_bytes())
-                .map_err(|error| RequestError::new(error.code, format!("`events`, item {index}: {}", error.message)))
-        })
-        .collect()
+    let mut items: Vec<PublishItem> = Vec::with_capacity(events.len());
+    for (index, ItemObject(raw)) in events.into_iter().enumerate() {
+        let item = raw.check(items.last()).map_err(|error| in_item(index, &error))?;
+        items.push(item);
+    }
+    Ok(items)
+}
+
+fn in_item(index: usize, error: &RequestError) -> RequestError {
+    RequestError::new(error.code, format!("`events`, item {index}: {}", error.message))
+}
+
+/// What is wrong with a `publish` that could not be read in one pass.
+fn wrong_item(text: &str) -> RequestError {
+    #[derive(Deserialize)]
+    struct Several<'a> {
+        #[serde(borrow, default)]
+        events: Vec<&'a RawValue>,
+    }
+    let several: Result<Several<'_>, _> = from_str(text);
+    let items = several.map(|several| several.events).unwrap_or_default();
+    let wrong =
+        |(index, raw): (usize, &&RawValue)| decode_item(raw.get().as_bytes()).err().map(|error| in_item(index, &error));
+    items.iter().enumerate().find_map(wrong).unwrap_or_else(|| match from_str::<Message<'_>>(text) {
+        Err(error) => error,
+        Ok(_) => RequestError::validation("the message cannot be read"),
+    })
 }
 
 fn command(text: &str, request_id: Option<RequestId>) -> Result<Request, RequestError> {
@@ -338,6 +400,13 @@ mod tests {
         assert!(matches!(request(one).unwrap(), Request::Publish { items, .. } if items.len() == 1));
         let list = r#"{"type":"publish","events":[{"channel":"a","type":"t"},{"channel":"a b","type":"t"}]}"#;
         assert!(refused(list).message.contains("item 1"));
+        let mistyped =
+            r#"{"type":"publish","events":[{"channel":"a","type":"t"},{"channel":7,"type":"t"}],"request_id":1}"#;
+        let error = refused(mistyped);
+        assert!(error.message.contains("item 1") && error.request_id.is_some(), "{error}");
+        assert!(refused(r#"{"type":"publish","events":[["a","t"]]}"#).message.contains("item 0"));
+        assert!(refused(r#"{"type":"publish","channel":"a","event":7}"#).message.contains("string"));
+        assert!(refused(r#"{"type":"publish","channel":"a","event":"t","events":7}"#).message.contains("sequence"));
     }
 
     #[test]
