@@ -114,7 +114,6 @@ pub struct Host {
 /// A source of the config in force.
 struct Source {
     shared: Arc<Shared>,
-    config: SourceConfig,
     /// `None`: it is disabled.
     running: Option<Running>,
 }
@@ -171,21 +170,16 @@ impl Host {
                 List::Stopped => {}
             }
             if let Some(outcome) = outcome {
-                waiting.push((name, new, outcome));
+                waiting.push((name, outcome));
             }
         }
         let deadline = Instant::now() + PATIENCE;
-        for (name, new, outcome) in waiting {
+        for (name, outcome) in waiting {
             let outcome =
                 timeout_at(deadline, outcome).await.map(|said| said.unwrap_or(Err("its task is busy".into())));
             // Without an outcome it is still at it.
             if let Ok(Err(reason)) = outcome {
                 applied.failed.push((name.clone(), reason));
-                // A table that was refused is not in force: the next config is compared with what runs.
-                continue;
-            }
-            if let Some(source) = self.sources().get_mut(name) {
-                source.config = new.clone();
             }
         }
         applied
@@ -214,33 +208,32 @@ impl Host {
         let mut sources = self.sources();
         let Some(source) = sources.get_mut(name) else {
             let shared = Shared::new(new.clone(), self.inner.ports.clone());
-            let mut source = Source { shared, config: new.clone(), running: None };
+            let mut source = Source { shared, running: None };
             let outcome = new.enabled.then(|| self.start(&mut source));
             sources.insert(name.to_owned(), source);
             return (if new.enabled { List::Started } else { List::Kept }, outcome);
         };
+        // What the source runs with, which is not what the last config said when it refused that.
+        let old = source.shared.config();
         match (&source.running, new.enabled) {
             (None, true) => {
-                source.config = new.clone();
                 source.shared.configured(new);
                 (List::Started, Some(self.start(source)))
             }
             (_, false) => {
-                let list = if source.config.enabled { List::Stopped } else { List::Kept };
-                source.config = new.clone();
+                let list = if old.enabled { List::Stopped } else { List::Kept };
                 source.shared.configured(new);
                 source.shared.enter(SourceState::Disabled, None);
                 (list, None)
             }
-            (Some(_), true) if source.config == *new => (List::Kept, None),
-            (Some(running), true) if source.config.needs_restart(new) => {
+            (Some(_), true) if old == *new => (List::Kept, None),
+            (Some(running), true) if old.needs_restart(new) => {
                 let (done, outcome) = oneshot::channel();
                 running.order(Order::Configure(Box::new(new.clone()), done));
                 (List::Restarted, Some(outcome))
             }
             (Some(running), true) => {
                 running.order(Order::Adjust(Box::new(new.clone())));
-                source.config = new.clone();
                 (List::Kept, None)
             }
         }
@@ -248,7 +241,7 @@ impl Host {
 
     fn start(&self, source: &mut Source) -> oneshot::Receiver<Result<(), String>> {
         let (done, outcome) = oneshot::channel();
-        let running = Running::start(&self.tasks, &self.inner, &source.shared, source.config.clone(), done);
+        let running = Running::start(&self.tasks, &self.inner, &source.shared, done);
         source.running = Some(running);
         outcome
     }

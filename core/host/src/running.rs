@@ -11,7 +11,6 @@ use crate::{
         task::{Done, Order, Task},
     },
 };
-use headwater_config::SourceConfig;
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{self, error::TrySendError};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -35,13 +34,8 @@ impl Running {
     pub(crate) const COMMANDS: usize = 64;
 
     /// Starts the task. `done` hears whether the source came up.
-    pub(crate) fn start(
-        tasks: &TaskTracker,
-        inner: &Arc<Inner>,
-        shared: &Arc<Shared>,
-        config: SourceConfig,
-        done: Done,
-    ) -> Self {
+    pub(crate) fn start(tasks: &TaskTracker, inner: &Arc<Inner>, shared: &Arc<Shared>, done: Done) -> Self {
+        let config = shared.config();
         let (orders, waiting_orders) = mpsc::channel(ORDERS);
         let (commands, waiting_commands) = mpsc::channel(Self::COMMANDS);
         let (stop, ended, why) = (CancellationToken::new(), CancellationToken::new(), Arc::default());

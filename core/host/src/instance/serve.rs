@@ -100,10 +100,8 @@ impl Serving {
         let settings = RSlice::from_slice(start.settings.get().as_bytes());
         match (self.plugin.create())(host_table::table(), context.number, settings).into_result() {
             Ok(instance) => {
-                if let Some(level) = start.log_level {
-                    let message = serde_json::json!({ "kind": "log_level", "level": level }).to_string();
-                    (self.plugin.send())(instance, 0, RSlice::from_slice(message.as_bytes()));
-                }
+                let message = serde_json::json!({ "kind": "log_level", "level": start.log_level }).to_string();
+                (self.plugin.send())(instance, 0, RSlice::from_slice(message.as_bytes()));
                 self.outbox.must(|buffer| Up::Started.write(buffer));
                 self.state = State::Running { instance, deliverer: None, context };
                 ControlFlow::Continue(())

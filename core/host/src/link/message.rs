@@ -64,7 +64,7 @@ pub(crate) struct Start<'a> {
     pub(crate) window: u32,
     /// The least important log line that is wanted.
     #[serde(borrow)]
-    pub(crate) log_level: Option<&'a str>,
+    pub(crate) log_level: &'a str,
 }
 
 const EVENTS: u8 = 5;

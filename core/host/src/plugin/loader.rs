@@ -9,7 +9,12 @@ use headwater_abi::{
     abi_stable::library::{AbiHeaderRef, LibraryError},
 };
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
-use std::{error::Error, mem::ManuallyDrop, path::Path};
+use std::{
+    error::Error,
+    mem::ManuallyDrop,
+    path::Path,
+    sync::atomic::{AtomicU32, Ordering},
+};
 
 /// Why a plugin does not load.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -30,10 +35,23 @@ pub(crate) enum LoadError {
         /// All of it; hundreds of lines.
         full: String,
     },
+    /// The process can load no more.
+    #[error(
+        "the daemon has loaded {MOST} plugins into itself since it started, and cannot unload any; restart it, or set isolation = \"process\""
+    )]
+    Spent,
 }
+
+/// How many plugins one process loads at most. Each takes one of the 1,024 keys for thread-locals that the C library has,
+/// for good; the next one would abort the process.
+const MOST: u32 = 900;
 
 /// Loads a file and checks the layout of its tables.
 pub(crate) fn open(path: &Path) -> Result<PluginV1Ref, LoadError> {
+    static LOADED: AtomicU32 = AtomicU32::new(0);
+    if LOADED.fetch_add(1, Ordering::Relaxed) >= MOST {
+        return Err(LoadError::Spent);
+    }
     // NOW, so that a missing symbol is an error here and not the end of the process at its first use; LOCAL, so that
     // plugins do not see each other's symbols.
     // SAFETY: the constructors of the library run; that is what hosting a plugin means, and why pre-flight and the trust
@@ -74,6 +92,14 @@ mod tests {
         let error = open(Path::new("libc.so.6")).err().unwrap();
         assert!(matches!(error, LoadError::Symbol(_)), "{error}");
         assert!(error.to_string().starts_with("it exports no usable `headwater_plugin_v1`"), "{error}");
+    }
+
+    #[test]
+    fn a_process_that_can_load_no_more_says_so_before_it_aborts() {
+        for _ in 0..MOST {
+            assert_ne!(open(Path::new("/nonexistent/libdisk.so")).err(), Some(LoadError::Spent));
+        }
+        assert_eq!(open(Path::new("/nonexistent/libdisk.so")).err(), Some(LoadError::Spent));
     }
 
     #[test]

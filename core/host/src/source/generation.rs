@@ -22,6 +22,7 @@ use serde::Deserialize;
 use serde_json::json;
 use std::{collections::HashMap, path::PathBuf, sync::Arc, time::Duration};
 use tokio::time::{Instant, timeout};
+use tracing::level_filters::LevelFilter;
 
 /// How long a plugin may take to load; a program gets this long to say hello.
 const LOADING: Duration = Duration::from_secs(10);
@@ -167,7 +168,7 @@ impl Generation {
             Run::Plugin(run) => {
                 let settings = serde_json::value::to_raw_value(&self.config.settings)
                     .expect("invariant: settings that were read from a config have a JSON form");
-                run.start(&Start { settings: &settings, window, log_level: self.config.log_level.as_deref() });
+                run.start(&Start { settings: &settings, window, log_level: &log_level(&self.config) });
             }
             Run::Program(run) => run.configure(&self.config.settings),
         }
@@ -220,11 +221,10 @@ impl Generation {
     }
 
     pub(crate) fn log_level(&mut self, level: Option<String>) {
-        if let Some(level) = &level {
-            // A full outbox is that of an instance which does not read; its heartbeat tells.
-            let _ = self.send(0, json!({ "kind": "log_level", "level": level }).to_string().as_bytes());
-        }
         self.config.log_level = level;
+        let message = json!({ "kind": "log_level", "level": log_level(&self.config) }).to_string();
+        // A full outbox is that of an instance which does not read; its heartbeat tells.
+        let _ = self.send(0, message.as_bytes());
     }
 
     /// A request without a number is only for plugins: a program was not promised it.
@@ -343,6 +343,11 @@ impl Drop for Generation {
     fn drop(&mut self) {
         self.window.close();
     }
+}
+
+/// The least important record that a source need send: what its table says, or else what the daemon writes at all.
+fn log_level(config: &SourceConfig) -> String {
+    config.log_level.clone().unwrap_or_else(|| LevelFilter::current().to_string())
 }
 
 /// `10 s`, `250 ms`: for reasons.

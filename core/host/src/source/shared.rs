@@ -135,9 +135,18 @@ impl Shared {
         }
     }
 
+    /// The table in force.
+    pub(crate) fn config(&self) -> SourceConfig {
+        self.view().config.clone()
+    }
+
     /// A table is in force.
     pub(crate) fn configured(&self, config: &SourceConfig) {
-        self.view().config = config.clone();
+        let mut view = self.view();
+        view.config = config.clone();
+        if let Program::Exec(_) = config.program {
+            view.plugin = None;
+        }
     }
 
     /// What the plugin's manifest says, or what a program said for itself.

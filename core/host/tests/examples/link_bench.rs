@@ -10,7 +10,6 @@ use headwater_event::Draft;
 use headwater_host::{
     DeliverySink, Discovery, Host, HostOptions, Ports, PublishRefused, SourceState, SubscriptionHandle,
 };
-use serde_json::json;
 use std::{
     collections::BTreeMap,
     env, fs, process,
@@ -73,7 +72,8 @@ async fn main() {
         let host = Host::new(options, bus.clone());
         let mut config = SourceConfig::new("bench", Program::Plugin("fixture".into()));
         config.isolation = isolation;
-        config.settings = json!({ "mode": "bench", "events": wanted }).as_object().unwrap().clone();
+        config.settings.insert("mode".into(), "bench".into());
+        config.settings.insert("events".into(), wanted.into());
         let (began, own) = (Instant::now(), cpu(process::id()));
         host.apply(&BTreeMap::from([("bench".to_owned(), config)])).await;
         let status = host.statuses().remove(0);
