@@ -1,10 +1,12 @@
 //! From a text message to a request. Fields that are not known are ignored, so that a newer client is understood as far
 //! as it goes; a field that is known and wrong is refused.
 
+mod publish;
+
 use crate::{
     CommandRequest, ErrorCode, FilterSpec, LagPolicy, OneOrMany, Options, Request, RequestError, RequestId, Start,
     StartAt, Subscribe,
-    publish::{ItemObject, PublishItem, RawItem, Text, decode_item, object, syntax},
+    publish::{ItemObject, Text, object, syntax},
 };
 use bytes::Bytes;
 use headwater_event::{ChannelName, ChannelPattern, Epoch, Position};
@@ -14,8 +16,6 @@ use std::collections::BTreeMap;
 
 /// The most channels and patterns of one message; more would make one small message cost much.
 const MAX_CHANNELS: usize = 128;
-/// The most events of one `publish`.
-const MAX_ITEMS: usize = 1000;
 
 /// A message in one pass: what every message may have, and what `publish` has, which comes most often.
 #[derive(Deserialize)]
@@ -60,7 +60,7 @@ pub(super) fn request(text: &str) -> Result<Request, RequestError> {
     match serde_json::from_str::<Message<'_>>(text) {
         Ok(message) if message.kind.as_ref().is_some_and(|Text(kind)| kind == "publish") => {
             let request_id = message.request_id.clone();
-            let items = publish(message).map_err(|error| error.answering(request_id.clone()))?;
+            let items = publish::items(message).map_err(|error| error.answering(request_id.clone()))?;
             Ok(Request::Publish { items, request_id })
         }
         Ok(Message { kind, command, request_id, .. }) => {
@@ -91,7 +91,7 @@ fn by_kind(
         "subscribe" => subscribe(text, id.cloned()).map(Request::Subscribe),
         "unsubscribe" => channels(text).map(|channels| Request::Unsubscribe { channels, request_id: id.cloned() }),
         "snapshot" => channels(text).map(|channels| Request::Snapshot { channels, request_id: id.cloned() }),
-        "publish" => Err(wrong_item(text)),
+        "publish" => Err(publish::wrong_item(text)),
         "command" => command(text, id.cloned()),
         "heartbeat" => {
             #[derive(Deserialize)]
@@ -264,45 +264,6 @@ fn start(raw: &RawValue) -> Result<Start, RequestError> {
         positions.push((name, raw.position()?));
     }
     Ok(Start::ByChannel(positions))
-}
-
-fn publish(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
-    let Message { channel, event, data, severity, attributes, timestamp, key, events, .. } = message;
-    if channel.is_some() {
-        let item = RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key };
-        return item.check_as(event, None).map(|item| vec![item]);
-    }
-    let events = events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
-    if events.is_empty() || events.len() > MAX_ITEMS {
-        return Err(RequestError::validation(format!("`events` has 1 to {MAX_ITEMS} entries")));
-    }
-    let mut items: Vec<PublishItem> = Vec::with_capacity(events.len());
-    for (index, ItemObject(raw)) in events.into_iter().enumerate() {
-        let item = raw.check(items.last()).map_err(|error| in_item(index, &error))?;
-        items.push(item);
-    }
-    Ok(items)
-}
-
-fn in_item(index: usize, error: &RequestError) -> RequestError {
-    RequestError::new(error.code, format!("`events`, item {index}: {}", error.message))
-}
-
-/// What is wrong with a `publish` that could not be read in one pass.
-fn wrong_item(text: &str) -> RequestError {
-    #[derive(Deserialize)]
-    struct Several<'a> {
-        #[serde(borrow, default)]
-        events: Vec<&'a RawValue>,
-    }
-    let several: Result<Several<'_>, _> = from_str(text);
-    let items = several.map(|several| several.events).unwrap_or_default();
-    let wrong =
-        |(index, raw): (usize, &&RawValue)| decode_item(raw.get().as_bytes()).err().map(|error| in_item(index, &error));
-    items.iter().enumerate().find_map(wrong).unwrap_or_else(|| match from_str::<Message<'_>>(text) {
-        Err(error) => error,
-        Ok(_) => RequestError::validation("the message cannot be read"),
-    })
 }
 
 fn command(text: &str, request_id: Option<RequestId>) -> Result<Request, RequestError> {

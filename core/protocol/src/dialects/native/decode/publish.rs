@@ -1,0 +1,52 @@
+//! From a `publish` message to its events, in one pass; and, when it is wrong, to the item that is.
+
+use super::{Message, from_str};
+use crate::{
+    RequestError,
+    publish::{ItemObject, PublishItem, RawItem, decode_item},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+/// The most events of one `publish`.
+const MAX_ITEMS: usize = 1000;
+
+/// The events of a message, checked.
+pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
+    let Message { channel, event, data, severity, attributes, timestamp, key, events, .. } = message;
+    if channel.is_some() {
+        let item = RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key };
+        return item.check_as(event, None).map(|item| vec![item]);
+    }
+    let events = events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
+    if events.is_empty() || events.len() > MAX_ITEMS {
+        return Err(RequestError::validation(format!("`events` has 1 to {MAX_ITEMS} entries")));
+    }
+    let mut items: Vec<PublishItem> = Vec::with_capacity(events.len());
+    for (index, ItemObject(raw)) in events.into_iter().enumerate() {
+        let item = raw.check(items.last()).map_err(|error| in_item(index, &error))?;
+        items.push(item);
+    }
+    Ok(items)
+}
+
+fn in_item(index: usize, error: &RequestError) -> RequestError {
+    RequestError::new(error.code, format!("`events`, item {index}: {}", error.message))
+}
+
+/// What is wrong with a `publish` that could not be read in one pass.
+pub(super) fn wrong_item(text: &str) -> RequestError {
+    #[derive(Deserialize)]
+    struct Several<'a> {
+        #[serde(borrow, default)]
+        events: Vec<&'a RawValue>,
+    }
+    let several: Result<Several<'_>, _> = from_str(text);
+    let items = several.map(|several| several.events).unwrap_or_default();
+    let wrong =
+        |(index, raw): (usize, &&RawValue)| decode_item(raw.get().as_bytes()).err().map(|error| in_item(index, &error));
+    items.iter().enumerate().find_map(wrong).unwrap_or_else(|| match from_str::<Message<'_>>(text) {
+        Err(error) => error,
+        Ok(_) => RequestError::validation("the message cannot be read"),
+    })
+}
