@@ -159,6 +159,7 @@ fn start(line: &[u8]) -> String {
 mod tests {
     use super::*;
     use headwater_event::{Evidence, Severity};
+    use proptest::prelude::*;
 
     fn line(text: &str) -> Line {
         read(text.as_bytes(), &mut Gate::new("clock".into(), Some(vec!["clock".into()])))
@@ -222,5 +223,18 @@ mod tests {
             assert!(why.to_string().contains(word), "{text}: {why}");
         }
         assert!(matches!(line(r#"{"reply":7,"status":"completed"}"#), Line::Reply(7)));
+    }
+
+    proptest! {
+        /// A program can write anything.
+        #[test]
+        fn any_line_is_something(bytes in prop::collection::vec(any::<u8>(), 0..200), json in "[{}\\[\\]\":,a-z0-9\\\\ ]{0,80}") {
+            let mut gate = Gate::new("clock".into(), None);
+            for line in [bytes, json.into_bytes()] {
+                if let Line::Bad(why) = read(&line, &mut gate) {
+                    prop_assert!(!why.contains('\n'), "{}", why);
+                }
+            }
+        }
     }
 }

@@ -58,6 +58,13 @@ pub(crate) struct Refusals {
     told: Option<StdInstant>,
 }
 
+impl Refusals {
+    /// The next ones are told at once.
+    pub(crate) fn forget_when_told(&mut self) {
+        self.told = None;
+    }
+}
+
 impl Task {
     /// Deals with one thing that was said.
     pub(crate) fn heed(&mut self, generation: &mut Generation, said: Said) -> Turn {

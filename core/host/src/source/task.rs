@@ -93,6 +93,9 @@ impl Task {
                 Ok(generation) => self.live(generation).await,
                 Err(ended) => ended,
             };
+            // What was not told for the sake of quiet would not be told at all.
+            self.refusals.forget_when_told();
+            self.tell_dropped();
             let rest = match &ended {
                 Ended::Stopped => break,
                 Ended::Finished(reason) => {
