@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 /// Requests that may wait. More than these come from somebody who does not wait for answers; they are told so.
 const MAX_WAITING: usize = 16;
 
-/// How long a file may stay empty while it is being written, and how often it is looked at.
+/// How long a config without sources is doubted, and how often it is looked at meanwhile.
 const FILLS_WITHIN: Duration = Duration::from_secs(1);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 
@@ -107,7 +107,6 @@ impl Reloading {
                     let _ = answer.send(outcome);
                 }
                 () = changed(&mut watcher) => {
-                    self.settle().await;
                     // Its outcome is logged and published; nobody waits for an answer.
                     let _ = self.reload(false).await;
                 }
@@ -115,19 +114,25 @@ impl Reloading {
         }
     }
 
-    /// A file that is written in place is empty for a moment, and empty is a config too, one without sources. So that
-    /// saving does not end every source, an empty file is given time to fill; one that stays empty is meant so.
-    async fn settle(&self) {
+    /// Reads the files. One that is written in place is empty for a moment, and empty is a config too, one without
+    /// sources: so that saving does not end every source, a config that has lost them all is looked at again until it
+    /// has been so for a while.
+    async fn read(&self) -> Result<Loaded, Diagnostics> {
         let began = Instant::now();
-        while began.elapsed() < FILLS_WITHIN && std::fs::metadata(&self.paths.main).is_ok_and(|file| file.len() == 0) {
+        loop {
+            let loaded = load(&self.paths, &self.discovery)?;
+            let lost = loaded.config.sources.is_empty() && !self.config.sources.is_empty();
+            if !lost || began.elapsed() >= FILLS_WITHIN {
+                return Ok(listening(loaded, self.listen));
+            }
             tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
     async fn reload(&mut self, dry_run: bool) -> Outcome {
         let began = Instant::now();
-        let loaded = match load(&self.paths, &self.discovery) {
-            Ok(loaded) => listening(loaded, self.listen),
+        let loaded = match self.read().await {
+            Ok(loaded) => loaded,
             Err(diagnostics) => return Err(self.refuse(&diagnostics, dry_run)),
         };
         self.refused = None;

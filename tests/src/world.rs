@@ -131,7 +131,14 @@ impl Daemon {
         let mut command = Command::new(headwater_bin());
         command.args(arguments).current_dir(self.directory.path()).stdin(Stdio::null()).kill_on_drop(true);
         command.env("HOME", self.directory.path()).env("HEADWATER_URL", format!("http://{}", self.address));
-        for variable in ["XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "HEADWATER_CONFIG", "HEADWATER_TOKEN"] {
+        for variable in [
+            "XDG_CONFIG_HOME",
+            "XDG_DATA_HOME",
+            "XDG_STATE_HOME",
+            "HEADWATER_CONFIG",
+            "HEADWATER_TOKEN",
+            "RUST_BACKTRACE",
+        ] {
             command.env_remove(variable);
         }
         command
