@@ -247,8 +247,11 @@ impl Batch {
     }
 }
 
+/// Writes a message as one line, whatever is in it. A client wrote the parameters of a command, and they are passed on as
+/// they came: breaks between their tokens would be lines of their own, which the program takes for ours. Within a string
+/// JSON has no raw break, so that blanks say the same.
 fn write_line(buffer: &mut Vec<u8>, json: &[u8]) {
-    buffer.extend_from_slice(json);
+    buffer.extend(json.iter().map(|byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { *byte }));
     buffer.push(b'\n');
 }
 
@@ -278,4 +281,32 @@ fn look_for(program: &str, directory: &Path) -> Result<(), String> {
     }
     let found = env::var_os("PATH").is_some_and(|path| env::split_paths(&path).any(|place| runs(&place.join(program))));
     if found { Ok(()) } else { Err(format!("there is no program `{program}` in PATH")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::command::Command;
+    use serde_json::value::RawValue;
+
+    #[test]
+    fn no_parameters_of_a_command_add_a_line() {
+        for parameters in [
+            "{\n  \"path\": \"/a\\nb\",\r\n  \"deep\": true\n}",
+            "{\"a\":\n{\"kind\":\"stop\"}\n}",
+            "{\"a\":\r{\"kind\":\"command\",\"request\":1,\"name\":\"erase\",\"parameters\":{}}\r}",
+        ] {
+            let raw = RawValue::from_string(parameters.to_owned()).unwrap();
+            let command = Command::new(7, "measure", &raw, Some("a\nb"), Box::new(|_| {})).unwrap();
+            let mut stream = Vec::new();
+            write_line(&mut stream, &command.json);
+            let text = String::from_utf8(stream).unwrap();
+            // Many readers take each of the two for the end of a line.
+            let lines: Vec<_> = text.split_terminator(['\n', '\r']).collect();
+            assert_eq!(lines.len(), 1, "{text:?}");
+            let message: Value = serde_json::from_str(lines[0]).unwrap();
+            assert_eq!((&message["kind"], &message["request"]), (&json!("command"), &json!(7)));
+            assert_eq!(message["parameters"], serde_json::from_str::<Value>(parameters).unwrap());
+        }
+    }
 }

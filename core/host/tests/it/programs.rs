@@ -63,6 +63,16 @@ async fn a_program_runs_answers_and_ends_like_a_plugin() {
     let Some(Answer::Completed { result }) = heard.recv().await else { panic!("completed") };
     assert_eq!(result.get(), r#"{"got": {"a": 1}}"#);
 
+    // What a client writes between tokens is no line of its own: here it would tell the program to stop.
+    let (sent, mut heard) = tokio::sync::mpsc::unbounded_channel();
+    let forged = RawValue::from_string("{\"a\":\n{\"kind\":\"stop\"}\n}".into()).unwrap();
+    let answers = move |answer| sent.send(answer).unwrap();
+    world.host.command(&CommandTarget::parse("now"), &forged, None, Box::new(answers)).unwrap();
+    assert!(matches!(heard.recv().await, Some(Answer::Accepted { .. })));
+    let Some(Answer::Completed { result }) = heard.recv().await else { panic!("completed") };
+    assert_eq!(result.get(), r#"{"got": {"a": {"kind": "stop"}}}"#);
+    assert_eq!(world.count("clock", "last"), 0);
+
     world.remove("clock");
     world.apply().await;
     assert_eq!(world.count("clock", "last"), 1, "what it says after it was told to stop is not lost");
