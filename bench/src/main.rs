@@ -24,6 +24,8 @@ enum Name {
     Fanout,
     /// From a plugin to the router, in both isolations
     PluginLink,
+    /// An ordinary daemon with ten clients: memory and CPU
+    Footprint,
 }
 
 impl Name {
@@ -31,6 +33,7 @@ impl Name {
         match self {
             Self::Fanout => "fanout",
             Self::PluginLink => "plugin-link",
+            Self::Footprint => "footprint",
         }
     }
 }
