@@ -3,7 +3,10 @@
 use crate::place;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use headwater_config::Paths;
-use std::{ffi::OsString, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
+
+/// The word by which the daemon runs itself as the host of one plugin. Nobody else does, so it is no verb.
+pub(crate) const PLUGIN_HOST: &str = "plugin-host";
 
 /// A plugin-driven event bus: sources in, WebSocket and HTTP out.
 #[derive(Debug, Parser)]
@@ -31,9 +34,6 @@ pub(crate) enum Verb {
     /// See, enable, disable and restart sources
     #[command(subcommand)]
     Source(SourceVerb),
-    /// Host one plugin; the daemon runs this
-    #[command(hide = true)]
-    PluginHost(PluginHostArgs),
     #[command(flatten)]
     Client(headwater_cli::Verb),
 }
@@ -149,13 +149,6 @@ pub(crate) struct SourceArgs {
     pub(crate) name: String,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
-}
-
-/// What the daemon hands to a plugin host.
-#[derive(Debug, Args)]
-pub(crate) struct PluginHostArgs {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
-    pub(crate) arguments: Vec<OsString>,
 }
 
 #[cfg(test)]

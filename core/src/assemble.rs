@@ -1,6 +1,7 @@
 //! The one file that knows all parts: makes the engine, the router, the host and the gateway, and ties them together.
 
 use crate::{
+    args::PLUGIN_HOST,
     bus::Bus,
     daemon::Daemon,
     reading::Readers,
@@ -13,7 +14,6 @@ use headwater_host::{Applied, Discovery, Host, HostOptions};
 use headwater_protocol::CloseCode;
 use headwater_router::{LogLimits, Router};
 use std::{
-    ffi::OsString,
     net::SocketAddr,
     path::PathBuf,
     sync::{
@@ -58,7 +58,7 @@ pub(crate) struct Setup {
 }
 
 /// Starts everything. The listener is bound already, so that a taken port is known before any source runs.
-pub(crate) async fn assemble(setup: Setup, listener: Listener) -> std::io::Result<Assembly> {
+pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let Setup { loaded, paths, listen, state } = setup;
     let config = loaded.config.clone();
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
@@ -71,7 +71,8 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> std::io::Resul
         HostOptions {
             discovery: discovery.clone(),
             state_dir: state,
-            child_command: child_command()?,
+            // Not by its path: after an upgrade that is another program, and both ends of a link must be of one build.
+            child_command: vec!["/proc/self/exe".into(), PLUGIN_HOST.into()],
             supervision: config.supervision.clone(),
         },
         bus.clone(),
@@ -106,7 +107,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> std::io::Resul
         });
     }
     ready.store(true, Ordering::Relaxed);
-    Ok(Assembly { host, reloader, applied, ready, ending, ended, cancel, tasks })
+    Assembly { host, reloader, applied, ready, ending, ended, cancel, tasks }
 }
 
 impl Assembly {
@@ -121,11 +122,6 @@ impl Assembly {
         self.tasks.close();
         self.tasks.wait().await;
     }
-}
-
-/// The daemon's own binary runs the plugins.
-fn child_command() -> std::io::Result<Vec<OsString>> {
-    Ok(vec![std::env::current_exe()?.into_os_string(), "plugin-host".into()])
 }
 
 fn watcher(paths: &Paths, loaded: &Loaded) -> Option<Watcher> {

@@ -73,6 +73,7 @@ impl Ports for Daemon {
         Info {
             version: env!("CARGO_PKG_VERSION").into(),
             config_files: status.files,
+            sources_dir: status.sources_dir,
             last_reload_successful: status.successful,
             reloads: status.reloads,
         }

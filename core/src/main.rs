@@ -10,15 +10,21 @@ mod logging;
 mod place;
 mod reading;
 mod reload;
+mod say;
 mod shutdown;
 mod up;
 mod verbs;
 
-use args::{Headwater, Verb};
+use args::{Headwater, PLUGIN_HOST, Verb};
 use clap::Parser;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // Before the command line is read: a child that only hosts a plugin needs none of what reading it takes in memory.
+    let mut words = std::env::args_os().skip(1);
+    if words.next().is_some_and(|word| word == PLUGIN_HOST) {
+        return headwater_host::plugin_host_main(words);
+    }
     let Headwater { globals, verb } = Headwater::parse();
     match verb {
         Verb::Up(args) => up::run(args),
@@ -26,7 +32,6 @@ fn main() -> ExitCode {
         Verb::Schema(of) => verbs::schema::run(&of),
         Verb::Plugin(verb) => verbs::plugin::run(verb, &globals),
         Verb::Source(verb) => verbs::source::run(verb, &globals),
-        Verb::PluginHost(args) => headwater_host::plugin_host_main(args.arguments),
         Verb::Client(verb) => headwater_cli::run(verb, &globals),
     }
 }

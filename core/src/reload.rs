@@ -4,11 +4,12 @@
 use crate::{bus::Bus, logging};
 use headwater_config::{Config, Diagnostics, Diff, Fingerprint, Loaded, Paths, Watcher, diff, load};
 use headwater_event::Severity;
-use headwater_gateway::{ReloadAnswer, ReloadError, ReloadRefused};
+use headwater_gateway::{FailedSource, ReloadAnswer, ReloadError, ReloadRefused};
 use headwater_host::{Applied, Discovery, Host};
 use serde_json::json;
 use std::{
     net::SocketAddr,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
@@ -31,8 +32,10 @@ pub(crate) struct Status {
     pub(crate) reloads: u64,
     /// Whether the last try succeeded.
     pub(crate) successful: bool,
-    /// What the running config was read from.
+    /// What the running config was read from, absolute: who asks may stand elsewhere.
     pub(crate) files: Vec<String>,
+    /// Where further sources are looked for, absolute.
+    pub(crate) sources_dir: String,
 }
 
 /// Asks the reloading task.
@@ -88,10 +91,11 @@ impl Reloading {
         loaded: Loaded,
         listen: Option<SocketAddr>,
     ) -> (Self, Reloader) {
-        let files = loaded.files.iter().map(|file| file.display().to_string()).collect();
-        let status = Arc::new(Mutex::new(Status { reloads: 0, successful: true, files }));
+        let (files, sources_dir) = (absolute(&loaded.files), shown(&paths.sources_dir));
+        let status = Arc::new(Mutex::new(Status { reloads: 0, successful: true, files, sources_dir }));
         let (sender, requests) = mpsc::channel(MAX_WAITING);
         let reloader = Reloader { requests: sender, status: status.clone() };
+        let paths = Paths { optional: paths.optional && !paths.main.exists(), ..paths };
         let (config, hash) = (loaded.config, Some(loaded.hash));
         (Self { paths, discovery, host, bus, config, listen, hash, requests, status, refused: None }, reloader)
     }
@@ -117,10 +121,12 @@ impl Reloading {
     /// Reads the files. One that is written in place is empty for a moment, and empty is a config too, one without
     /// sources: so that saving does not end every source, a config that has lost them all is looked at again until it
     /// has been so for a while.
-    async fn read(&self) -> Result<Loaded, Diagnostics> {
+    async fn read(&mut self) -> Result<Loaded, Diagnostics> {
         let began = Instant::now();
         loop {
             let loaded = load(&self.paths, &self.discovery)?;
+            // A config that was there and is gone is a mistake, not the wish for the built-in one.
+            self.paths.optional &= !self.paths.main.exists();
             let lost = loaded.config.sources.is_empty() && !self.config.sources.is_empty();
             if !lost || began.elapsed() >= FILLS_WITHIN {
                 return Ok(listening(loaded, self.listen));
@@ -138,38 +144,33 @@ impl Reloading {
         self.refused = None;
         let changes = diff(&self.config, &loaded.config);
         let reload = self.status.lock().unwrap_or_else(PoisonError::into_inner).reloads;
-        if dry_run || changes.is_empty() {
-            if !dry_run {
-                self.hash = Some(loaded.hash);
-                self.succeeded(&loaded, false);
-            }
-            let lines = changes.changes.iter().map(ToString::to_string).collect();
-            let kept = kept(&loaded.config, &changes);
-            let restarted = changes.restart.clone();
-            return Ok(ReloadAnswer {
-                reload,
-                changes: lines,
-                restarted,
-                kept,
-                took_ms: millis(began),
-                ..Default::default()
-            });
+        if dry_run {
+            let changes_shown = changes.changes.iter().map(ToString::to_string).collect();
+            let (restarted, kept) = (changes.restart.clone(), kept(&loaded.config, &changes));
+            let took_ms = millis(began);
+            return Ok(ReloadAnswer { reload, changes: changes_shown, restarted, kept, took_ms, ..Default::default() });
         }
+        // Also when nothing has changed since: a source that refused its table may take it now.
         let applied = self.host.apply(&loaded.config.sources).await;
         if loaded.config.log.level != self.config.log.level {
             logging::set_level(loaded.config.log.level.as_str());
         }
+        let untouched = changes.is_empty() && applied.restarted.is_empty() && applied.failed.is_empty();
+        let reload = self.succeeded(&loaded, !untouched, applied.failed.is_empty());
         self.hash = Some(loaded.hash);
-        let reload = self.succeeded(&loaded, true);
         self.config = loaded.config;
+        if untouched {
+            let took_ms = millis(began);
+            return Ok(ReloadAnswer { reload, kept: applied.kept, took_ms, ..Default::default() });
+        }
         Ok(self.report(&changes, applied, reload, began))
     }
 
-    fn succeeded(&self, loaded: &Loaded, applied: bool) -> u64 {
+    fn succeeded(&self, loaded: &Loaded, applied: bool, taken: bool) -> u64 {
         let mut status = self.status.lock().unwrap_or_else(PoisonError::into_inner);
         status.reloads += u64::from(applied);
-        status.successful = true;
-        status.files = loaded.files.iter().map(|file| file.display().to_string()).collect();
+        status.successful = taken;
+        status.files = absolute(&loaded.files);
         status.reloads
     }
 
@@ -204,6 +205,7 @@ impl Reloading {
             changes: lines,
             restarted: applied.restarted,
             kept: applied.kept,
+            failed: applied.failed.into_iter().map(|(source, reason)| FailedSource { source, reason }).collect(),
             clients_dropped: 0,
             took_ms,
         }
@@ -226,6 +228,15 @@ impl Reloading {
         }
         ReloadRefused { diagnostics: text, errors }
     }
+}
+
+fn absolute(files: &[PathBuf]) -> Vec<String> {
+    files.iter().map(|file| shown(file)).collect()
+}
+
+fn shown(path: &Path) -> String {
+    // Without a current directory the path stands as it was given.
+    std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf()).display().to_string()
 }
 
 /// The config with what the command line says of the address.

@@ -5,12 +5,14 @@ use crate::{
     assemble::{Assembly, Setup, assemble, discovery},
     exit, logging, place,
     reload::listening,
+    say::say,
     shutdown::{Asked, Signals},
 };
 use headwater_config::load_for_start;
 use headwater_gateway::Listener;
 use headwater_host::SourceState;
 use std::{net::SocketAddr, path::Path, process::ExitCode};
+use tokio::task::JoinSet;
 
 /// Threads for HTTP, sources and reloads; deliveries have their own. More would only cost memory.
 const WORKERS: usize = 2;
@@ -57,16 +59,17 @@ async fn serve(setup: Setup, listener: Listener, format: LogFormat) -> ExitCode 
         Err(error) => return exit::fail(exit::FAILURE, format!("cannot take signals over: {error}")),
     };
     let (address, config) = (listener.address(), describe(&setup.paths.main));
-    let assembly = match assemble(setup, listener).await {
-        Ok(assembly) => assembly,
-        Err(error) => return exit::fail(exit::FAILURE, format!("cannot start: {error}")),
-    };
+    let assembly = assemble(setup, listener).await;
+    let mut reloads = JoinSet::new();
     greet(&assembly, address, &config, format);
     loop {
         match signals.next().await {
             Asked::Reload => {
-                // What came of it is logged and published by the reloader.
-                let _ = assembly.reloader.reload(false).await;
+                // In a task of its own, so that a signal to end is not kept waiting; what came of it is logged and
+                // published by the reloader.
+                let reloader = assembly.reloader.clone();
+                reloads.spawn(async move { drop(reloader.reload(false).await) });
+                while reloads.try_join_next().is_some() {}
             }
             Asked::End(code) => {
                 tracing::info!("ending");
@@ -93,7 +96,7 @@ fn greet(assembly: &Assembly, address: SocketAddr, config: &str, format: LogForm
         tracing::info!(%address, config, version = env!("CARGO_PKG_VERSION"), "headwater is up");
         return;
     }
-    println!("headwater {} · {config}", env!("CARGO_PKG_VERSION"));
+    say(format_args!("headwater {} · {config}", env!("CARGO_PKG_VERSION")));
     let statuses = assembly.host.statuses();
     let width = statuses.iter().map(|status| status.name.len()).max().unwrap_or(0);
     for status in &statuses {
@@ -103,10 +106,10 @@ fn greet(assembly: &Assembly, address: SocketAddr, config: &str, format: LogForm
             SourceState::Disabled => ('–', "disabled".into()),
             _ => ('✗', status.reason.clone().unwrap_or_else(|| status.state.to_string())),
         };
-        println!(" {mark} {:width$}  {word}", status.name);
+        say(format_args!(" {mark} {:width$}  {word}", status.name));
     }
     for (source, reason) in &assembly.applied.failed {
         tracing::error!(source, reason, "the source did not start");
     }
-    println!(" listening on http://{address}   try: headwater sub '*'");
+    say(format_args!(" listening on http://{address}   try: headwater sub '*'"));
 }

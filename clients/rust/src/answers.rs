@@ -28,7 +28,7 @@ pub struct PublishedAt {
 /// The answer to a reload, or to the dry run of one.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct Reloaded {
-    /// `applied`, `unchanged` or `rejected`.
+    /// `applied` or `unchanged`; of a dry run `would_apply`.
     pub status: String,
     /// The number of this reload since the daemon's start.
     #[serde(default)]
@@ -42,12 +42,24 @@ pub struct Reloaded {
     /// The sources that run on.
     #[serde(default)]
     pub kept: Vec<String>,
+    /// The sources that did not take their new table.
+    #[serde(default)]
+    pub failed: Vec<FailedSource>,
     /// How many connections ended by it.
     #[serde(default)]
     pub clients_dropped: u64,
     /// Milliseconds.
     #[serde(default)]
     pub took_ms: Option<u64>,
+}
+
+/// A source that did not take its new table, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct FailedSource {
+    /// Its name.
+    pub source: String,
+    /// One line.
+    pub reason: String,
 }
 
 /// A channel, as `/v1/channels` lists it.

@@ -166,10 +166,21 @@ pub struct ReloadAnswer {
     pub restarted: Vec<String>,
     /// Sources that were left alone.
     pub kept: Vec<String>,
+    /// Sources that did not take their new table; what they ran before goes on.
+    pub failed: Vec<FailedSource>,
     /// Connections that the daemon closed for it.
     pub clients_dropped: u64,
     /// Milliseconds from reading to applied.
     pub took_ms: u64,
+}
+
+/// A source that did not take its new table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedSource {
+    /// As in the config.
+    pub source: String,
+    /// One line.
+    pub reason: String,
 }
 
 /// Why a config was not taken. The running one stays.
@@ -206,8 +217,10 @@ pub struct ReloadError {
 pub struct Info {
     /// Of the daemon.
     pub version: String,
-    /// Those that the running config came from.
+    /// Those that the running config came from, absolute.
     pub config_files: Vec<String>,
+    /// The directory of further sources, absolute.
+    pub sources_dir: String,
     /// Whether the last try to load the config succeeded.
     pub last_reload_successful: bool,
     /// How many reloads have been applied since the start.

@@ -1,6 +1,6 @@
 //! `headwater check`: everything that a reload would say of the config, without a daemon.
 
-use crate::{args::ConfigArgs, assemble::discovery, exit};
+use crate::{args::ConfigArgs, assemble::discovery, exit, say::say};
 use headwater_config::load;
 use std::process::ExitCode;
 
@@ -14,7 +14,7 @@ pub(crate) fn run(args: &ConfigArgs) -> ExitCode {
             let enabled = loaded.config.sources.values().filter(|source| source.enabled).count();
             let all = loaded.config.sources.len();
             let missing = if paths.main.exists() { "" } else { " (no such file: the built-in config)" };
-            println!("{}{missing}: fine, {all} sources, {enabled} enabled", paths.main.display());
+            say(format_args!("{}{missing}: fine, {all} sources, {enabled} enabled", paths.main.display()));
             ExitCode::SUCCESS
         }
         Err(diagnostics) => {

@@ -1,6 +1,6 @@
 //! `headwater schema`: JSON Schemas for editors and tools.
 
-use crate::{args::SchemaOf, assemble::discovery, exit};
+use crate::{args::SchemaOf, assemble::discovery, exit, say::say};
 use std::process::ExitCode;
 
 pub(crate) fn run(of: &SchemaOf) -> ExitCode {
@@ -14,6 +14,6 @@ pub(crate) fn run(of: &SchemaOf) -> ExitCode {
             Err(error) => return exit::fail(exit::FAILURE, error),
         },
     };
-    println!("{schema:#}");
+    say(format_args!("{schema:#}"));
     ExitCode::SUCCESS
 }

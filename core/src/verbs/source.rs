@@ -3,6 +3,7 @@
 use crate::{
     args::{SourceArgs, SourceVerb},
     exit,
+    say::say,
 };
 use headwater_config::{Edit, set_source_enabled};
 use std::process::ExitCode;
@@ -19,11 +20,11 @@ fn set(args: &SourceArgs, enabled: bool) -> ExitCode {
     let word = if enabled { "enabled" } else { "disabled" };
     match set_source_enabled(&args.config.paths(), &args.name, enabled) {
         Ok(Edit::Written(file)) => {
-            println!("{word} source.{} in {}", args.name, file.display());
+            say(format_args!("{word} source.{} in {}", args.name, file.display()));
             ExitCode::SUCCESS
         }
         Ok(Edit::Unchanged) => {
-            println!("source.{} is {word} already", args.name);
+            say(format_args!("source.{} is {word} already", args.name));
             ExitCode::SUCCESS
         }
         Err(error) => exit::fail(exit::CONFIG, error),

@@ -13,14 +13,26 @@ pub(crate) async fn run(dry_run: bool, session: &mut Session) -> Result<(), Fail
     for line in lines(&reloaded, dry_run, session.terminal.style) {
         session.output.line(&line);
     }
-    Ok(())
+    match reloaded.failed.len() {
+        0 => Ok(()),
+        1 => Err(Failure::Other("one source did not take its new table; it goes on as before".into())),
+        several => {
+            Err(Failure::Other(format!("{several} sources did not take their new tables; they go on as before")))
+        }
+    }
 }
 
 fn lines(reloaded: &Reloaded, dry_run: bool, style: Style) -> Vec<String> {
-    if reloaded.changes.is_empty() {
+    if reloaded.changes.is_empty() && reloaded.restarted.is_empty() && reloaded.failed.is_empty() {
         return vec!["no changes: the daemon runs the config as it is on disk".to_owned()];
     }
     let mut lines: Vec<String> = reloaded.changes.iter().map(|change| painted(&visible(change), style)).collect();
+    lines.extend(
+        reloaded
+            .failed
+            .iter()
+            .map(|failed| style.bad(format!("✗ source.{}: {}", visible(&failed.source), visible(&failed.reason)))),
+    );
     let counts = format!(
         "{} restarted, {} kept, {} clients dropped",
         reloaded.restarted.len(),
@@ -50,6 +62,7 @@ fn painted(change: &str, style: Style) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
+    use headwater_client::FailedSource;
 
     #[test]
     fn a_reload_says_what_it_did_and_a_dry_run_what_it_would_do() {
@@ -59,6 +72,7 @@ mod tests {
             changes: vec!["~ source.metrics.interval 1s → 5s".into(), "- source.old".into()],
             restarted: vec!["metrics".into()],
             kept: vec!["a".into(), "b".into()],
+            failed: Vec::new(),
             clients_dropped: 0,
             took_ms: Some(4),
         };
@@ -73,6 +87,10 @@ mod tests {
             - source.old
             nothing is changed yet; a reload would mean 1 restarted, 2 kept, 0 clients dropped: headwater reload"]]
         .assert_eq(&lines(&reloaded, true, plain).join("\n"));
+        reloaded.failed = vec![FailedSource { source: "metrics".into(), reason: "no such unit".into() }];
+        let failed = lines(&reloaded, false, plain).join("\n");
+        assert!(failed.contains("✗ source.metrics: no such unit"), "{failed}");
+        (reloaded.failed, reloaded.restarted) = (Vec::new(), Vec::new());
         reloaded.changes.clear();
         expect!["no changes: the daemon runs the config as it is on disk"]
             .assert_eq(&lines(&reloaded, false, plain).join("\n"));

@@ -31,6 +31,7 @@ pub(super) async fn readyz(State(app): State<Arc<App>>) -> Response {
 struct InfoAnswer<'a> {
     version: &'a str,
     config_files: &'a [String],
+    sources_dir: &'a str,
     last_reload_successful: bool,
     reloads: u64,
     pid: u32,
@@ -43,6 +44,7 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Response {
     let document = InfoAnswer {
         version: &info.version,
         config_files: &info.config_files,
+        sources_dir: &info.sources_dir,
         last_reload_successful: info.last_reload_successful,
         reloads: info.reloads,
         pid: std::process::id(),

@@ -6,7 +6,7 @@ use super::{
     channels::bad_query,
     problem::{Kind, Problem},
 };
-use crate::{ReloadAnswer, ReloadRefused};
+use crate::{FailedSource, ReloadAnswer, ReloadRefused};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
@@ -32,6 +32,7 @@ struct Reloaded {
     changes: Vec<String>,
     restarted: Vec<String>,
     kept: Vec<String>,
+    failed: Vec<FailedSource>,
     clients_dropped: u64,
     took_ms: u64,
 }
@@ -46,7 +47,8 @@ pub(super) async fn reload(
 }
 
 fn told(done: ReloadAnswer, dry_run: bool) -> Reloaded {
-    let status = match (done.changes.is_empty(), dry_run) {
+    let untouched = done.changes.is_empty() && done.restarted.is_empty() && done.failed.is_empty();
+    let status = match (untouched, dry_run) {
         (true, _) => "unchanged",
         (false, true) => "would_apply",
         (false, false) => "applied",
@@ -58,6 +60,7 @@ fn told(done: ReloadAnswer, dry_run: bool) -> Reloaded {
         changes: done.changes,
         restarted: done.restarted,
         kept: done.kept,
+        failed: done.failed,
         clients_dropped: done.clients_dropped,
         took_ms: done.took_ms,
     }

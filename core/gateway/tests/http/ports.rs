@@ -95,7 +95,16 @@ impl Ports for TestPorts {
             if good {
                 let restarted = changes.iter().map(|_| "metrics".to_owned()).collect();
                 let kept = vec!["tmux".into()];
-                return Ok(ReloadAnswer { reload: 2, changes, restarted, kept, clients_dropped: 0, took_ms: 4 });
+                let failed = Vec::new();
+                return Ok(ReloadAnswer {
+                    reload: 2,
+                    changes,
+                    restarted,
+                    kept,
+                    failed,
+                    clients_dropped: 0,
+                    took_ms: 4,
+                });
             }
             Err(ReloadRefused {
                 diagnostics: "error[E0102]: unknown key `intervall`\n --> headwater.toml:10:1\n".into(),
@@ -115,6 +124,7 @@ impl Ports for TestPorts {
         Info {
             version: "0.1.0-test".into(),
             config_files: vec!["config/headwater.toml".into()],
+            sources_dir: "config/sources.d".into(),
             last_reload_successful: true,
             reloads: 1,
         }

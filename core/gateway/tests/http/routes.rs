@@ -164,7 +164,7 @@ async fn a_reload_tells_what_it_did() {
         answer.json(),
         json!({
             "status": "applied", "dry_run": false, "reload": 2, "changes": ["~ source.metrics.interval 1s → 5s"],
-            "restarted": ["metrics"], "kept": ["tmux"], "clients_dropped": 0, "took_ms": 4,
+            "restarted": ["metrics"], "kept": ["tmux"], "failed": [], "clients_dropped": 0, "took_ms": 4,
         })
     );
     assert_eq!(reload("?dry_run=true").await.json()["status"], "would_apply");

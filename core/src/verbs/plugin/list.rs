@@ -1,6 +1,6 @@
 //! `headwater plugin list` and `inspect`: what can be found and what it says of itself, without running a line of it.
 
-use crate::{args::ConfigArgs, assemble::discovery, exit};
+use crate::{args::ConfigArgs, assemble::discovery, exit, say::say};
 use headwater_cli::{ColorChoice, Column, Table, Terminal};
 use headwater_config::{NoCatalog, load_for_start};
 use headwater_host::{Discovery, Found, Manifest};
@@ -20,14 +20,14 @@ pub(crate) fn list(config: &ConfigArgs) -> ExitCode {
     let terminal = Terminal::of_stdout(ColorChoice::Auto, false);
     if !terminal.human {
         for found in &all {
-            println!("{}", describe(found));
+            say(format_args!("{}", describe(found)));
         }
         return ExitCode::SUCCESS;
     }
     if all.is_empty() {
-        println!("no plugins in:");
+        say(format_args!("no plugins in:"));
         for directory in discovery.directories() {
-            println!("  {}", directory.display());
+            say(format_args!("  {}", directory.display()));
         }
         return ExitCode::SUCCESS;
     }
@@ -43,7 +43,7 @@ pub(crate) fn list(config: &ConfigArgs) -> ExitCode {
         }
     }
     for line in table.lines(terminal.width, terminal.style) {
-        println!("{line}");
+        say(line);
     }
     ExitCode::SUCCESS
 }
@@ -92,7 +92,7 @@ fn known<const N: usize>(fields: [(&str, Value); N]) -> Value {
 pub(crate) fn inspect(plugin: &str, config: &ConfigArgs) -> ExitCode {
     match found_by(config).find(plugin) {
         Ok(found) => {
-            println!("{:#}", json!({"path": found.path, "manifest": shown(&found.manifest)}));
+            say(format_args!("{:#}", json!({"path": found.path, "manifest": shown(&found.manifest)})));
             ExitCode::SUCCESS
         }
         Err(error) => exit::fail(exit::FAILURE, error),

@@ -1,6 +1,6 @@
 //! `headwater plugin new NAME`: a directory with a plugin that builds and runs, made from `plugins/template`.
 
-use crate::exit;
+use crate::{exit, say::say};
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -13,6 +13,90 @@ const TESTS: &str = include_str!("../../../../plugins/template/src/tests.rs");
 /// The crates of this build's checkout, while it is there.
 const PLUGIN_API: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api");
 
+/// Names that cargo or the compiler does not take for a library.
+const KEPT: &[&str] = &[
+    "abstract",
+    "alloc",
+    "as",
+    "async",
+    "await",
+    "become",
+    "box",
+    "break",
+    "const",
+    "continue",
+    "core",
+    "crate",
+    "do",
+    "dyn",
+    "else",
+    "enum",
+    "extern",
+    "false",
+    "final",
+    "fn",
+    "for",
+    "gen",
+    "if",
+    "impl",
+    "in",
+    "let",
+    "loop",
+    "macro",
+    "match",
+    "mod",
+    "move",
+    "mut",
+    "override",
+    "priv",
+    "proc_macro",
+    "pub",
+    "ref",
+    "return",
+    "self",
+    "static",
+    "std",
+    "struct",
+    "super",
+    "test",
+    "trait",
+    "true",
+    "try",
+    "type",
+    "typeof",
+    "unsafe",
+    "unsized",
+    "use",
+    "virtual",
+    "where",
+    "while",
+    "yield",
+];
+
+/// Types of the SDK's prelude and of the template: the source's own type must not hide them.
+const PRELUDE: &[&str] = &[
+    "Command",
+    "Config",
+    "Context",
+    "Delivery",
+    "Duration",
+    "Emitter",
+    "Evidence",
+    "Failure",
+    "Option",
+    "Period",
+    "Progress",
+    "Result",
+    "Severity",
+    "Some",
+    "Source",
+    "String",
+    "Subscription",
+    "Turn",
+    "Value",
+    "Vec",
+];
+
 pub(crate) fn run(name: &str, plugin_api: Option<PathBuf>) -> ExitCode {
     if let Err(reason) = check(name) {
         return exit::fail(exit::FAILURE, reason);
@@ -23,7 +107,7 @@ pub(crate) fn run(name: &str, plugin_api: Option<PathBuf>) -> ExitCode {
     }
     match write(&directory, name, plugin_api) {
         Ok(()) => {
-            println!("made {name}/   now: cd {name} && headwater plugin dev");
+            say(format_args!("made {name}/   now: cd {name} && headwater plugin dev"));
             ExitCode::SUCCESS
         }
         Err(error) => exit::fail(exit::FAILURE, format!("cannot make {name}/: {error}")),
@@ -35,9 +119,7 @@ fn check(name: &str) -> Result<(), String> {
     let well_formed = name.starts_with(|c: char| c.is_ascii_lowercase())
         && name.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "-_".contains(c));
     match name {
-        "test" | "core" | "std" | "alloc" | "proc_macro" => {
-            Err(format!("`{name}` is a name that Rust keeps for itself"))
-        }
+        _ if KEPT.contains(&name) => Err(format!("`{name}` is a name that Rust keeps for itself; choose another one")),
         _ if well_formed && name.len() <= 64 => Ok(()),
         _ => Err(format!("`{name}` is no plugin name: a lower-case letter, then letters, digits, `-` and `_`")),
     }
@@ -54,7 +136,10 @@ fn write(directory: &Path, name: &str, plugin_api: Option<PathBuf>) -> io::Resul
 /// The template's own name gives way to the new one: `Template` is the type, `template` stands in the tests.
 fn named(text: &str, name: &str) -> String {
     let words = name.split(['-', '_']).filter(|word| !word.is_empty());
-    let kind: String = words.map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+    let mut kind: String = words.map(|word| word[..1].to_uppercase() + &word[1..]).collect();
+    if PRELUDE.contains(&&*kind) {
+        kind.push_str("Source");
+    }
     text.replace("Template", &kind).replace("template", name)
 }
 
@@ -100,9 +185,15 @@ mod tests {
     #[test]
     fn names_are_those_that_cargo_and_the_config_take() {
         assert!(check("disk").is_ok() && check("disk-usage_2").is_ok());
-        for bad in ["", "Disk", "2disk", "a b", "../x", "a.b", "test"] {
+        for bad in ["", "Disk", "2disk", "a b", "../x", "a.b", "test", "self", "type"] {
             assert!(check(bad).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn the_type_of_a_source_hides_no_name_that_it_needs() {
+        assert!(named("struct Template;", "config").contains("struct ConfigSource;"));
+        assert!(named("struct Template;", "disk_free").contains("struct DiskFree;"));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! The daemon that the plugin runs in: the one that answers, or one of our own; and our entry in its `sources.d`.
 
 use super::build::Built;
-use headwater_config::Paths;
+use crate::say::say;
 use std::{
     fs, io,
     path::{Path, PathBuf},
@@ -27,24 +27,24 @@ impl Drop for Own {
     }
 }
 
-/// The paths of the config of the daemon that answers, or of one that is started now.
-pub(super) async fn find_or_start(globals: &headwater_cli::Globals) -> Result<(Paths, Option<Own>), String> {
+/// Where the daemon that answers looks for sources, or one that is started now.
+pub(super) async fn find_or_start(globals: &headwater_cli::Globals) -> Result<(PathBuf, Option<Own>), String> {
     match info(globals).await {
-        Ok(paths) => Ok((paths, None)),
+        Ok(sources) => Ok((sources, None)),
         Err(headwater_cli::Failure::Away(_)) => start(globals).await,
         Err(failure) => Err(failure.to_string()),
     }
 }
 
-async fn info(globals: &headwater_cli::Globals) -> Result<Paths, headwater_cli::Failure> {
+async fn info(globals: &headwater_cli::Globals) -> Result<PathBuf, headwater_cli::Failure> {
     let info = headwater_cli::daemon_info(globals).await?;
-    let main = info["config_files"][0].as_str().ok_or_else(|| {
-        headwater_cli::Failure::Other("the daemon does not say where its config is; is it of another version?".into())
+    let sources = info["sources_dir"].as_str().filter(|path| !path.is_empty()).ok_or_else(|| {
+        headwater_cli::Failure::Other("the daemon does not say where its sources are; is it of another version?".into())
     })?;
-    Ok(Paths::new(main))
+    Ok(sources.into())
 }
 
-async fn start(globals: &headwater_cli::Globals) -> Result<(Paths, Option<Own>), String> {
+async fn start(globals: &headwater_cli::Globals) -> Result<(PathBuf, Option<Own>), String> {
     let listen = globals.url.strip_prefix("http://").unwrap_or(&globals.url).trim_end_matches('/');
     let directory = std::env::temp_dir().join(format!("headwater-dev-{}", std::process::id()));
     let cannot = |error: io::Error| format!("cannot start a daemon: {error}");
@@ -58,9 +58,9 @@ async fn start(globals: &headwater_cli::Globals) -> Result<(Paths, Option<Own>),
     command.process_group(0);
     let own = Own { _child: command.spawn().map_err(cannot)?, directory };
     for _ in 0..STEPS {
-        if let Ok(paths) = info(globals).await {
-            println!("no daemon answered at {}; started one for this session", globals.url);
-            return Ok((paths, Some(own)));
+        if let Ok(sources) = info(globals).await {
+            say(format_args!("no daemon answered at {}; started one for this session", globals.url));
+            return Ok((sources, Some(own)));
         }
         tokio::time::sleep(STEP).await;
     }
@@ -74,13 +74,13 @@ pub(super) struct Entry {
 
 impl Entry {
     /// Writes it; the daemon sees it and starts the source.
-    pub(super) fn write(paths: &Paths, built: &Built, settings: &[String]) -> Result<Self, String> {
-        let file = paths.sources_dir.join(format!("dev-{}.toml", built.name));
+    pub(super) fn write(sources: &Path, built: &Built, settings: &[String]) -> Result<Self, String> {
+        let file = sources.join(format!("dev-{}.toml", built.name));
         let cannot = |error: io::Error| format!("cannot write {}: {error}", file.display());
         let text = text(built, settings)?;
-        fs::create_dir_all(&paths.sources_dir).map_err(cannot)?;
+        fs::create_dir_all(sources).map_err(cannot)?;
         // Whole or not at all: the daemon may read at any moment.
-        let half = paths.sources_dir.join(format!(".dev-{}.toml.new", built.name));
+        let half = sources.join(format!(".dev-{}.toml.new", built.name));
         fs::write(&half, text).and_then(|()| fs::rename(&half, &file)).map_err(cannot)?;
         Ok(Self { file })
     }

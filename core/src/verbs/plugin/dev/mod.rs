@@ -8,11 +8,22 @@ mod daemon;
 mod show;
 mod watch;
 
-use crate::{args::DevArgs, exit};
+use crate::{args::DevArgs, exit, say::say};
 use build::{Built, build};
 use daemon::Entry;
-use std::{path::Path, process::ExitCode, time::Instant};
-use tokio::signal::unix::{SignalKind, signal};
+use std::{
+    path::Path,
+    pin::pin,
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+use tokio::{
+    signal::unix::{SignalKind, signal},
+    time::sleep,
+};
+
+/// A source of which nothing is heard for this long needs a look.
+const SILENCE: Duration = Duration::from_secs(5);
 
 pub(crate) fn run(args: &DevArgs, globals: &headwater_cli::Globals) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -58,15 +69,24 @@ async fn develop(
             None => watcher.changed().await,
         }
     };
-    let (daemon, _own) = daemon::find_or_start(globals).await?;
+    let (sources, _own) = daemon::find_or_start(globals).await?;
     let mut show = show::Show::start(globals, &built.name)?;
-    let _entry = Entry::write(&daemon, &built, &args.settings)?;
+    let _entry = Entry::write(&sources, &built, &args.settings)?;
+    let mut silent = pin!(sleep(SILENCE));
+    let mut waiting = true;
     loop {
         tokio::select! {
             () = watcher.changed() => {
                 build_and_say(directory, args.release, false).await?;
             }
-            line = show.next() => println!("{}", line?),
+            line = show.next() => {
+                waiting = false;
+                say(line?);
+            }
+            () = &mut silent, if waiting => {
+                waiting = false;
+                say(format_args!("nothing heard of {} yet; `headwater source list` says how it is", built.name));
+            }
         }
     }
 }
@@ -76,8 +96,8 @@ async fn build_and_say(directory: &Path, release: bool, first: bool) -> Result<O
     let began = Instant::now();
     let built = build(directory, release, first).await?;
     match &built {
-        Some(built) => println!("built {} in {:.1} s", built.name, began.elapsed().as_secs_f64()),
-        None => println!("not built; what runs goes on as it was"),
+        Some(built) => say(format_args!("built {} in {:.1} s", built.name, began.elapsed().as_secs_f64())),
+        None => say("not built; what runs goes on as it was"),
     }
     Ok(built)
 }
