@@ -65,17 +65,19 @@ pub(crate) struct Sampler {
     meminfo: ProcFile,
     diskstats: ProcFile,
     net_dev: ProcFile,
+    devices: network::Devices,
     buffer: Vec<u8>,
 }
 
 impl Sampler {
-    /// Looks below this directory, which is `/proc` but in tests and containers.
+    /// Looks below this directory, which is `/proc` but in tests and containers, and into the `sys` beside it.
     pub(crate) fn new(proc: &Path) -> Self {
         Self {
             stat: ProcFile::new(proc, "stat"),
             meminfo: ProcFile::new(proc, "meminfo"),
             diskstats: ProcFile::new(proc, "diskstats"),
             net_dev: ProcFile::new(proc, "net/dev"),
+            devices: network::Devices::beside(proc),
             buffer: Vec::new(),
         }
     }
@@ -86,7 +88,7 @@ impl Sampler {
             cpu: self.stat.read(&mut self.buffer, cpu::parse),
             memory: self.meminfo.read(&mut self.buffer, memory::used_kib),
             disks: self.diskstats.read(&mut self.buffer, disks::parse),
-            network: self.net_dev.read(&mut self.buffer, network::parse),
+            network: self.net_dev.read(&mut self.buffer, |text| network::parse(text, |name| self.devices.counts(name))),
         }
     }
 }

@@ -18,7 +18,8 @@ pub struct Config {
     /// How often to look; at least "100ms".
     #[default = "1s"]
     interval: Period,
-    /// Where the proc file system is mounted; in a container perhaps the host's.
+    /// Where the proc file system is mounted; in a container perhaps the host's. The `sys` beside it says which network
+    /// interfaces are devices.
     #[default = "/proc"]
     proc: PathBuf,
 }

@@ -10,13 +10,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// A directory with the four files; gone when the test is through.
+/// A directory with a `proc` of four files, and perhaps a `sys`; gone when the test is through.
 struct Machine(PathBuf);
 
 impl Machine {
     fn new(test: &str) -> Self {
         let machine = Self(std::env::temp_dir().join(format!("metrics-{test}-{}", std::process::id())));
-        fs::create_dir_all(machine.0.join("net")).unwrap();
+        fs::create_dir_all(machine.proc().join("net")).unwrap();
         machine.write("stat", "cpu 100 0 100 800 0 0 0 0 0 0\n");
         machine.write("meminfo", "MemTotal: 4096 kB\nMemAvailable: 1024 kB\n");
         machine.write("diskstats", "8 0 sda 10 0 0 0 5 0 0 0 0 0 0\n");
@@ -24,20 +24,24 @@ impl Machine {
         machine
     }
 
+    fn proc(&self) -> PathBuf {
+        self.0.join("proc")
+    }
+
     fn write(&self, name: &str, text: &str) {
-        fs::write(self.0.join(name), text).unwrap();
+        fs::write(self.proc().join(name), text).unwrap();
     }
 
     /// Writes over the text that is there, in one step: the source must not see an empty file in between. The new text is
     /// at least as long as the old one.
     fn change(&self, name: &str, text: &str) {
-        let mut file = fs::OpenOptions::new().write(true).open(self.0.join(name)).unwrap();
+        let mut file = fs::OpenOptions::new().write(true).open(self.proc().join(name)).unwrap();
         assert!(text.len() as u64 >= file.metadata().unwrap().len());
         file.write_all(text.as_bytes()).unwrap();
     }
 
     fn settings(&self) -> Value {
-        json!({ "interval": "100ms", "proc": self.0 })
+        json!({ "interval": "100ms", "proc": self.proc() })
     }
 }
 
@@ -129,9 +133,28 @@ async fn figures_follow_the_counters() {
 }
 
 #[tokio::test]
+async fn where_sys_knows_the_devices_only_they_count() {
+    let machine = Machine::new("devices");
+    fs::create_dir_all(machine.0.join("sys/class/net/eth0/device")).unwrap();
+    let text = |port: u64, office: u64| {
+        let line = |name, bytes| format!("{name}: {bytes} 1 0 0 0 0 0 0 0 1 0 0 0 0 0 0\n");
+        format!("a\nb\n{}{}", line("eth0", port), line("office", office))
+    };
+    machine.write("net/dev", &text(1_000, 1_000));
+    let mut run = Testkit::start::<Metrics>(machine.settings());
+    run.next_event().await;
+    machine.change("net/dev", &text(501_000, 501_000));
+    let moved = |event: &TestEvent| system(event)["network_throughput_mbps"].as_f64() > Some(0.0);
+    let event = run.next_event_where("network traffic", moved).await;
+    let megabits = system(&event)["network_throughput_mbps"].as_f64().unwrap();
+    let seconds = event.data["window_ms"].as_f64().unwrap() / 1_000.0;
+    assert!((megabits * seconds - 4.0).abs() < 0.25, "500,000 bytes are 4 megabits: {megabits} for {seconds} s");
+}
+
+#[tokio::test]
 async fn a_counter_that_cannot_be_read_leaves_its_field_out_and_is_told_once() {
     let machine = Machine::new("missing");
-    fs::remove_file(machine.0.join("diskstats")).unwrap();
+    fs::remove_file(machine.proc().join("diskstats")).unwrap();
     machine.write("meminfo", "nonsense\n");
     let mut run = Testkit::start::<Metrics>(machine.settings());
     for _ in 0..3 {
