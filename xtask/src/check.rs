@@ -7,6 +7,7 @@ use std::time::Duration;
 const FETCH: Duration = Duration::from_mins(1);
 
 pub(crate) fn run(house: &House) -> Result<(), Stop> {
+    tools::system(&[tools::GIT])?;
     // The quick ones first: a mistake is told in seconds where it can be.
     program::run(&mut house.cargo(&["fmt", "--all", "--check"]))?;
     tidy::run(house)?;
@@ -21,7 +22,7 @@ pub(crate) fn run(house: &House) -> Result<(), Stop> {
 
 /// Licences, duplicates and origins of what we depend on, and known vulnerabilities where they can be looked up.
 fn deny(house: &House) -> Result<(), Stop> {
-    tools::from_registry(house, "cargo-deny", "^0.20")?;
+    tools::from_registry(house, &[tools::DENY])?;
     let path = tools::path(house);
     program::run(house.cargo(&["deny", "check", "bans", "licenses", "sources"]).env("PATH", &path))?;
     if program::succeeds_within(

@@ -57,7 +57,34 @@ pub(crate) fn exists(name: impl AsRef<OsStr>) -> bool {
     !matches!(started, Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
+/// The version of a program on this path, as it tells it itself; `None` when it is not there.
+pub(crate) fn version(name: &str, path: &OsStr) -> Option<String> {
+    let output = Command::new(name).arg("--version").env("PATH", path).stderr(Stdio::null()).output().ok()?;
+    Some(version_in(&String::from_utf8_lossy(&output.stdout)).to_owned())
+}
+
+/// The first word that begins like a version; empty when there is none.
+fn version_in(text: &str) -> &str {
+    let like = |word: &&str| word.starts_with(|c: char| c.is_ascii_digit()) && word.contains('.');
+    text.split_ascii_whitespace().find(like).unwrap_or_default()
+}
+
 fn shown(command: &Command) -> String {
     let words = std::iter::once(command.get_program()).chain(command.get_args());
     words.map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_found_in_what_programs_say() {
+        assert_eq!(version_in("cargo-nextest 0.9.143 (60fa45f63 2026-08-04)\nrelease: 0.9.143\n"), "0.9.143");
+        assert_eq!(version_in("websocat 1.14.1\n"), "1.14.1");
+        assert_eq!(version_in("no version 4 you\n"), "");
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        assert!(version("cargo", &path).is_some_and(|version| version.starts_with("1.")));
+        assert_eq!(version("no-such-program", &path), None);
+    }
 }

@@ -3,9 +3,8 @@
 use crate::{Stop, house::House, program, tools};
 
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
-    tools::system()?;
-    tools::from_registry(house, "websocat", "^1.14")?;
-    tools::from_registry(house, "cargo-nextest", "^0.9")?;
+    tools::system(&[tools::JQ, tools::KILL, tools::PYTHON])?;
+    tools::from_registry(house, &[tools::WEBSOCAT, tools::NEXTEST])?;
     let path = tools::path(house);
     // Journeys start the daemon and load plugins as files; building the tests alone would not make those.
     program::run(&mut house.cargo(&["build", "--workspace", "--lib", "--bins", "--examples"]))?;

@@ -3,19 +3,48 @@
 use crate::{Stop, house::House, program};
 use std::{env, ffi::OsString, process::Command};
 
-/// Programs of the system, each with the package that has it.
-const SYSTEM: [(&str, &str); 2] = [("jq", "jq"), ("python3", "python3")];
+/// A program of the system.
+pub(crate) struct System {
+    name: &'static str,
+    /// Debian's package that has it.
+    package: &'static str,
+}
 
-/// Sees to it that the programs of the system are there.
-pub(crate) fn system() -> Result<(), Stop> {
+pub(crate) const GIT: System = System { name: "git", package: "git" };
+pub(crate) const JQ: System = System { name: "jq", package: "jq" };
+pub(crate) const KILL: System = System { name: "kill", package: "procps" };
+pub(crate) const PYTHON: System = System { name: "python3", package: "python3" };
+
+/// A program from the registry.
+pub(crate) struct Tool {
+    name: &'static str,
+    /// The least version, and by cargo's rules the next one that does not do.
+    version: &'static str,
+    /// How it is built.
+    options: &'static [&'static str],
+}
+
+pub(crate) const DENY: Tool = Tool { name: "cargo-deny", version: "0.20", options: &[] };
+/// Without updating itself.
+pub(crate) const NEXTEST: Tool = Tool {
+    name: "cargo-nextest",
+    version: "0.9",
+    options: &["--no-default-features", "--features", "default-no-update"],
+};
+/// Without TLS, which would need OpenSSL's headers; the tests speak `ws://`.
+pub(crate) const WEBSOCAT: Tool =
+    Tool { name: "websocat", version: "1.14", options: &["--no-default-features", "--features", "unix_stdio"] };
+
+/// Sees to it that these programs of the system are there.
+pub(crate) fn system(wanted: &[System]) -> Result<(), Stop> {
     let missing: Vec<&str> =
-        SYSTEM.iter().filter(|(name, _)| !program::exists(name)).map(|(_, package)| *package).collect();
+        wanted.iter().filter(|system| !program::exists(system.name)).map(|system| system.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     let root = program::output(Command::new("id").arg("-u"))?.trim() == "0";
     if !root || !program::exists("apt-get") {
-        return Err(Stop(format!("the tests need {}; install them with your system's packages", missing.join(", "))));
+        return Err(Stop(format!("this needs {}; install them with your system's packages", missing.join(", "))));
     }
     program::run(Command::new("apt-get").args(["update", "--quiet"]))?;
     program::run(
@@ -26,20 +55,54 @@ pub(crate) fn system() -> Result<(), Stop> {
     )
 }
 
-/// Sees to it that a program from the registry is there: on the path, or built into the target directory once.
-pub(crate) fn from_registry(house: &House, program: &str, version: &str) -> Result<(), Stop> {
-    let own = house.target.join("tools/bin").join(program);
-    if own.exists() || program::exists(program) {
-        return Ok(());
+/// Sees to it that these programs from the registry are there: on the path in a version that does, or built into the
+/// target directory once.
+pub(crate) fn from_registry(house: &House, wanted: &[Tool]) -> Result<(), Stop> {
+    let path = path(house);
+    for Tool { name, version, options } in wanted {
+        match program::version(name, &path) {
+            Some(found) if does(&found, version) => continue,
+            Some(found) => eprintln!("\n{name} {found} is not a {version}, so that one is built"),
+            None => {}
+        }
+        let mut install = house.cargo(&["install", name, "--version", &format!("^{version}"), "--locked"]);
+        program::run(install.args(*options).arg("--root").arg(house.target.join("tools")))?;
     }
-    let root = house.target.join("tools");
-    program::run(house.cargo(&["install", program, "--version", version, "--locked", "--root"]).arg(root))
+    Ok(())
 }
 
-/// The path with the target directory's own tools behind what the system has.
+/// The path with the target directory's own tools before what the system has, which may be too old.
 pub(crate) fn path(house: &House) -> OsString {
-    let own = house.target.join("tools/bin");
     let there = env::var_os("PATH").unwrap_or_default();
-    let all = env::split_paths(&there).chain(std::iter::once(own));
+    let all = std::iter::once(house.target.join("tools/bin")).chain(env::split_paths(&there));
     env::join_paths(all).unwrap_or(there)
+}
+
+/// Whether a version is at least the wanted one and compatible with it: `^wanted`, as cargo says.
+fn does(found: &str, wanted: &str) -> bool {
+    let (found, wanted) = (numbers(found), numbers(wanted));
+    let decisive = wanted.iter().position(|number| *number > 0).unwrap_or(0);
+    found.get(..=decisive) == wanted.get(..=decisive) && found >= wanted
+}
+
+fn numbers(version: &str) -> Vec<u64> {
+    let release = version.split(['-', '+']).next().unwrap_or_default();
+    release.split('.').map_while(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_version_does_when_cargo_would_take_it_for_the_wanted_one() {
+        for found in ["1.14.0", "1.14.1", "1.20.0"] {
+            assert!(does(found, "1.14"), "{found}");
+        }
+        for found in ["1.13.9", "4.0.0-alpha3", "0.14.0", "", "new"] {
+            assert!(!does(found, "1.14"), "{found}");
+        }
+        assert!(does("0.9.143", "0.9") && does("0.20.2", "0.20"));
+        assert!(!does("0.10.0", "0.9") && !does("0.8.99", "0.9") && !does("1.9.0", "0.9"));
+    }
 }
