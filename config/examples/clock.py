@@ -5,8 +5,9 @@ The first line says that it runs and what it emits. The first line of standard i
 When standard input ends, the source is to stop.
 """
 import json
-import select
+import queue
 import sys
+import threading
 import time
 
 
@@ -14,14 +15,29 @@ def say(**line):
     print(json.dumps(line), flush=True)
 
 
-say(headwater=1, version="0.1.0", emits=["clock"])
-settings = json.loads(sys.stdin.readline()).get("settings", {})
-every = float(settings.get("every_seconds", 1))
+def listen(inbox):
+    # A thread of its own: waiting for input with select would miss lines that Python has already read ahead.
+    for line in sys.stdin:
+        inbox.put(json.loads(line))
+    inbox.put({"kind": "stop"})
 
-while True:
-    say(channel="clock", type="clock.tick", data={"unix": int(time.time())})
-    ready, _, _ = select.select([sys.stdin], [], [], every)
-    if ready:
-        line = sys.stdin.readline()
-        if not line or json.loads(line).get("kind") == "stop":
-            break
+
+def main():
+    say(headwater=1, version="0.1.0", emits=["clock"])
+    inbox = queue.Queue(maxsize=64)
+    threading.Thread(target=listen, args=(inbox,), daemon=True).start()
+    settings = inbox.get().get("settings", {})
+    every = float(settings.get("every_seconds", 1))
+    due = time.monotonic()
+    while True:
+        try:
+            message = inbox.get(timeout=max(0, due - time.monotonic()))
+        except queue.Empty:
+            due += every
+            say(channel="clock", type="clock.tick", data={"unix": int(time.time())})
+            continue
+        if message["kind"] == "stop":
+            return
+
+
+main()
