@@ -34,7 +34,7 @@ pub struct SourceConfig {
     pub isolation: Isolation,
     /// The channels it may publish to, in place of those its manifest names.
     pub channels: Option<Vec<String>>,
-    /// How long it may leave the question whether it is alive unanswered.
+    /// The time it has to answer whether it is alive.
     pub heartbeat: Duration,
     /// The time it gets to stop before it is killed.
     pub grace: Duration,
@@ -126,8 +126,8 @@ pub(crate) struct SourceTable {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Vec<String>", example = ["clock", "clock:*"])]
     pub(crate) channels: Option<Vec<String>>,
-    /// How long it may leave the question whether it is alive unanswered, before it is replaced. A program (`exec`) is
-    /// asked only if it says that it answers.
+    /// The time it has to answer whether it is alive. One question left unanswered for longer, and it is replaced. A
+    /// program (`exec`) is asked only if it says that it answers.
     #[serde(with = "period::plain")]
     #[schemars(with = "Period", extend("x-minimum" = "100ms", "x-maximum" = "1h"))]
     pub(crate) heartbeat: Duration,
