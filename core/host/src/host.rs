@@ -10,7 +10,12 @@ use crate::{
     ports::Ports,
     process::Spawner,
     running::Running,
-    source::{command::Command, shared::Shared, task::Order, watch::FileWatch},
+    source::{
+        command::Command,
+        shared::{Change, Shared},
+        task::Order,
+        watch::FileWatch,
+    },
     status::{SourceState, SourceStatus},
 };
 use headwater_config::{SourceConfig, Supervision};
@@ -213,29 +218,30 @@ impl Host {
             sources.insert(name.to_owned(), source);
             return (if new.enabled { List::Started } else { List::Kept }, outcome);
         };
-        // What the source runs with, which is not what the last config said when it refused that.
-        let old = source.shared.config();
         match (&source.running, new.enabled) {
             (None, true) => {
-                source.shared.configured(new);
+                source.shared.set(new);
                 (List::Started, Some(self.start(source)))
             }
             (_, false) => {
-                let list = if old.enabled { List::Stopped } else { List::Kept };
-                source.shared.configured(new);
+                let list = if source.shared.config().enabled { List::Stopped } else { List::Kept };
+                source.shared.set(new);
                 source.shared.enter(SourceState::Disabled, None);
                 (list, None)
             }
-            (Some(_), true) if old == *new => (List::Kept, None),
-            (Some(running), true) if old.needs_restart(new) => {
-                let (done, outcome) = oneshot::channel();
-                running.order(Order::Configure(Box::new(new.clone()), done));
-                (List::Restarted, Some(outcome))
-            }
-            (Some(running), true) => {
-                running.order(Order::Adjust(Box::new(new.clone())));
-                (List::Kept, None)
-            }
+            // Wanted first, ordered then: an order that finds no room is no loss, since those before it find the table.
+            (Some(running), true) => match source.shared.want(new) {
+                Change::None => (List::Kept, None),
+                Change::Adjust => {
+                    running.order(Order::Adjust);
+                    (List::Kept, None)
+                }
+                Change::Restart => {
+                    let (done, outcome) = oneshot::channel();
+                    running.order(Order::Configure(done));
+                    (List::Restarted, Some(outcome))
+                }
+            },
         }
     }
 
@@ -296,7 +302,7 @@ impl Host {
         self.sources().iter().map(|(name, source)| (name.clone(), source.shared.commands())).collect()
     }
 
-    /// Starts a source anew: also the way out of quarantine. Returns when it is up or has failed.
+    /// Starts a source anew, with the last table that it was given: also the way out of quarantine. Returns when it is up or has failed.
     pub async fn restart(&self, name: &str) -> Result<(), RestartRefused> {
         let outcome = {
             let sources = self.sources();
@@ -306,6 +312,7 @@ impl Host {
             };
             let Some(running) = &source.running else { return Err(RestartRefused::Disabled(name.to_owned())) };
             let (done, outcome) = oneshot::channel();
+            source.shared.want_again();
             running.order(Order::Restart(done));
             outcome
         };

@@ -53,6 +53,8 @@ impl Running {
             tried: None,
             backoff: Backoff::default(),
             waiting: vec![done],
+            unplaced: Vec::new(),
+            refused_file: None,
             after_failure: false,
         };
         let last = ended.clone().drop_guard();
@@ -67,7 +69,8 @@ impl Running {
         &self.shared.name
     }
 
-    /// An order that finds no room is dropped, and with it the channel on which its outcome would come.
+    /// An order that finds no room is dropped, and with it the channel on which its outcome would come. What it was about
+    /// is not lost: each order that waits is carried out with the table that is wanted then.
     pub(crate) fn order(&self, order: Order) {
         if self.orders.try_send(order).is_err() {
             tracing::warn!(source = self.name(), "an order was not taken: {ORDERS} others wait");

@@ -40,8 +40,34 @@ impl Counters {
     }
 }
 
+/// What became of the table that was ordered last.
+#[derive(Debug)]
+enum Standing {
+    /// It is in force.
+    InForce,
+    /// The task has yet to put it in place.
+    Ordered,
+    /// It did not come up, for this reason; an older one runs.
+    Refused(String),
+}
+
+/// What another table means for a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// Nothing: it is in force, or on its way.
+    None,
+    /// It can be taken over as the source runs.
+    Adjust,
+    /// It needs a new generation.
+    Restart,
+}
+
 struct View {
+    /// The table in force.
     config: SourceConfig,
+    /// The table that was ordered last. What is in force may be older.
+    wanted: SourceConfig,
+    standing: Standing,
     state: SourceState,
     since: Timestamp,
     reason: Option<String>,
@@ -88,6 +114,20 @@ impl News {
     }
 }
 
+impl View {
+    /// Why it is in its state; and that it runs an older table than the config has, if it does.
+    fn reason(&self) -> Option<String> {
+        let Standing::Refused(refused) = &self.standing else { return self.reason.clone() };
+        Some(match (&self.reason, self.state) {
+            (None, SourceState::Up) => format!("the new table was refused, what ran before runs on: {refused}"),
+            (None, _) => format!("the new table was refused, its older one is in force: {refused}"),
+            (Some(reason), _) => {
+                format!("{reason}; and the new table was refused, its older one is in force: {refused}")
+            }
+        })
+    }
+}
+
 impl Shared {
     pub(crate) fn new(config: SourceConfig, ports: Arc<dyn Ports>) -> Arc<Self> {
         let state = if config.enabled { SourceState::Starting } else { SourceState::Disabled };
@@ -100,6 +140,8 @@ impl Shared {
                     Program::Plugin(name) => Some(name.clone()),
                     Program::Exec(_) => None,
                 },
+                wanted: config.clone(),
+                standing: Standing::InForce,
                 config,
                 state,
                 since: Timestamp::now(),
@@ -140,10 +182,64 @@ impl Shared {
         self.view().config.clone()
     }
 
+    /// The table that was ordered last.
+    pub(crate) fn wanted(&self) -> SourceConfig {
+        self.view().wanted.clone()
+    }
+
+    /// The table that was ordered last, while it is neither in force nor refused.
+    pub(crate) fn ordered(&self) -> Option<SourceConfig> {
+        let view = self.view();
+        matches!(view.standing, Standing::Ordered).then(|| view.wanted.clone())
+    }
+
+    /// Wants another table from now on, whatever runs, and says what that takes. One that was refused is tried again.
+    pub(crate) fn want(&self, config: &SourceConfig) -> Change {
+        let mut view = self.view();
+        let change = match view.standing {
+            Standing::InForce | Standing::Ordered if view.wanted == *config => return Change::None,
+            Standing::InForce | Standing::Refused(_) if view.config == *config => Change::None,
+            // What is on its way may be in force by the time that this one is looked at.
+            Standing::Ordered if view.wanted.needs_restart(config) => Change::Restart,
+            _ if view.config.needs_restart(config) => Change::Restart,
+            _ => Change::Adjust,
+        };
+        view.wanted = config.clone();
+        view.standing = if change == Change::None { Standing::InForce } else { Standing::Ordered };
+        change
+    }
+
+    /// Wants again what was wanted last, if it was refused.
+    pub(crate) fn want_again(&self) {
+        let mut view = self.view();
+        if let Standing::Refused(_) = view.standing {
+            view.standing = Standing::Ordered;
+        }
+    }
+
+    /// A table is in force, and no other one is wanted: the source does not run, so that nothing stands against it.
+    pub(crate) fn set(&self, config: &SourceConfig) {
+        self.view().wanted = config.clone();
+        self.configured(config);
+    }
+
+    /// A table did not come up. Says whether it is still wanted, so that an older one runs in its place.
+    pub(crate) fn refused(&self, config: &SourceConfig, reason: &str) -> bool {
+        let mut view = self.view();
+        let stands = view.wanted == *config && view.config != *config;
+        if stands {
+            view.standing = Standing::Refused(reason.to_owned());
+        }
+        stands
+    }
+
     /// A table is in force.
     pub(crate) fn configured(&self, config: &SourceConfig) {
         let mut view = self.view();
         view.config = config.clone();
+        if view.wanted == *config {
+            view.standing = Standing::InForce;
+        }
         if let Program::Exec(_) = config.program {
             view.plugin = None;
         }
@@ -201,7 +297,7 @@ impl Shared {
             dropped: self.counters.dropped.load(Relaxed),
             batches: self.counters.batches.load(Relaxed),
             bytes: self.counters.bytes.load(Relaxed),
-            reason: view.reason.clone(),
+            reason: view.reason(),
             since: view.since,
             description: view.config.description.clone(),
         }

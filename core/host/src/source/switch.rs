@@ -7,7 +7,7 @@
 use super::{
     generation::{Generation, NotLoaded, PluginFile},
     shared::News,
-    task::{Done, Ended, Task, read},
+    task::{Done, Ended, Order, Task, read},
 };
 use crate::{host::Inner, plugin::image::Stamp, records::Records, status::SourceState};
 use headwater_config::{Program, SourceConfig};
@@ -16,16 +16,21 @@ use std::{future::Future, pin::Pin, sync::Arc};
 /// What is being prepared while the source runs.
 pub(crate) struct Coming {
     why: Why,
+    /// The table that it is prepared with. A file is: with the one in force.
+    config: SourceConfig,
+    /// Who waits for it.
+    waiting: Vec<Done>,
     arrives: Pin<Box<dyn Future<Output = Arrival> + Send>>,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Why {
     /// The plugin's file changed.
     File,
     /// The table changed.
-    Table(Box<SourceConfig>, Done),
+    Table,
     /// Somebody asked.
-    Asked(Done),
+    Asked,
 }
 
 /// What is ready, or why it is not.
@@ -43,20 +48,14 @@ enum Ready {
 }
 
 impl Coming {
-    /// Waits for another file of the plugin that runs.
+    /// Waits for another file of the plugin than the one that runs, or was refused last.
     pub(crate) fn file(task: &Task, generation: &Generation) -> Self {
-        Self::file_after(task, generation, None)
-    }
-
-    /// The same, for another one than was last seen.
-    pub(crate) fn file_after(task: &Task, generation: &Generation, seen: Option<Stamp>) -> Self {
-        let Some(file) = generation.file.clone() else {
-            return Self { why: Why::File, arrives: Box::pin(std::future::pending()) };
-        };
-        let interest = task.inner.watch.on(&file.path);
         let (inner, config, records) = (task.inner.clone(), task.config.clone(), task.records.clone());
-        let arrives = async move {
-            let mut known = seen.unwrap_or(file.stamp);
+        let coming = |arrives| Self { why: Why::File, config: task.config.clone(), waiting: Vec::new(), arrives };
+        let Some(file) = generation.file.clone() else { return coming(Box::pin(std::future::pending())) };
+        let interest = task.inner.watch.on(&file.path);
+        let mut known = task.refused_file.unwrap_or(file.stamp);
+        coming(Box::pin(async move {
             loop {
                 known = interest.changed(Some(known)).await;
                 let ready = match read(&inner, &file.path, config.sha256.clone()).await {
@@ -67,40 +66,58 @@ impl Coming {
                 };
                 return Arrival { stamp: Some(known), ready };
             }
-        };
-        Self { why: Why::File, arrives: Box::pin(arrives) }
+        }))
     }
 
-    /// Prepares another table.
-    pub(crate) fn table(task: &Task, config: SourceConfig, done: Done) -> Self {
+    /// Carries an order out, or prepares what it takes.
+    pub(crate) fn order(&mut self, task: &mut Task, order: Order, generation: &mut Generation) {
+        let wanted = task.shared.wanted();
+        let asked = self.why == Why::Asked || matches!(order, Order::Restart(_));
+        let mut waiting: Vec<Done> = match order {
+            Order::Configure(done) | Order::Restart(done) => vec![done],
+            Order::Adjust => Vec::new(),
+        };
+        // Who asked for a restart gets it, be it with a newer table.
+        let joins = self.why == Why::Asked || self.config == wanted;
+        let before = std::mem::take(&mut self.waiting);
+        if joins {
+            waiting.extend(before);
+        } else {
+            answer(before, &Err("another change came before this one was in place".into()));
+        }
+        if asked || task.config.needs_restart(&wanted) {
+            *self = Self::table(task, wanted, if asked { Why::Asked } else { Why::Table });
+            self.waiting = waiting;
+        } else {
+            task.shared.configured(&wanted);
+            generation.log_level(wanted.log_level.clone());
+            task.config = wanted;
+            *self = Self::file(task, generation);
+            answer(waiting, &Ok(()));
+        }
+    }
+
+    /// Prepares a table: another one, or the same again.
+    fn table(task: &Task, config: SourceConfig, why: Why) -> Self {
         let same = task.config.program == config.program && task.config.sha256 == config.sha256;
         let file = task.file.clone().filter(|_| same);
-        let arrives = prepare(task, config.clone(), file);
-        Self { why: Why::Table(Box::new(config), done), arrives }
-    }
-
-    /// Prepares the same table again.
-    pub(crate) fn asked(task: &Task, done: Done) -> Self {
-        Self { why: Why::Asked(done), arrives: prepare(task, task.config.clone(), task.file.clone()) }
-    }
-
-    /// Prepares something else instead; whoever waited for this hears so.
-    pub(crate) fn replace(&mut self, other: Self) {
-        let before = std::mem::replace(self, other);
-        before.why.done(Err("another change came before this one was in place".into()));
+        Self { why, arrives: prepare(task, config.clone(), file, why), config, waiting: Vec::new() }
     }
 
     pub(crate) async fn arrives(&mut self) -> Arrival {
         self.arrives.as_mut().await
     }
+
+    /// Gives it up; who waited for it waits for something else now.
+    pub(crate) fn waiting(self) -> Vec<Done> {
+        self.waiting
+    }
 }
 
-impl Why {
-    fn done(self, result: Result<(), String>) {
-        if let Self::Table(_, done) | Self::Asked(done) = self {
-            // Nobody may wait any more.
-            let _ = done.send(result);
-        }
+fn answer(waiting: Vec<Done>, outcome: &Result<(), String>) {
+    for done in waiting {
+        // Nobody may wait any more.
+        let _ = done.send(outcome.clone());
     }
 }
 
@@ -108,22 +125,28 @@ fn prepare(
     task: &Task,
     config: SourceConfig,
     file: Option<PluginFile>,
+    why: Why,
 ) -> Pin<Box<dyn Future<Output = Arrival> + Send>> {
     let (inner, records) = (task.inner.clone(), task.records.clone());
     Box::pin(async move {
         let Program::Plugin(name) = &config.program else {
             return Arrival { stamp: None, ready: Ok(Ready::Program) };
         };
-        let path = match file {
-            Some(file) => Ok(file.path),
+        let path = match &file {
+            Some(file) => Ok(file.path.clone()),
             None => inner.discovery.find(name).map(|plugin| plugin.path).map_err(|error| error.to_string()),
         };
-        let ready = match path {
+        let new = match path {
             Ok(path) => match read(&inner, &path, config.sha256.clone()).await {
-                Ok(file) => loaded(&inner, config, file, records).await,
+                Ok(file) => loaded(&inner, config.clone(), file, records.clone()).await,
                 Err(reason) => Err(reason),
             },
             Err(reason) => Err(reason),
+        };
+        let ready = match (new, file) {
+            // The table has nothing to do with a file that became bad meanwhile, which is told for itself.
+            (Err(_), Some(file)) if why == Why::Table => loaded(&inner, config, file, records).await,
+            (new, _) => new,
         };
         Arrival { stamp: None, ready }
     })
@@ -142,28 +165,23 @@ async fn loaded(
 }
 
 impl Task {
-    /// Puts what has arrived in the place of what runs. Says what runs now, and which state of the file was seen.
+    /// Puts what has arrived in the place of what runs, and says what runs now.
     pub(crate) async fn switch(
         &mut self,
         mut old: Generation,
         arrival: Arrival,
         coming: Coming,
-    ) -> Result<(Generation, Option<Stamp>), Ended> {
-        let (why, seen) = (coming.why, arrival.stamp);
+    ) -> Result<Generation, Ended> {
         let ready = match arrival.ready {
             Ok(ready) => ready,
             Err(reason) => {
-                self.refused(why, &reason);
-                return Ok((old, seen));
+                self.refused(coming, arrival.stamp, reason);
+                return Ok(old);
             }
         };
         self.retire(&mut old, "it was replaced by a new generation").await;
         let (old_config, old_file) = (old.config.clone(), old.file.clone());
         drop(old);
-        let config = match &why {
-            Why::Table(config, _) => (**config).clone(),
-            Why::File | Why::Asked(_) => self.config.clone(),
-        };
         let started = match ready {
             Ready::Loaded(new) => {
                 if let Some(file) = &new.file {
@@ -171,18 +189,22 @@ impl Task {
                 }
                 self.start(*new).await
             }
-            Ready::Program => match self.load(config.clone(), None).await {
+            Ready::Program => match self.load(coming.config.clone(), None).await {
                 Ok(new) => self.start(new).await,
                 Err(ended) => Err(ended),
             },
         };
         let reason = match started {
             Ok(new) => {
-                self.take_over(config);
+                self.take_over(coming.config);
+                let stamp = |file: &Option<PluginFile>| file.as_ref().map(|file| file.stamp);
+                if stamp(&new.file) != stamp(&old_file) {
+                    self.refused_file = None;
+                }
                 self.file.clone_from(&new.file);
-                self.shared.tell(News::Reloaded, Some(why.words()), &[]);
-                why.done(Ok(()));
-                return Ok((new, seen));
+                self.shared.tell(News::Reloaded, Some(coming.why.words()), &[]);
+                answer(coming.waiting, &Ok(()));
+                return Ok(new);
             }
             Err(Ended::Stopped) => return Err(Ended::Stopped),
             Err(Ended::Finished(reason) | Ended::Useless(reason) | Ended::Failed(reason, _)) => reason,
@@ -193,41 +215,48 @@ impl Task {
         };
         match back {
             Ok(old) => {
-                self.refused(why, &reason);
-                Ok((old, seen))
+                self.refused(coming, arrival.stamp, reason);
+                Ok(old)
             }
             Err(ended) => {
-                let said = format!("{} was refused, and what ran before did not come back: {reason}", why.noun());
+                let said =
+                    format!("{} was refused, and what ran before did not come back: {reason}", coming.why.noun());
+                self.shared.refused(&coming.config, &reason);
                 self.shared.tell(News::ReloadRefused, Some(&said), &[]);
-                why.done(Err(reason));
+                answer(coming.waiting, &Err(reason));
                 Err(ended)
             }
         }
     }
 
     /// What ran before runs on. Says why the new one does not.
-    fn refused(&self, why: Why, reason: &str) {
-        let said = format!("{} was refused, what ran before runs on: {reason}", why.noun());
-        self.shared.enter(SourceState::Up, Some(said.clone()));
+    fn refused(&mut self, coming: Coming, stamp: Option<Stamp>, reason: String) {
+        if coming.why == Why::File {
+            self.refused_file = stamp;
+        }
+        let said = format!("{} was refused, what ran before runs on: {reason}", coming.why.noun());
+        // A table that is refused is remembered as such, and what is remembered shows in the reason.
+        let remembered = self.shared.refused(&coming.config, &reason);
+        self.shared.enter(SourceState::Up, (!remembered).then(|| said.clone()));
         self.shared.tell(News::ReloadRefused, Some(&said), &[]);
-        why.done(Err(reason.to_owned()));
+        answer(coming.waiting, &Err(reason));
     }
 }
 
 impl Why {
-    fn words(&self) -> &'static str {
+    fn words(self) -> &'static str {
         match self {
             Self::File => "its plugin was rebuilt",
-            Self::Table(..) => "its table in the config changed",
-            Self::Asked(_) => "a restart was asked for",
+            Self::Table => "its table in the config changed",
+            Self::Asked => "a restart was asked for",
         }
     }
 
-    fn noun(&self) -> &'static str {
+    fn noun(self) -> &'static str {
         match self {
             Self::File => "the new plugin file",
-            Self::Table(..) => "the new table",
-            Self::Asked(_) => "the restart",
+            Self::Table => "the new table",
+            Self::Asked => "the restart",
         }
     }
 }

@@ -34,14 +34,14 @@ const LOOK_AGAIN: Duration = Duration::from_secs(2);
 /// Who waits to hear whether the source came up.
 pub(crate) type Done = oneshot::Sender<Result<(), String>>;
 
-/// What the host tells the task.
+/// What the host tells the task. An order carries no table: the one that is wanted when it is carried out is the newest.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Run with this table.
-    Configure(Box<SourceConfig>, Done),
-    /// Take this table over; nothing in it needs a restart.
-    Adjust(Box<SourceConfig>),
-    /// Start anew.
+    /// Run with the table that is wanted.
+    Configure(Done),
+    /// Take the table over that is wanted; as far as is known it needs no restart.
+    Adjust,
+    /// Start anew, with the table that is wanted.
     Restart(Done),
 }
 
@@ -82,6 +82,10 @@ pub(crate) struct Task {
     pub(crate) tried: Option<(PathBuf, Option<Stamp>)>,
     pub(crate) backoff: Backoff,
     pub(crate) waiting: Vec<Done>,
+    /// Who waits for what was being prepared when the source ended by itself.
+    pub(crate) unplaced: Vec<Done>,
+    /// The state of the plugin's file that was refused, while another one runs.
+    pub(crate) refused_file: Option<Stamp>,
     pub(crate) after_failure: bool,
 }
 
@@ -170,11 +174,11 @@ impl Task {
                 error.to_string()
             })?,
         };
-        let before = self.file.as_ref().filter(|file| Stamp::of(&path) == Some(file.stamp));
-        if before.is_none() {
-            let stamp = Stamp::of(&path);
+        let stamp = Stamp::of(&path);
+        let known = |file: &PluginFile| stamp == Some(file.stamp) || (stamp.is_some() && stamp == self.refused_file);
+        if !self.file.as_ref().is_some_and(known) {
             match read(&self.inner, &path, self.config.sha256.clone()).await {
-                Ok(file) => self.file = Some(file),
+                Ok(file) => (self.file, self.refused_file) = (Some(file), None),
                 Err(reason) if self.file.is_none() => {
                     self.tried = Some((path, stamp));
                     return Err(reason);
@@ -244,27 +248,23 @@ impl Task {
     async fn live(&mut self, mut generation: Generation) -> Ended {
         let mut tick = ticker(&self.config);
         let mut coming = Coming::file(self, &generation);
-        loop {
+        let ended = loop {
             if let Some(end) = generation.early.take() {
-                return self.finish(generation, end).await;
+                break self.finish(generation, end).await;
             }
             tokio::select! {
                 said = generation.next() => {
                     if let Turn::End(end) = self.heed(&mut generation, said) {
-                        return self.finish(generation, end).await;
+                        break self.finish(generation, end).await;
                     }
                 }
                 Some(command) = self.commands.recv(), if generation.has_room() => generation.command(command),
-                Some(order) = self.orders.recv() => match order {
-                    Order::Adjust(config) => self.adjust(*config, &mut generation),
-                    Order::Configure(config, done) => coming.replace(Coming::table(self, *config, done)),
-                    Order::Restart(done) => coming.replace(Coming::asked(self, done)),
-                },
+                Some(order) = self.orders.recv() => coming.order(self, order, &mut generation),
                 arrival = coming.arrives() => {
                     match self.switch(generation, arrival, coming).await {
-                        Ok((now, known)) => {
+                        Ok(now) => {
                             generation = now;
-                            coming = Coming::file_after(self, &generation, known);
+                            coming = Coming::file(self, &generation);
                             tick = ticker(&self.config);
                         }
                         Err(ended) => return ended,
@@ -274,26 +274,34 @@ impl Task {
                     self.tell_dropped();
                     if !generation.check(self.inner.requests.fetch_add(1, Relaxed)) {
                         let reason = format!("no heartbeat for {}", in_words(self.config.heartbeat));
-                        return self.finish(generation, End::Kill(reason)).await;
+                        break self.finish(generation, End::Kill(reason)).await;
                     }
                 }
                 () = self.stop.cancelled() => {
                     let why = *self.why.get_or_init(|| "stopped");
                     self.retire(&mut generation, why).await;
-                    return Ended::Stopped;
+                    break Ended::Stopped;
                 }
             }
-        }
-    }
-
-    fn adjust(&mut self, config: SourceConfig, generation: &mut Generation) {
-        self.shared.configured(&config);
-        generation.log_level(config.log_level.clone());
-        self.config = config;
+        };
+        self.unplaced = coming.waiting();
+        ended
     }
 
     /// Until there is a reason to try again; `Err`: told to stop.
     async fn rest(&mut self, rest: Rest) -> Result<(), ()> {
+        if let Some(wanted) = self.shared.ordered()
+            && self.config.needs_restart(&wanted)
+        {
+            // It was being prepared when the source ended.
+            self.take_over(wanted);
+            self.waiting.append(&mut self.unplaced);
+            self.backoff = Backoff::default();
+            return Ok(());
+        }
+        for done in self.unplaced.drain(..) {
+            drop(done.send(Err("it ended before it was started anew".into())));
+        }
         let known = self.file.as_ref().map(|file| (file.path.clone(), Some(file.stamp))).or_else(|| self.tried.clone());
         let interest = known.as_ref().map(|(path, _)| self.inner.watch.on(path));
         let changed = async {
@@ -312,19 +320,14 @@ impl Task {
             tokio::select! {
                 () = self.stop.cancelled() => return Err(()),
                 Some(order) = self.orders.recv() => {
-                    let done = match order {
-                        Order::Adjust(config) => {
-                            self.shared.configured(&config);
-                            self.config = *config;
-                            continue;
-                        }
-                        Order::Configure(config, done) => {
-                            self.take_over(*config);
-                            done
-                        }
-                        Order::Restart(done) => done,
-                    };
-                    self.waiting.push(done);
+                    let wanted = self.shared.wanted();
+                    let restart = self.config.needs_restart(&wanted);
+                    self.take_over(wanted);
+                    match order {
+                        Order::Adjust if !restart => continue,
+                        Order::Adjust => {}
+                        Order::Configure(done) | Order::Restart(done) => self.waiting.push(done),
+                    }
                     self.backoff = Backoff::default();
                     return Ok(());
                 }
@@ -348,7 +351,7 @@ impl Task {
     /// Another table is in force.
     pub(crate) fn take_over(&mut self, config: SourceConfig) {
         if self.config.program != config.program || self.config.sha256 != config.sha256 {
-            (self.file, self.tried) = (None, None);
+            (self.file, self.tried, self.refused_file) = (None, None, None);
         }
         self.shared.configured(&config);
         self.config = config;

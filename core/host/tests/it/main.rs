@@ -7,4 +7,5 @@ mod lifecycle;
 mod programs;
 mod reading;
 mod reload;
+mod tables;
 mod world;
