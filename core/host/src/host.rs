@@ -218,7 +218,7 @@ impl Host {
             sources.insert(name.to_owned(), source);
             return (if new.enabled { List::Started } else { List::Kept }, outcome);
         };
-        match (&source.running, new.enabled) {
+        match (source.running.as_ref().filter(|running| !running.has_ended()), new.enabled) {
             (None, true) => {
                 source.shared.set(new);
                 (List::Started, Some(self.start(source)))
@@ -305,16 +305,21 @@ impl Host {
     /// Starts a source anew, with the last table that it was given: also the way out of quarantine. Returns when it is up or has failed.
     pub async fn restart(&self, name: &str) -> Result<(), RestartRefused> {
         let outcome = {
-            let sources = self.sources();
-            let Some(source) = sources.get(name) else {
+            let mut sources = self.sources();
+            let Some(source) = sources.get_mut(name) else {
                 let suggestion = nearest(name, sources.keys().map(String::as_str));
                 return Err(RestartRefused::Unknown { name: name.to_owned(), suggestion });
             };
             let Some(running) = &source.running else { return Err(RestartRefused::Disabled(name.to_owned())) };
-            let (done, outcome) = oneshot::channel();
-            source.shared.want_again();
-            running.order(Order::Restart(done));
-            outcome
+            if running.has_ended() && !self.ending.load(Relaxed) {
+                source.shared.set(&source.shared.wanted());
+                self.start(source)
+            } else {
+                let (done, outcome) = oneshot::channel();
+                source.shared.want_again();
+                running.order(Order::Restart(done));
+                outcome
+            }
         };
         let failed = |reason: String| RestartRefused::Failed { name: name.to_owned(), reason };
         outcome.await.unwrap_or_else(|_| Err("it was stopped meanwhile".into())).map_err(failed)

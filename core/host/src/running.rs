@@ -7,13 +7,21 @@ use crate::{
         backoff::Backoff,
         command::Command,
         pump::Refusals,
-        shared::Shared,
+        shared::{News, Shared},
         task::{Done, Order, Task},
     },
+    status::SourceState,
 };
-use std::sync::{Arc, OnceLock};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::{Arc, OnceLock},
+    thread,
+};
 use tokio::sync::mpsc::{self, error::TrySendError};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 
 /// Orders that may wait. A task takes them at once unless it is just ending an instance; who orders more is told that
 /// the order was not taken.
@@ -57,9 +65,9 @@ impl Running {
             refused_file: None,
             after_failure: false,
         };
-        let last = ended.clone().drop_guard();
+        let end = End { shared: shared.clone(), ended: Some(ended.clone().drop_guard()) };
         tasks.spawn(async move {
-            let _last = last;
+            let _end = end;
             task.run().await;
         });
         Self { shared: shared.clone(), orders, commands, stop, why, ended }
@@ -87,9 +95,40 @@ impl Running {
         self.stop.cancel();
     }
 
+    /// Whether it has ended: by itself, if nobody told it to.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
     /// Waits until it has ended.
     pub(crate) async fn ended(&self) {
         self.ended.cancelled().await;
+    }
+}
+
+/// The end of a task, however it comes. One that panics, which is a fault of ours, cannot say so itself: its source would
+/// be shown as it last was, for good.
+struct End {
+    shared: Arc<Shared>,
+    ended: Option<DropGuard>,
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            let reason = format!(
+                "its task in the daemon panicked, which is a fault of the daemon; `headwater source restart {}` starts it anew",
+                self.shared.name
+            );
+            self.shared.enter(SourceState::Down, Some(reason.clone()));
+            // Whoever hears the news may start it anew at once.
+            self.ended = None;
+            // What made the task panic may be the bus itself, and a second panic would end the daemon.
+            let told = catch_unwind(AssertUnwindSafe(|| self.shared.tell(News::Failed, Some(&reason), &[])));
+            if told.is_err() {
+                tracing::error!(source = &*self.shared.name, "{reason}");
+            }
+        }
     }
 }
 

@@ -202,3 +202,23 @@ async fn children_end_with_the_host() {
     world.host.shutdown().await;
     assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
 }
+
+/// No part of the host panics on purpose; here the bus does, within the source's task.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_task_that_panics_leaves_its_source_down_and_a_restart_brings_it_back() {
+    let mut world = World::new();
+    for _ in 0..2 {
+        let before = world.kinds("ticker").iter().filter(|kind| *kind == "source.down").count();
+        world.start(World::fixture("ticker", json!({ "mode": "tick" }))).await;
+        *world.bus.panic.lock().unwrap() = Some("tick".into());
+        let downs = || world.kinds("ticker").iter().filter(|kind| *kind == "source.down").count();
+        world.until("its end", || (downs() > before).then_some(())).await;
+        *world.bus.panic.lock().unwrap() = None;
+        let status = world.status("ticker");
+        assert_eq!((status.state, status.pid), (SourceState::Down, None));
+        assert!(status.reason.unwrap().starts_with("its task in the daemon panicked"));
+        world.host.restart("ticker").await.unwrap();
+        world.more("ticker").await;
+    }
+    world.host.shutdown().await;
+}

@@ -28,10 +28,14 @@ pub(crate) struct Bus {
     pub(crate) sinks: Mutex<Vec<(String, Value, DeliverySink)>>,
     pub(crate) ended: watch::Sender<usize>,
     pub(crate) refuse: Mutex<Option<String>>,
+    /// A type of event that it panics on.
+    pub(crate) panic: Mutex<Option<String>>,
 }
 
 impl Ports for Bus {
     fn publish(&self, batch: Vec<Draft>) -> Result<(), PublishRefused> {
+        let panics = self.panic.lock().unwrap().as_deref() == Some(&*batch[0].kind);
+        assert!(!panics, "the bus panics on `{}`", batch[0].kind);
         if let Some(reason) = &*self.refuse.lock().unwrap()
             && &*batch[0].source != "headwater"
         {
@@ -98,6 +102,7 @@ impl World {
             sinks: Mutex::default(),
             ended: watch::Sender::new(0),
             refuse: Mutex::default(),
+            panic: Mutex::default(),
         });
         let options = HostOptions {
             discovery: Discovery::new([directory.path().join("plugins")]),
