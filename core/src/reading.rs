@@ -53,9 +53,10 @@ impl Readers {
         {
             let mut met = self.met.lock().unwrap_or_else(PoisonError::into_inner);
             let names = events.iter().map(|event| event.channel.clone());
-            // After an overflow any channel may be new.
+            // After an overflow any channel may be new; one without an event may yet be forgotten and made again.
             let all = if overflowed { router.channels() } else { Vec::new() };
-            for name in names.chain(all.into_iter().map(|info| info.channel)) {
+            let all = all.into_iter().filter(|info| info.head > 0).map(|info| info.channel);
+            for name in names.chain(all) {
                 if !met.contains_key(name.as_str())
                     && let Some(log) = router.log(name.as_str())
                 {

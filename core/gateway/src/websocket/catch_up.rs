@@ -2,12 +2,12 @@
 //! drain task pages it forward until it stands where the shard stands; then the turns write to it again.
 
 use super::{
-    connection::{Connection, Cursor, Mode},
+    connection::{Connection, Cursor, Cursors, Mode},
     shard::{Shard, Shared},
-    turn::{Frame, frame_of},
+    turn::{Frame, KEEP, frame_of},
 };
 use headwater_event::{Event, Position};
-use headwater_protocol::{CloseCode, ErrorCode, LagPolicy, Reply};
+use headwater_protocol::{CloseCode, LagPolicy, Reply};
 use headwater_router::{Read, ReadLimit};
 use std::{io::ErrorKind, rc::Rc, sync::Arc};
 use tokio::time::{Instant, timeout_at};
@@ -40,7 +40,7 @@ pub(super) async fn drain(shared: Shared, connection: Rc<Connection>) {
                 shared.borrow_mut().remove(&connection);
                 break;
             }
-            Step::More => tokio::task::yield_now().await,
+            Step::More => {}
             Step::Full => {
                 let deadline = connection.progress.get() + shared.borrow().options.stall_timeout;
                 // An error of the socket shows at the next write.
@@ -50,7 +50,11 @@ pub(super) async fn drain(shared: Shared, connection: Rc<Connection>) {
                 }
             }
         }
+        // Also when the socket seems writable at once, which it does after a short write: the others have their turn.
+        tokio::task::yield_now().await;
     }
+    // What waited for the pong of a slow reader counts from here.
+    connection.pinged.set(None);
     shared.borrow().metrics.lagging(-1);
 }
 
@@ -85,6 +89,7 @@ pub(super) enum Flushed {
 pub(super) fn flush_waiting(connection: &Connection, shard: &Shard) -> Flushed {
     let mut output = connection.output.borrow_mut();
     let output = &mut *output;
+    let waited = !output.control.is_empty();
     for waiting in [&mut output.partial, &mut output.control] {
         if waiting.is_empty() {
             continue;
@@ -106,16 +111,20 @@ pub(super) fn flush_waiting(connection: &Connection, shard: &Shard) -> Flushed {
             }
         }
     }
+    if waited {
+        connection.drained.notify_one();
+    }
     Flushed::All
 }
 
 /// Reads and writes one page of events, a share for each channel that is behind.
 fn page(shard: &mut Shard, connection: &Rc<Connection>) -> Step {
-    let mut cursors = match &connection.output.borrow().mode {
+    let mut cursors = match &mut connection.output.borrow_mut().mode {
         Mode::Live => return Step::Live,
-        Mode::Draining(cursors) => cursors.clone(),
+        Mode::Draining(cursors) => std::mem::take(cursors),
     };
-    let behind = cursors.iter().filter(|cursor| cursor.next < shard.channels.get(cursor.channel).next).count();
+    let is_behind = |(channel, cursor): (&u32, &Cursor)| cursor.next < shard.channels.get(*channel).next;
+    let behind = cursors.places.iter().filter(|place| is_behind(*place)).count();
     if behind == 0 {
         connection.output.borrow_mut().mode = Mode::Live;
         return Step::Live;
@@ -124,45 +133,57 @@ fn page(shard: &mut Shard, connection: &Rc<Connection>) -> Step {
     let mut bytes = std::mem::take(&mut shard.scratch);
     bytes.clear();
     let mut frames = Vec::new();
-    for cursor in &mut cursors {
-        if let Err(code) = read(shard, connection, cursor, share, &mut bytes, &mut frames) {
-            connection.close(code, "fell off the log; resume at the position given");
+    let after = cursors.after;
+    let order: Vec<u32> =
+        cursors.places.range(after + 1..).chain(cursors.places.range(..=after)).map(|(channel, _)| *channel).collect();
+    let mut disconnect = false;
+    for channel in order {
+        let cursor = cursors.places.get_mut(&channel).expect("the channel was listed a line ago");
+        disconnect |= read(shard, connection, channel, cursor, share, &mut bytes, &mut frames).is_err();
+        cursors.after = channel;
+        // However many channels there are, a page is a page.
+        if disconnect || bytes.len() >= PAGE.bytes {
             break;
         }
     }
     let step = write(shard, connection, &bytes, &frames, &mut cursors);
     bytes.clear();
+    bytes.shrink_to(KEEP);
     shard.scratch = bytes;
-    if let Mode::Draining(place) = &mut connection.output.borrow_mut().mode {
-        *place = cursors;
+    connection.output.borrow_mut().mode = Mode::Draining(cursors);
+    if disconnect {
+        shard.lose(connection, CloseCode::SlowConsumer, "fell off the log; resume at these positions");
     }
     step
 }
 
-/// Appends one channel's share of a page. `Err`: the subscription's policy is to be closed.
+/// A subscription's policy is to be closed when it falls off the log.
+struct Disconnect;
+
+/// Appends one channel's share of a page.
 fn read(
     shard: &Shard,
     connection: &Connection,
+    index: u32,
     cursor: &mut Cursor,
     share: ReadLimit,
     bytes: &mut Vec<u8>,
     frames: &mut Vec<Frame>,
-) -> Result<(), CloseCode> {
-    let channel = shard.channels.get(cursor.channel);
+) -> Result<(), Disconnect> {
+    let channel = shard.channels.get(index);
     if cursor.next >= channel.next {
         cursor.warned = false;
         return Ok(());
     }
-    let membership = {
-        let reading = connection.reading.borrow();
-        reading.memberships.iter().find(|m| m.channel == cursor.channel).copied()
-    };
-    let Some(membership) = membership else { return Ok(()) };
+    let Some(membership) = connection.reading.borrow().memberships.get(&index).copied() else { return Ok(()) };
     let group = &channel.groups[membership.group as usize];
     let mut events: Vec<Arc<Event>> = Vec::new();
     match channel.log.read(cursor.next, share, &mut events) {
         Read::Behind { tail } => {
             let policy = connection.subscription(membership.subscription).map(|s| s.lag_policy).unwrap_or_default();
+            if policy == LagPolicy::Disconnect {
+                return Err(Disconnect);
+            }
             let from = Position { epoch: channel.log.epoch(), offset: cursor.next };
             let tail = tail.min(channel.next);
             shard.metrics.gap("slow_consumer", tail - cursor.next);
@@ -173,9 +194,6 @@ fn read(
                 reason: "slow_consumer",
             });
             cursor.next = tail;
-            if policy == LagPolicy::Disconnect {
-                return Err(CloseCode::SlowConsumer);
-            }
         }
         Read::Ok { .. } => {
             for event in &events {
@@ -187,7 +205,7 @@ fn read(
                 if group.wants(event, &shard.filters) {
                     bytes.extend_from_slice(&frame_of(event, connection.dialect));
                     let end = bytes.len() as u32;
-                    frames.push(Frame { end, channel: cursor.channel, offset: event.position.offset });
+                    frames.push(Frame { end, channel: index, offset: event.position.offset });
                 }
             }
             warn(connection, channel, cursor);
@@ -217,7 +235,7 @@ fn write(
     connection: &Rc<Connection>,
     bytes: &[u8],
     frames: &[Frame],
-    cursors: &mut [Cursor],
+    cursors: &mut Cursors,
 ) -> Step {
     if bytes.is_empty() {
         return Step::More;
@@ -243,7 +261,7 @@ fn write(
     }
     shard.metrics.delivered(unsent as u64, written as u64);
     for frame in frames[unsent..].iter().rev() {
-        if let Some(cursor) = cursors.iter_mut().find(|cursor| cursor.channel == frame.channel) {
+        if let Some(cursor) = cursors.places.get_mut(&frame.channel) {
             cursor.next = frame.offset;
         }
     }
@@ -264,14 +282,7 @@ impl Shard {
     fn evict(&mut self, connection: &Rc<Connection>) {
         let whole = connection.output.borrow().partial.is_empty();
         if whole {
-            let positions = self.positions(connection);
-            connection.reply(&Reply::Error {
-                code: ErrorCode::ConnectionLost,
-                message: "no progress; too slow".into(),
-                positions,
-                request_id: None,
-            });
-            connection.close(CloseCode::SlowConsumer, "no progress; resume at the position given");
+            self.lose(connection, CloseCode::SlowConsumer, "no progress; too slow; resume at these positions");
             // As far as it goes; the socket is full.
             let _ = flush_waiting(connection, self);
         }

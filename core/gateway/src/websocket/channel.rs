@@ -20,7 +20,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// How many readers it has here.
-    pub(super) fn readers(&self) -> usize {
+    fn readers(&self) -> usize {
         self.groups.iter().map(|group| group.members.len()).sum()
     }
 }
@@ -65,10 +65,12 @@ pub(super) struct Membership {
     pub(super) subscription: u32,
 }
 
-/// All channels that this shard has had readers for.
+/// The channels that have readers in this shard. One without is forgotten, and its index used again: names cost nothing
+/// once nobody reads them.
 #[derive(Default)]
 pub(super) struct Channels {
-    list: Vec<Channel>,
+    list: Vec<Option<Channel>>,
+    free: Vec<u32>,
     by_name: HashMap<ChannelName, u32>,
 }
 
@@ -78,27 +80,30 @@ impl Channels {
         self.by_name.get(name).copied()
     }
 
-    /// Adds a channel that is not there yet.
+    /// Adds a channel that is not there yet. Its first reader joins before anything else is done.
     pub(super) fn insert(&mut self, log: Arc<ChannelLog>, next: u64) -> u32 {
-        let index = u32::try_from(self.list.len()).expect("the router bounds the number of channels far below this");
+        let index = self.free.pop().unwrap_or_else(|| {
+            self.list.push(None);
+            u32::try_from(self.list.len() - 1).expect("fewer channels than memory has room for")
+        });
         self.by_name.insert(log.name().clone(), index);
-        self.list.push(Channel { epoch: log.epoch(), log, next, groups: Vec::new() });
+        self.list[index as usize] = Some(Channel { epoch: log.epoch(), log, next, groups: Vec::new() });
         index
     }
 
     /// The channel at an index that [`Self::index`] or [`Self::insert`] gave.
     pub(super) fn get(&self, index: u32) -> &Channel {
-        &self.list[index as usize]
+        self.list[index as usize].as_ref().expect("an index is held by readers only, and a channel with readers stays")
     }
 
     /// The same, to change it.
     pub(super) fn get_mut(&mut self, index: u32) -> &mut Channel {
-        &mut self.list[index as usize]
+        self.list[index as usize].as_mut().expect("an index is held by readers only, and a channel with readers stays")
     }
 
     /// Every channel.
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Channel)> {
-        (0u32..).zip(self.list.iter_mut())
+        (0u32..).zip(self.list.iter_mut()).filter_map(|(index, channel)| Some((index, channel.as_mut()?)))
     }
 
     /// Makes a connection a reader of a channel.
@@ -128,7 +133,8 @@ impl Channels {
         Membership { channel, group: place as u32, slot: members.len() as u32 - 1, subscription }
     }
 
-    /// Ends a membership. The member that takes its slot is told its new place.
+    /// Ends a membership, and with the last one the channel's entry. The member that takes its slot is told its new
+    /// place.
     pub(super) fn leave(&mut self, membership: Membership) {
         let group = &mut self.get_mut(membership.channel).groups[membership.group as usize];
         group.members.swap_remove(membership.slot as usize);
@@ -138,8 +144,13 @@ impl Channels {
         }
         if let Some(moved) = group.members.get(membership.slot as usize) {
             let mut reading = moved.reading.borrow_mut();
-            let place = reading.memberships.iter_mut().find(|m| m.channel == membership.channel);
+            let place = reading.memberships.get_mut(&membership.channel);
             place.expect("a member of a group has a membership in its channel").slot = membership.slot;
+        }
+        if self.get(membership.channel).readers() == 0 {
+            let channel = self.list[membership.channel as usize].take().expect("it was there a line ago");
+            self.by_name.remove(channel.log.name());
+            self.free.push(membership.channel);
         }
     }
 }

@@ -6,14 +6,18 @@ use headwater_protocol::{CloseCode, Dialect, LagPolicy, Reply, RequestId, websoc
 use headwater_router::FilterId;
 use std::{
     cell::{Cell, RefCell},
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     rc::Rc,
 };
-use tokio::{net::TcpStream, time::Instant};
+use tokio::{net::TcpStream, sync::Notify, time::Instant};
 
-/// The most bytes of replies and notices that may wait for a slow socket; one more reply is taken below it, so that a
-/// large snapshot passes. A client that asks and does not read is closed.
+/// With more bytes of replies and notices waiting than this, nothing more is read from the client: who asks without
+/// reading waits for itself.
 const CONTROL_LANE: usize = 64 * 1024;
+/// With more than this it is closed. What comes unasked, such as answers to commands, would otherwise add up; one
+/// reply of any size is taken below it, so that a large snapshot passes.
+const CONTROL_LIMIT: usize = 1024 * 1024;
 
 /// One connection. Owned by its shard; its reader task and, while its socket is full, its drain task hold it too.
 pub(super) struct Connection {
@@ -31,6 +35,10 @@ pub(super) struct Connection {
     pub(super) heard: Cell<Instant>,
     /// When its socket last took a byte; looked at while it drains.
     pub(super) progress: Cell<Instant>,
+    /// Its close frame is written; its own end is awaited since then.
+    pub(super) finished: Cell<Option<Instant>>,
+    /// Tells its reader that replies have been written.
+    pub(super) drained: Notify,
     /// When it was pinged, if it has not answered since.
     pub(super) pinged: Cell<Option<Instant>>,
     /// What it is sent.
@@ -63,14 +71,20 @@ pub(super) enum Mode {
     #[default]
     Live,
     /// The socket was full, or history is being sent: a drain task reads the logs at these cursors.
-    Draining(Vec<Cursor>),
+    Draining(Cursors),
+}
+
+/// A connection's places in the logs, by the index of the channel.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Cursors {
+    pub(super) places: BTreeMap<u32, Cursor>,
+    /// Where the last page ended: the next one begins behind it, so that no channel is always last.
+    pub(super) after: u32,
 }
 
 /// A place in a channel's log.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
-    /// Index of the channel.
-    pub(super) channel: u32,
     /// The next offset to send.
     pub(super) next: u64,
     /// Whether `lag` has been said since it last had caught up.
@@ -82,8 +96,8 @@ pub(super) struct Cursor {
 pub(super) struct Reading {
     /// Numbered by [`Subscription::number`].
     pub(super) subscriptions: Vec<Subscription>,
-    /// At most one for each channel.
-    pub(super) memberships: Vec<Membership>,
+    /// At most one for each channel, by its index.
+    pub(super) memberships: HashMap<u32, Membership>,
     /// The next subscription's number.
     pub(super) numbered: u32,
 }
@@ -112,6 +126,8 @@ impl Connection {
             dirty: Cell::new(false),
             heard: Cell::new(Instant::now()),
             progress: Cell::new(Instant::now()),
+            finished: Cell::new(None),
+            drained: Notify::new(),
             pinged: Cell::new(None),
             output: RefCell::default(),
             reading: RefCell::default(),
@@ -137,12 +153,17 @@ impl Connection {
         if output.closing.is_some() || output.dead {
             return;
         }
-        if output.control.len() > CONTROL_LANE {
+        if output.control.len() > CONTROL_LIMIT {
             websocket::close_frame(&mut output.control, CloseCode::Overload, "replies are not read");
             output.closing = Some(CloseCode::Overload);
             return;
         }
         frame(&mut output.control);
+    }
+
+    /// Whether so many replies wait that the client has to read first.
+    pub(super) fn must_read(&self) -> bool {
+        self.output.borrow().control.len() > CONTROL_LANE
     }
 
     /// Ends the connection after what waits is written.
@@ -166,7 +187,7 @@ impl Connection {
     pub(super) fn cursor(&self, channel: u32) -> Option<u64> {
         match &self.output.borrow().mode {
             Mode::Live => None,
-            Mode::Draining(cursors) => cursors.iter().find(|c| c.channel == channel).map(|c| c.next),
+            Mode::Draining(cursors) => cursors.places.get(&channel).map(|cursor| cursor.next),
         }
     }
 }

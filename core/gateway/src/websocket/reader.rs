@@ -29,24 +29,47 @@ pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: V
         Buckets { messages: Bucket::new(limits.messages(), now), frames: Bucket::new(limits.frames(), now) }
     };
     // What came with the handshake may be a whole message already.
-    let mut begun = !carry.is_empty();
+    let mut next = if carry.is_empty() { Next::Wait } else { Next::Again };
     loop {
-        if !std::mem::take(&mut begun) && connection.stream.readable().await.is_err() {
-            break;
+        match next {
+            Next::Wait => {
+                if connection.stream.readable().await.is_err() {
+                    break;
+                }
+            }
+            Next::Again => {
+                // Its answers first. The drain task tells when they are written, and ends who never reads.
+                while connection.must_read() && !connection.ending() {
+                    connection.drained.notified().await;
+                }
+            }
+            Next::End => break,
         }
-        let mut shard = shared.borrow_mut();
-        let mut buffer = std::mem::take(&mut shard.inward);
-        let goes_on = shard.read(&connection, &mut buffer, &mut carry, &mut reader, &mut session, &mut buckets);
-        shard.inward = buffer;
-        if !goes_on {
-            break;
+        {
+            let mut shard = shared.borrow_mut();
+            let mut buffer = std::mem::take(&mut shard.inward);
+            next = shard.read(&connection, &mut buffer, &mut carry, &mut reader, &mut session, &mut buckets);
+            shard.inward = buffer;
         }
+        // A socket that always has more would keep its reader at work for ever: the others have their turn.
+        tokio::task::yield_now().await;
     }
     shared.borrow_mut().remove(&connection);
 }
 
+/// What a reader does next.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Next {
+    /// Waits for the socket.
+    Wait,
+    /// Goes on with what it holds, once the client has read its answers.
+    Again,
+    /// The connection has ended.
+    End,
+}
+
 impl Shard {
-    /// Takes what the socket has. `false`: the connection has ended.
+    /// Takes what the socket has.
     fn read(
         &mut self,
         connection: &Rc<Connection>,
@@ -55,19 +78,21 @@ impl Shard {
         reader: &mut Reader,
         session: &mut Session,
         buckets: &mut Buckets,
-    ) -> bool {
+    ) -> Next {
         let held = carry.len();
         buffer[..held].copy_from_slice(carry);
-        let end = match connection.stream.try_read(&mut buffer[held..]) {
-            Ok(0) => return false,
+        let room = &mut buffer[held..];
+        let end = match connection.stream.try_read(room) {
+            Ok(0) if room.is_empty() => held,
+            Ok(0) => return Next::End,
             Ok(read) => held + read,
             Err(error) if error.kind() == ErrorKind::WouldBlock => held,
-            Err(_) => return false,
+            Err(_) => return Next::End,
         };
         let limit = self.options.max_message_bytes;
         let (frame_rate, now) = (self.options.limits.frames(), Instant::now());
         let mut used = 0;
-        while !connection.ending() {
+        while !connection.ending() && !connection.must_read() {
             match reader.next(&mut buffer[used..end], limit) {
                 Ok(None) => break,
                 Ok(Some((taken, incoming))) => {
@@ -87,11 +112,12 @@ impl Shard {
         }
         session.publish(self, connection);
         if connection.ending() {
-            // Its close frame is on the way: what else it says is not heard, but its own close ends it at once.
+            // Its close frame is on the way: what else it says is not heard, until it ends the stream.
             carry.clear();
             self.flush_control(connection);
-            return self.connection(connection.id).is_some();
+            return if self.connection(connection.id).is_some() { Next::Wait } else { Next::End };
         }
+        let again = connection.must_read();
         if used < end {
             carry.clear();
             carry.extend_from_slice(&buffer[used..end]);
@@ -99,7 +125,7 @@ impl Shard {
             *carry = Vec::new();
         }
         self.flush_control(connection);
-        true
+        if again { Next::Again } else { Next::Wait }
     }
 
     fn incoming(

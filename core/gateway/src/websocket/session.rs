@@ -67,12 +67,9 @@ impl Session {
         }
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.iter().all(|(_, request_id)| request_id.is_none()) {
-            // Nobody waits for an answer of his own: one batch. A refusal concerns all of it, so it is told only when
-            // each message has been tried by itself.
-            let whole: Vec<Draft> = waiting.iter().flat_map(|(drafts, _)| drafts.iter().cloned()).collect();
-            if shard.router.publish(whole).is_ok() {
-                return;
-            }
+            // Nobody waits for an answer of his own: one batch, all or none of it.
+            let whole: Vec<Draft> = waiting.into_iter().flat_map(|(drafts, _)| drafts).collect();
+            return shard.publish(connection, whole, None);
         }
         for (drafts, request_id) in waiting {
             shard.publish(connection, drafts, request_id);

@@ -175,7 +175,9 @@ async fn drain(shard: &Shared, code: CloseCode, grace: Duration) {
     };
     for some in all.chunks(CLOSE_AT_ONCE) {
         for connection in some {
-            shard.borrow_mut().farewell(connection, code);
+            let mut shard = shard.borrow_mut();
+            shard.lose(connection, code, "the daemon ends; resume at these positions");
+            shard.flush_control(connection);
         }
         if some.len() == CLOSE_AT_ONCE {
             tokio::time::sleep(CLOSE_PAUSE).await;
@@ -229,6 +231,7 @@ impl Shard {
         self.metrics.closed(code);
         self.leave_all(connection);
         self.count.fetch_sub(1, Ordering::Relaxed);
+        connection.drained.notify_one();
         // Wakes its reader, whose task holds the socket too.
         if let Err(error) = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both) {
             tracing::trace!(%error, "the socket was shut already");
@@ -261,29 +264,31 @@ impl Shard {
         }
     }
 
-    /// The close frame is written: no more goes out; the client's own close, or its deadline, ends it.
+    /// The close frame is written: no more goes out. The client's end of the stream, or a deadline, ends it.
     pub(super) fn finish(&mut self, connection: &Rc<Connection>) {
         if connection.output.borrow().dead {
             self.remove(connection);
             return;
         }
+        if connection.finished.get().is_some() {
+            return; // what it still sends does not put its deadline off
+        }
+        connection.finished.set(Some(Instant::now()));
         if let Err(error) = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Write) {
             tracing::trace!(%error, "the socket was shut already");
         }
-        connection.pinged.set(Some(Instant::now()));
     }
 
-    /// Says goodbye: where to resume, then the close frame.
-    fn farewell(&mut self, connection: &Rc<Connection>, code: CloseCode) {
+    /// Ends a connection that would rather go on: where to resume, then the close frame.
+    pub(super) fn lose(&self, connection: &Connection, code: CloseCode, reason: &str) {
         let positions = self.positions(connection);
         connection.reply(&Reply::Error {
             code: ErrorCode::ConnectionLost,
-            message: "the daemon ends this connection; resume at these positions".into(),
+            message: reason.to_owned(),
             positions,
             request_id: None,
         });
-        connection.close(code, if code == CloseCode::Restart { "restart" } else { "end" });
-        self.flush_control(connection);
+        connection.close(code, reason);
     }
 
     /// Where each of a connection's channels stands for it.
@@ -294,7 +299,7 @@ impl Shard {
             let next = connection.cursor(channel).unwrap_or(known.next);
             (known.log.name().clone(), before(known.epoch, next))
         };
-        reading.memberships.iter().map(|m| place(m.channel)).collect()
+        reading.memberships.keys().map(|channel| place(*channel)).collect()
     }
 
     /// Looks at every connection: who is quiet is pinged, who does not answer is closed.
@@ -303,6 +308,16 @@ impl Shard {
         let (quiet, answer) = (self.options.ping_interval, self.options.pong_timeout);
         let mut due = Vec::new();
         for connection in self.connections.values() {
+            if let Some(since) = connection.finished.get() {
+                if now.duration_since(since) > answer {
+                    due.push((connection.clone(), true));
+                }
+                continue;
+            }
+            // A ping would wait behind everything else; while a socket drains, its progress is what counts.
+            if matches!(connection.output.borrow().mode, Mode::Draining(_)) {
+                continue;
+            }
             match connection.pinged.get() {
                 Some(since) if now.duration_since(since) > answer => due.push((connection.clone(), true)),
                 None if now.duration_since(connection.heard.get()) > quiet => due.push((connection.clone(), false)),

@@ -11,7 +11,11 @@ use crate::origin::{filter_of, origin_of};
 use headwater_event::{ChannelName, ChannelPattern, Position};
 use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
 use headwater_router::{Attach, ChannelLog, Filter, From as Origin};
-use std::{rc::Rc, sync::Arc};
+use std::{
+    collections::{HashMap, HashSet},
+    rc::Rc,
+    sync::Arc,
+};
 
 impl Shard {
     /// Adds or replaces subscriptions and answers with what the connection holds now.
@@ -19,9 +23,12 @@ impl Shard {
         let Subscribe { channels, refused, filter, start, options, request_id } = request;
         let refused = refused.into_iter().map(|(channel, message)| failed(channel, ErrorCode::Validation, message));
         let mut failures: Vec<FailedChannel> = refused.collect();
-        // What the inbox holds is written first: then the shard stands where the logs stand, and positions that a client
-        // brings are compared with the present.
+        // What the inbox holds is written first, so that a position that a client brings is rarely ahead of this shard;
+        // where it is, an event may come twice and is known by its id.
         self.turn();
+        // A pattern costs in proportion to what it means; naming it again in one message would only cost again.
+        let mut seen = HashSet::new();
+        let channels = channels.into_iter().filter(|pattern| seen.insert(pattern.clone())).collect::<Vec<_>>();
         let filter = filter_of(&filter, &options);
         let mut notices = Vec::new();
         for pattern in channels {
@@ -52,8 +59,6 @@ impl Shard {
         options: &Options,
         notices: &mut Vec<Reply<'static>>,
     ) -> Result<(), (ErrorCode, String)> {
-        // The same pattern again replaces its options.
-        self.unsubscribe_one(connection, pattern);
         self.admit(connection, pattern)?;
         let logs = self.inbox.watch(pattern).map_err(|error| (ErrorCode::Validation, error.to_string()))?;
         if let (ChannelPattern::Exact(_), [log]) = (pattern, logs.as_slice())
@@ -65,6 +70,10 @@ impl Shard {
                 format!("the position is ahead of the channel, which stands at {head}; subscribe from \"latest\""),
             ));
         }
+        // It can be had: only now it takes the place of the same pattern's earlier subscription, and goes on where that
+        // one was.
+        let places = self.places(connection, pattern);
+        self.unsubscribe_one(connection, pattern);
         let number = {
             let mut reading = connection.reading.borrow_mut();
             reading.numbered += 1;
@@ -74,14 +83,29 @@ impl Shard {
             reading.subscriptions.push(Subscription { number, pattern, filter, lag_policy: options.lag_policy });
             number
         };
+        for log in logs {
+            let origin = origin_of(start, options, log.name());
+            let place = places.get(log.name()).copied();
+            self.join(connection, &log, number, &origin, place, notices);
+        }
+        // After what exists: what is met from now on is new to it.
         if let ChannelPattern::Glob(_) = pattern {
             self.globs.entry(pattern.clone()).or_default().push(connection.clone());
         }
-        for log in logs {
-            let origin = origin_of(start, options, log.name());
-            self.join(connection, &log, number, &origin, notices);
-        }
         Ok(())
+    }
+
+    /// How far a connection has been written in the channels that it reads by this pattern.
+    fn places(&self, connection: &Connection, pattern: &ChannelPattern) -> HashMap<ChannelName, u64> {
+        let reading = connection.reading.borrow();
+        let Some(old) = reading.subscriptions.iter().find(|s| s.pattern == *pattern) else { return HashMap::new() };
+        let of_it = reading.memberships.values().filter(|m| m.subscription == old.number);
+        of_it.map(|m| (self.channels.get(m.channel).log.name().clone(), self.place(connection, m.channel))).collect()
+    }
+
+    /// The next offset that a connection has not been written.
+    fn place(&self, connection: &Connection, channel: u32) -> u64 {
+        connection.cursor(channel).unwrap_or(self.channels.get(channel).next)
     }
 
     /// Whether one more subscription is within the limits.
@@ -95,7 +119,9 @@ impl Shard {
                 format!("a connection has at most {limit} {what}; unsubscribe from some first"),
             ))
         };
-        if reading.subscriptions.len() >= limits.max_subscriptions {
+        if reading.subscriptions.iter().any(|s| s.pattern == *pattern) {
+            Ok(()) // it takes the place of that one
+        } else if reading.subscriptions.len() >= limits.max_subscriptions {
             too_many("subscriptions", limits.max_subscriptions)
         } else if matches!(pattern, ChannelPattern::Glob(_)) && globs >= limits.max_patterns {
             too_many("patterns", limits.max_patterns)
@@ -104,24 +130,29 @@ impl Shard {
         }
     }
 
-    /// Makes a connection a reader of a channel, unless a better subscription of its own already does.
+    /// Makes a connection a reader of a channel, unless a better subscription of its own already does. `place` is how far
+    /// it has been written by a subscription that this one takes the place of: from there on nothing is left out.
     fn join(
         &mut self,
         connection: &Rc<Connection>,
         log: &Arc<ChannelLog>,
         number: u32,
         origin: &Origin,
+        mut place: Option<u64>,
         notices: &mut Vec<Reply<'static>>,
     ) {
-        let index = self.channel(log);
         let Some(subscription) = connection.subscription(number) else { return };
+        let index = self.channels.index(log.name()).unwrap_or_else(|| self.enter(log, log.head() + 1));
         if let Some(existing) = membership(connection, index) {
             if !matches!(subscription.pattern, ChannelPattern::Exact(_)) {
                 return;
             }
+            place = Some(self.place(connection, index));
             self.leave(connection, existing);
         }
         let next = match log.attach(origin) {
+            // What comes next, for one who was behind, is what it has not been written yet.
+            Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
             Attach::At(next) => next,
             // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
             Attach::Ahead { head } => head + 1,
@@ -135,9 +166,10 @@ impl Shard {
                 first
             }
         };
-        let membership = self.channels.join(index, connection, subscription.filter, number);
-        connection.reading.borrow_mut().memberships.push(membership);
-        self.set_cursor(connection, index, next);
+        // The entry goes with its last reader, which may have been this one a moment ago.
+        let index = self.channels.index(log.name());
+        let index = index.unwrap_or_else(|| self.channels.insert(log.clone(), log.head() + 1));
+        self.read_from(connection, index, &subscription, next);
     }
 
     fn gap(&self, log: &ChannelLog, from: Position, to: u64, reason: &'static str) -> Reply<'static> {
@@ -145,21 +177,30 @@ impl Shard {
         Reply::Gap { channel: log.name().clone(), from, to, reason }
     }
 
-    /// The shard's own entry for a log. Where nobody reads it here, its place is taken anew: events may have passed
-    /// unseen since the last reader left, and the log itself may have been made again.
-    fn channel(&mut self, log: &Arc<ChannelLog>) -> u32 {
-        match self.channels.index(log.name()) {
-            Some(index) => {
-                let channel = self.channels.get_mut(index);
-                if channel.readers() == 0 {
-                    channel.log = log.clone();
-                    channel.epoch = log.epoch();
-                    channel.next = log.head() + 1;
-                }
-                index
+    /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new
+    /// to them: whatever existed when they subscribed, they joined then. So they read it from its first event.
+    fn enter(&mut self, log: &Arc<ChannelLog>, next: u64) -> u32 {
+        let name = log.name().as_str();
+        let fits = self.globs.iter().filter(|(pattern, _)| pattern.matches(name));
+        let readers: Vec<Rc<Connection>> = fits.flat_map(|(_, readers)| readers.iter().cloned()).collect();
+        let index = self.channels.insert(log.clone(), next);
+        for connection in readers {
+            let best = {
+                let reading = connection.reading.borrow();
+                reading.subscriptions.iter().find(|s| s.pattern.matches(name)).cloned()
+            };
+            if let Some(best) = best.filter(|_| membership(&connection, index).is_none()) {
+                self.read_from(&connection, index, &best, 1);
             }
-            None => self.channels.insert(log.clone(), log.head() + 1),
         }
+        index
+    }
+
+    /// A reader of a channel, from `next` on.
+    fn read_from(&mut self, connection: &Rc<Connection>, index: u32, subscription: &Subscription, next: u64) {
+        let membership = self.channels.join(index, connection, subscription.filter, subscription.number);
+        connection.reading.borrow_mut().memberships.insert(index, membership);
+        self.set_cursor(connection, index, next);
     }
 
     /// Lets a connection read a channel from `next` on: by the turns where that is the present, by a cursor otherwise.
@@ -176,8 +217,7 @@ impl Shard {
                 start = true;
             }
             if let Mode::Draining(cursors) = &mut output.mode {
-                cursors.retain(|cursor| cursor.channel != channel);
-                cursors.push(Cursor { channel, next, warned: false });
+                cursors.places.insert(channel, Cursor { next, warned: false });
             }
         }
         if start {
@@ -185,29 +225,13 @@ impl Shard {
         }
     }
 
-    /// A channel that this shard hears of for the first time: those join whose globs mean it.
-    pub(super) fn meet(&mut self, name: &ChannelName, first: u64) -> Option<u32> {
-        let log = self.router.log(name.as_str())?;
-        let fits = self.globs.iter().filter(|(pattern, _)| pattern.matches(name.as_str()));
-        let readers: Vec<Rc<Connection>> = fits.flat_map(|(_, readers)| readers.iter().cloned()).collect();
-        if readers.is_empty() {
+    /// A channel that this shard hears of while nobody reads it here: those are let in whose globs mean it.
+    pub(super) fn meet(&mut self, name: &ChannelName, next: u64) -> Option<u32> {
+        if !self.globs.keys().any(|pattern| pattern.matches(name.as_str())) {
             return None;
         }
-        let index = self.channels.insert(log, first);
-        for connection in readers {
-            if membership(&connection, index).is_some() {
-                continue;
-            }
-            let best = {
-                let reading = connection.reading.borrow();
-                reading.subscriptions.iter().find(|s| s.pattern.matches(name.as_str())).cloned()
-            };
-            let Some(best) = best else { continue };
-            let membership = self.channels.join(index, &connection, best.filter, best.number);
-            connection.reading.borrow_mut().memberships.push(membership);
-            self.set_cursor(&connection, index, first);
-        }
-        Some(index)
+        let log = self.router.log(name.as_str())?;
+        Some(self.enter(&log, next))
     }
 
     /// Ends subscriptions and answers with what is left.
@@ -230,26 +254,27 @@ impl Shard {
             let mut reading = connection.reading.borrow_mut();
             let Some(place) = reading.subscriptions.iter().position(|s| s.pattern == *pattern) else { return false };
             let ended = reading.subscriptions.remove(place);
-            let of_it = reading.memberships.iter().filter(|m| m.subscription == ended.number);
-            let memberships: Vec<Membership> = of_it.map(|m| Membership { ..*m }).collect();
+            let of_it = reading.memberships.values().filter(|m| m.subscription == ended.number);
+            let memberships: Vec<Membership> = of_it.copied().collect();
             (ended, memberships)
         };
         for old in memberships {
-            let channel = old.channel;
-            let next = connection.cursor(channel).unwrap_or(self.channels.get(channel).next);
+            let (log, next) = {
+                let channel = self.channels.get(old.channel);
+                (channel.log.clone(), channel.next)
+            };
+            let place = self.place(connection, old.channel);
             // Its slot may have changed since: leaving moves others.
-            if let Some(current) = membership(connection, channel) {
+            if let Some(current) = membership(connection, old.channel) {
                 self.leave(connection, current);
             }
-            let name = self.channels.get(channel).log.name().clone();
             let other = {
                 let reading = connection.reading.borrow();
-                reading.subscriptions.iter().find(|s| s.pattern.matches(name.as_str())).cloned()
+                reading.subscriptions.iter().find(|s| s.pattern.matches(log.name().as_str())).cloned()
             };
             if let Some(other) = other {
-                let membership = self.channels.join(channel, connection, other.filter, other.number);
-                connection.reading.borrow_mut().memberships.push(membership);
-                self.set_cursor(connection, channel, next);
+                let index = self.channels.index(log.name()).unwrap_or_else(|| self.channels.insert(log, next));
+                self.read_from(connection, index, &other, place);
             }
         }
         self.forget(connection, &ended);
@@ -259,7 +284,7 @@ impl Shard {
     /// Ends everything that a connection reads.
     pub(super) fn leave_all(&mut self, connection: &Rc<Connection>) {
         loop {
-            let last = connection.reading.borrow().memberships.last().copied();
+            let last = connection.reading.borrow().memberships.values().next().copied();
             let Some(last) = last else { break };
             self.leave(connection, last);
         }
@@ -270,11 +295,11 @@ impl Shard {
     }
 
     fn leave(&mut self, connection: &Rc<Connection>, membership: Membership) {
-        connection.reading.borrow_mut().memberships.retain(|m| m.channel != membership.channel);
-        self.channels.leave(membership);
+        connection.reading.borrow_mut().memberships.remove(&membership.channel);
         if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
-            cursors.retain(|cursor| cursor.channel != membership.channel);
+            cursors.places.remove(&membership.channel);
         }
+        self.channels.leave(membership);
     }
 
     /// Gives back what a subscription held of the shard's and the router's.
@@ -293,7 +318,7 @@ impl Shard {
 }
 
 fn membership(connection: &Connection, channel: u32) -> Option<Membership> {
-    connection.reading.borrow().memberships.iter().find(|m| m.channel == channel).copied()
+    connection.reading.borrow().memberships.get(&channel).copied()
 }
 
 fn failed(channel: String, code: ErrorCode, message: String) -> FailedChannel {

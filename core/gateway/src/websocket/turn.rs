@@ -3,7 +3,7 @@
 
 use super::{
     channel::Channels,
-    connection::{Connection, Cursor, Mode},
+    connection::{Connection, Cursor, Cursors, Mode},
     shard::Shard,
     writer,
 };
@@ -11,12 +11,12 @@ use bytes::Bytes;
 use headwater_event::{ENCODINGS, Encoding, Event};
 use headwater_protocol::{Dialect, websocket};
 use headwater_router::Taken;
-use std::{rc::Rc, sync::Arc};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 /// Where a turn writes early: larger writes gain nothing, and the batch stays in the cache.
 const FLUSH_AT: usize = 256 * 1024;
 /// The batch's buffer is given back when a turn of huge events has blown it up beyond this.
-const KEEP: usize = 2 * FLUSH_AT;
+pub(super) const KEEP: usize = 2 * FLUSH_AT;
 
 /// The frames of one dialect in this turn, in order of arrival.
 #[derive(Default)]
@@ -73,14 +73,14 @@ impl Shard {
             self.reread();
         }
         for event in events.drain(..) {
-            self.place(&event);
+            self.append(&event);
         }
         self.turn.events = events;
         self.flush();
     }
 
     /// Appends an event to the batch of each dialect that has readers for it.
-    fn place(&mut self, event: &Arc<Event>) {
+    fn append(&mut self, event: &Arc<Event>) {
         let index = match self.channels.index(&event.channel) {
             Some(index) => index,
             None => match self.meet(&event.channel, event.position.offset) {
@@ -155,7 +155,7 @@ impl Shard {
     /// The inbox held more than it may, and let go of it: every reader goes to the logs for what it has not seen.
     fn reread(&mut self) {
         let mut readers: Vec<Rc<Connection>> = Vec::new();
-        let before: Vec<(u32, u64)> = self.channels.iter_mut().map(|(index, channel)| (index, channel.next)).collect();
+        let before: HashMap<u32, u64> = self.channels.iter_mut().map(|(index, c)| (index, c.next)).collect();
         for (_, channel) in self.channels.iter_mut() {
             let head = channel.log.head();
             if head < channel.next {
@@ -165,9 +165,7 @@ impl Shard {
                 let mut output = member.output.borrow_mut();
                 if let Mode::Live = output.mode {
                     readers.push(member.clone());
-                    let memberships = &member.reading.borrow().memberships;
-                    let cursor = |channel: u32| Cursor { channel, next: before[channel as usize].1, warned: false };
-                    output.mode = Mode::Draining(memberships.iter().map(|m| cursor(m.channel)).collect());
+                    output.mode = Mode::Draining(cursors(member, |channel| before[&channel]));
                 }
             }
             channel.next = head + 1;
@@ -175,12 +173,22 @@ impl Shard {
         for reader in readers {
             self.start_drain(&reader);
         }
+        // Channels that appeared meanwhile: their first events may be among those that were let go of.
+        for info in self.router.channels() {
+            if info.head > 0 && self.channels.index(&info.channel).is_none() {
+                self.meet(&info.channel, info.head + 1);
+            }
+        }
     }
 }
 
 /// The cursors of a connection that has been written everything up to where the shard stands.
-pub(super) fn caught_up(connection: &Connection, channels: &Channels) -> Vec<Cursor> {
+pub(super) fn caught_up(connection: &Connection, channels: &Channels) -> Cursors {
+    cursors(connection, |channel| channels.get(channel).next)
+}
+
+fn cursors(connection: &Connection, next: impl Fn(u32) -> u64) -> Cursors {
     let memberships = &connection.reading.borrow().memberships;
-    let cursor = |channel: u32| Cursor { channel, next: channels.get(channel).next, warned: false };
-    memberships.iter().map(|m| cursor(m.channel)).collect()
+    let place = |channel: &u32| (*channel, Cursor { next: next(*channel), warned: false });
+    Cursors { places: memberships.keys().map(place).collect(), after: 0 }
 }

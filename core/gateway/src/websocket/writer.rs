@@ -22,10 +22,11 @@ pub(super) fn write(
     }
     let reading = connection.reading.borrow();
     let mut merged = Vec::new();
-    let ranges: &[(u32, u32)] = if let [only] = reading.memberships.as_slice() {
+    let mut memberships = reading.memberships.values();
+    let ranges: &[(u32, u32)] = if let (Some(only), None) = (memberships.next(), memberships.next()) {
         &channels.get(only.channel).groups[only.group as usize].ranges
     } else {
-        for m in &reading.memberships {
+        for m in reading.memberships.values() {
             merged.extend_from_slice(&channels.get(m.channel).groups[m.group as usize].ranges);
         }
         merge(&mut merged);
@@ -64,7 +65,7 @@ pub(super) fn write(
         } else if at < written {
             output.partial = data[written..end].to_vec();
             whole += 1;
-        } else if let Some(cursor) = cursors.iter_mut().find(|cursor| cursor.channel == frame.channel) {
+        } else if let Some(cursor) = cursors.places.get_mut(&frame.channel) {
             // Frames of a channel come in order: only its first unsent one may set the cursor.
             cursor.next = cursor.next.min(frame.offset);
         }

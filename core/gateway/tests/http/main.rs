@@ -9,5 +9,6 @@ mod ingest;
 mod limits;
 mod ports;
 mod routes;
+mod sessions;
 mod wire;
 mod world;

@@ -112,12 +112,13 @@ impl Client {
         assert_eq!(answer.status, 101, "{answer:?}");
     }
 
-    /// One short frame of a server: its opcode and its payload.
+    /// One frame of a server: its opcode and its payload.
     pub(crate) async fn frame(&mut self) -> (u8, Vec<u8>) {
         let head = self.exactly(2).await;
         assert_eq!(head[1] & 0x80, 0, "a server masks nothing");
         let length = match head[1] {
             126 => usize::from(u16::from_be_bytes(self.exactly(2).await.try_into().unwrap())),
+            127 => u64::from_be_bytes(self.exactly(8).await.try_into().unwrap()) as usize,
             short => usize::from(short),
         };
         (head[0] & 0x0f, self.exactly(length).await)

@@ -36,8 +36,12 @@ impl World {
     }
 
     pub(crate) fn with(change: impl FnOnce(&mut Options)) -> Self {
-        let limits = LogLimits { channels: 8, ..LogLimits::default() };
-        let router = Router::new(Arc::new(MemoryEngine::new(100)), limits);
+        Self::over(LogLimits { channels: 8, ..LogLimits::default() }, change)
+    }
+
+    /// With logs of these sizes.
+    pub(crate) fn over(limits: LogLimits, change: impl FnOnce(&mut Options)) -> Self {
+        let router = Router::new(Arc::new(MemoryEngine::new(100_000)), limits);
         let ports = Arc::new(TestPorts::new());
         let mut options = Options { shards: 1, ..Options::default() };
         change(&mut options);

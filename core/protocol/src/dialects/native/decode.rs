@@ -16,6 +16,8 @@ use std::collections::BTreeMap;
 
 /// The most channels and patterns of one message; more would make one small message cost much.
 const MAX_CHANNELS: usize = 128;
+/// The longest filter, in bytes: it is run for each event.
+const MAX_FILTER: usize = 4096;
 
 /// A message in one pass: what every message may have, and what `publish` has, which comes most often.
 #[derive(Deserialize)]
@@ -161,8 +163,8 @@ fn subscribe(text: &str, request_id: Option<RequestId>) -> Result<Subscribe, Req
     #[derive(Deserialize)]
     struct Body<'a> {
         channels: OneOrMany,
-        #[serde(default)]
-        filter: Option<FilterSpec>,
+        #[serde(borrow, default)]
+        filter: Option<&'a RawValue>,
         #[serde(borrow, default)]
         from: Option<&'a RawValue>,
         #[serde(default)]
@@ -210,7 +212,7 @@ fn subscribe(text: &str, request_id: Option<RequestId>) -> Result<Subscribe, Req
     Ok(Subscribe {
         channels: patterns,
         refused,
-        filter: body.filter.unwrap_or_default(),
+        filter: body.filter.map_or_else(|| Ok(FilterSpec::default()), filter)?,
         start: body.from.map_or(Ok(Start::At(StartAt::Latest)), start)?,
         options: Options {
             include_historical: options.include_historical,
@@ -234,6 +236,13 @@ impl RawPosition {
             .ok_or_else(|| RequestError::validation("`epoch` is the 16 hexadecimal digits of an earlier answer"))?;
         Ok(Position { epoch, offset: self.offset })
     }
+}
+
+fn filter(raw: &RawValue) -> Result<FilterSpec, RequestError> {
+    if raw.get().len() > MAX_FILTER {
+        return Err(RequestError::validation(format!("`filter` has at most {MAX_FILTER} bytes")));
+    }
+    from_str(raw.get())
 }
 
 fn start(raw: &RawValue) -> Result<Start, RequestError> {
