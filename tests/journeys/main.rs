@@ -4,6 +4,7 @@
 mod bad_frames;
 mod configuration;
 mod delivery;
+mod developing;
 mod first_minutes;
 mod misbehaving;
 mod protocol_page;

@@ -2,7 +2,10 @@
 
 use notify::{EventKind, RecursiveMode, Watcher, recommended_watcher};
 use std::{path::Path, time::Duration};
-use tokio::sync::mpsc;
+use tokio::{
+    sync::mpsc,
+    time::{Instant, sleep_until},
+};
 
 /// Editors write several files, or one in several steps: what comes within this time is one change.
 const SETTLE: Duration = Duration::from_millis(50);
@@ -10,6 +13,8 @@ const SETTLE: Duration = Duration::from_millis(50);
 /// Watches `Cargo.toml` and `src`.
 pub(super) struct Watch {
     changes: mpsc::Receiver<()>,
+    /// When the change that was seen has settled; kept here, so that a call that is dropped while it waits loses none.
+    settled: Option<Instant>,
     _watcher: notify::RecommendedWatcher,
 }
 
@@ -34,15 +39,22 @@ impl Watch {
         .map_err(cannot)?;
         watcher.watch(&source, RecursiveMode::Recursive).map_err(cannot)?;
         watcher.watch(directory, RecursiveMode::NonRecursive).map_err(cannot)?;
-        Ok(Self { changes, _watcher: watcher })
+        Ok(Self { changes, settled: None, _watcher: watcher })
     }
 
     /// The next change. Cancel-safe.
     pub(super) async fn changed(&mut self) {
-        if self.changes.recv().await.is_none() {
-            std::future::pending::<()>().await;
-        }
-        tokio::time::sleep(SETTLE).await;
+        let settled = match self.settled {
+            Some(settled) => settled,
+            None => {
+                if self.changes.recv().await.is_none() {
+                    std::future::pending::<()>().await;
+                }
+                *self.settled.insert(Instant::now() + SETTLE)
+            }
+        };
+        sleep_until(settled).await;
         while self.changes.try_recv().is_ok() {}
+        self.settled = None;
     }
 }
