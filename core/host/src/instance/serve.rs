@@ -32,7 +32,9 @@ pub(crate) fn serve(load: impl FnOnce() -> Result<PluginV1Ref, LoadError>, inlet
             if let LoadError::Layout { full, .. } = &error {
                 outbox.log(4, "headwater", full);
             }
-            outbox.must(|buffer| Up::Failed(Cow::Owned(error.to_string())).write(buffer));
+            let reason = Cow::Owned(error.to_string());
+            let passing = matches!(error, LoadError::NotNow(_));
+            outbox.must(|buffer| if passing { Up::NotNow(reason) } else { Up::Failed(reason) }.write(buffer));
         }
     }
     outbox.close();

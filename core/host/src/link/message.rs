@@ -19,6 +19,8 @@ pub(crate) enum Up<'a> {
     Loaded,
     /// It does not load, or `create` refused its settings; the instance ends.
     Failed(Cow<'a, str>),
+    /// It cannot be loaded for a reason that may pass; the instance ends.
+    NotNow(Cow<'a, str>),
     /// `create` succeeded.
     Started,
     /// The plugin reports a state, as `headwater_abi::state` numbers it.
@@ -76,6 +78,7 @@ impl<'a> Up<'a> {
         match self {
             Self::Loaded => frame(buffer, 1, &[]),
             Self::Failed(reason) => frame(buffer, 2, &[reason.as_bytes()]),
+            Self::NotNow(reason) => frame(buffer, 12, &[reason.as_bytes()]),
             Self::Started => frame(buffer, 3, &[]),
             Self::State { state, detail } => frame(buffer, 4, &[&state.to_le_bytes(), detail.as_bytes()]),
             Self::Events(events) => frame(buffer, EVENTS, &[events]),
@@ -114,6 +117,7 @@ impl<'a> Up<'a> {
             9 => Self::Subscribe(body),
             10 => Self::Delivered(u32::from_le_bytes(chunk(&mut body)?)),
             11 => Self::Stopped(chunk(&mut body)? != [0]),
+            12 => Self::NotNow(String::from_utf8_lossy(body)),
             _ => return Err(Broken),
         })
     }
@@ -191,6 +195,7 @@ mod tests {
         let up = [
             Up::Loaded,
             Up::Failed("no".into()),
+            Up::NotNow("later".into()),
             Up::Started,
             Up::State { state: 4, detail: "boom at src/lib.rs:9".into() },
             Up::Events(b"events"),

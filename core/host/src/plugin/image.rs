@@ -20,7 +20,7 @@ use std::{
     io::{self, Read},
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, OnceLock, PoisonError, Weak},
+    sync::{Arc, Mutex, PoisonError, Weak},
 };
 
 /// Larger files are refused before they are read: a debug build has some 50 MB.
@@ -31,6 +31,8 @@ const MAX_FILE: u64 = 1 << 30;
 pub(crate) enum ImageError {
     #[error("cannot read {}: {reason}", .path.display())]
     Unreadable { path: PathBuf, reason: String },
+    #[error("cannot read {} now: {reason}", .path.display())]
+    NotNow { path: PathBuf, reason: String },
     #[error(transparent)]
     Untrusted(#[from] Untrusted),
     #[error("{}: {reason}", .path.display())]
@@ -39,6 +41,13 @@ pub(crate) enum ImageError {
     Pin { path: PathBuf, found: String, pinned: String },
     #[error("cannot keep a private copy of {}: {reason}", .path.display())]
     Copy { path: PathBuf, reason: String },
+}
+
+impl ImageError {
+    /// Whether the file is not to blame, so that it may be read another time as it is.
+    pub(crate) fn is_passing(&self) -> bool {
+        matches!(self, Self::NotNow { .. } | Self::Copy { .. })
+    }
 }
 
 /// What tells one state of a file from another without reading it.
@@ -67,7 +76,7 @@ pub(crate) struct Image {
     pub(crate) manifest: Manifest,
     pub(crate) sha256: String,
     copy: Copy,
-    loaded: OnceLock<Result<PluginV1Ref, LoadError>>,
+    loaded: Mutex<Option<PluginV1Ref>>,
 }
 
 impl Image {
@@ -76,9 +85,20 @@ impl Image {
         self.copy.path()
     }
 
-    /// Loads it into this process, once.
+    /// Whether the private copy is still there: what clears away old temporary files may have taken it.
+    pub(crate) fn is_there(&self) -> bool {
+        self.path().is_file()
+    }
+
+    /// Loads it into this process, once. What fails is tried again the next time: the reason may have passed.
     pub(crate) fn load(&self) -> Result<PluginV1Ref, LoadError> {
-        self.loaded.get_or_init(|| loader::open(self.path())).clone()
+        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(plugin) = *loaded {
+            return Ok(plugin);
+        }
+        let plugin = loader::open(self.path())?;
+        *loaded = Some(plugin);
+        Ok(plugin)
     }
 }
 
@@ -92,14 +112,14 @@ impl fmt::Debug for Image {
 #[derive(Debug)]
 pub(crate) struct Images {
     state_dir: PathBuf,
-    /// Made with the first image: a daemon without plugins needs no directory.
-    copies: OnceLock<Result<Copies, String>>,
+    /// Made with the first image, since a daemon without plugins needs no directory; and anew when it is gone.
+    copies: Mutex<Option<Arc<Copies>>>,
     by_hash: Mutex<HashMap<String, Weak<Image>>>,
 }
 
 impl Images {
     pub(crate) fn new(state_dir: PathBuf) -> Self {
-        Self { state_dir, copies: OnceLock::new(), by_hash: Mutex::default() }
+        Self { state_dir, copies: Mutex::default(), by_hash: Mutex::default() }
     }
 
     /// Reads and judges a file; the stamp is that of the file that was read. Blocks on the disk.
@@ -114,22 +134,38 @@ impl Images {
         }
         let mut images = self.by_hash.lock().unwrap_or_else(PoisonError::into_inner);
         images.retain(|_, image| image.strong_count() > 0);
-        if let Some(image) = images.get(&sha256).and_then(Weak::upgrade) {
+        if let Some(image) = images.get(&sha256).and_then(Weak::upgrade).filter(|image| image.is_there()) {
             return Ok((image, stamp));
         }
         let failed = |reason: String| ImageError::Copy { path: path.into(), reason };
-        let copies = self.copies.get_or_init(|| Copies::new(&self.state_dir).map_err(|error| error.to_string()));
-        let copies = copies.as_ref().map_err(|reason| failed(format!("{}: {reason}", self.state_dir.display())))?;
+        let copies = self.copies().map_err(|error| failed(format!("{}: {error}", self.state_dir.display())))?;
         let copy = copies.add(&manifest.name, &bytes).map_err(|error| failed(error.to_string()))?;
-        let image = Arc::new(Image { manifest, sha256: sha256.clone(), copy, loaded: OnceLock::new() });
+        let image = Arc::new(Image { manifest, sha256: sha256.clone(), copy, loaded: Mutex::default() });
         images.insert(sha256, Arc::downgrade(&image));
         Ok((image, stamp))
+    }
+
+    fn copies(&self) -> io::Result<Arc<Copies>> {
+        let mut copies = self.copies.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(copies) = copies.as_ref().filter(|copies| copies.is_there()) {
+            return Ok(copies.clone());
+        }
+        let new = Copies::new(&self.state_dir)?;
+        *copies = Some(new.clone());
+        Ok(new)
     }
 }
 
 /// Reads a file once; everything after this works on these bytes.
 fn contents(path: &Path) -> Result<(Vec<u8>, Stamp), ImageError> {
-    let unreadable = |error: io::Error| ImageError::Unreadable { path: path.into(), reason: error.to_string() };
+    let unreadable = |error: io::Error| {
+        let (path, reason) = (path.into(), error.to_string());
+        if loader::passing(&error) {
+            ImageError::NotNow { path, reason }
+        } else {
+            ImageError::Unreadable { path, reason }
+        }
+    };
     let mut file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
@@ -176,6 +212,28 @@ mod tests {
         assert!(one.sha256 != other.sha256 && before != after);
         let error = images.read(&path, Some(&one.sha256)).unwrap_err().to_string();
         assert!(error.contains("the config pins") && error.contains(&other.sha256), "{error}");
+    }
+
+    #[test]
+    fn what_failed_for_a_while_or_was_cleared_away_is_made_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("libdisk.so");
+        fs::write(&path, library(DISK)).unwrap();
+        let state = directory.path().join("state");
+        fs::write(&state, "in the way").unwrap();
+        let images = Images::new(state.clone());
+        assert!(images.read(&path, None).unwrap_err().is_passing());
+        fs::remove_file(&state).unwrap();
+        let (one, _) = images.read(&path, None).unwrap();
+
+        fs::remove_file(one.path()).unwrap();
+        let (two, _) = images.read(&path, None).unwrap();
+        assert!(two.is_there() && !one.is_there());
+        fs::remove_dir_all(&state).unwrap();
+        let (three, _) = images.read(&path, None).unwrap();
+        assert!(three.is_there());
+        drop((one, two));
+        assert!(three.is_there(), "what is older does not take the new one with it");
     }
 
     #[test]

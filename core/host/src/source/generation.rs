@@ -152,6 +152,7 @@ impl Generation {
         match timeout(LOADING, self.next()).await {
             Ok(Said::Loaded) => Ok(()),
             Ok(Said::Failed(reason)) => Err(NotLoaded { reason, for_good: true }),
+            Ok(Said::NotNow(reason)) => Err(NotLoaded { reason, for_good: false }),
             Ok(_) => {
                 Err(NotLoaded { reason: format!("{} while it was loaded", self.ending().await.0), for_good: false })
             }

@@ -254,6 +254,7 @@ fn interpret(frame: &[u8], gate: &mut Gate, records: &Records) -> Option<Said> {
         }
         Ok(Up::Loaded) => Said::Loaded,
         Ok(Up::Failed(reason)) => Said::Failed(reason.into_owned()),
+        Ok(Up::NotNow(reason)) => Said::NotNow(reason.into_owned()),
         Ok(Up::Started) => Said::Started,
         Ok(Up::State { state, detail }) => Said::State { state, detail: detail.into_owned() },
         Ok(Up::Oversize { count, size }) => Said::Dropped { count, why: Refusal::Size(size) },

@@ -96,6 +96,7 @@ impl Task {
                 return Turn::Runs;
             }
             Said::Failed(reason) => return Turn::End(End::Refused(reason)),
+            Said::NotNow(reason) => return Turn::End(End::Kill(reason)),
             Said::Broken => return Turn::End(End::Kill("sent bytes that are no frame".into())),
             Said::Closed => return Turn::End(End::Closed),
             Said::Loaded | Said::Stopped(_) | Said::State { .. } => {}

@@ -10,6 +10,8 @@ pub(crate) enum Said {
     Loaded,
     /// It does not load, or refuses its settings.
     Failed(String),
+    /// It cannot be loaded now, for a reason that may pass.
+    NotNow(String),
     /// It runs.
     Started,
     /// A program introduces itself, and runs.

@@ -7,11 +7,15 @@
 use super::{
     generation::{Generation, NotLoaded, PluginFile},
     shared::News,
-    task::{Done, Ended, Order, Task, read},
+    task::{Done, Ended, Order, Task, Unread, read},
 };
 use crate::{host::Inner, plugin::image::Stamp, records::Records, status::SourceState};
 use headwater_config::{Program, SourceConfig};
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, pin::Pin, sync::Arc, time::Duration};
+use tokio::time::sleep;
+
+/// How long after a new file could not be read, through no fault of its own, it is read again.
+const AGAIN: Duration = Duration::from_secs(2);
 
 /// What is being prepared while the source runs.
 pub(crate) struct Coming {
@@ -57,14 +61,22 @@ impl Coming {
         let mut known = task.refused_file.unwrap_or(file.stamp);
         coming(Box::pin(async move {
             loop {
-                known = interest.changed(Some(known)).await;
+                let now = interest.changed(Some(known)).await;
                 let ready = match read(&inner, &file.path, config.sha256.clone()).await {
                     // Touched, or built again to the same bytes.
-                    Ok(new) if new.image.sha256 == file.image.sha256 => continue,
+                    Ok(new) if new.image.sha256 == file.image.sha256 => {
+                        known = now;
+                        continue;
+                    }
                     Ok(new) => loaded(&inner, config, new, records).await,
-                    Err(reason) => Err(reason),
+                    Err(Unread { reason, passing: true }) => {
+                        tracing::warn!(source = config.name, "{reason}; it is tried again");
+                        sleep(AGAIN).await;
+                        continue;
+                    }
+                    Err(Unread { reason, .. }) => Err(reason),
                 };
-                return Arrival { stamp: Some(known), ready };
+                return Arrival { stamp: Some(now), ready };
             }
         }))
     }
@@ -139,7 +151,7 @@ fn prepare(
         let new = match path {
             Ok(path) => match read(&inner, &path, config.sha256.clone()).await {
                 Ok(file) => loaded(&inner, config.clone(), file, records.clone()).await,
-                Err(reason) => Err(reason),
+                Err(Unread { reason, .. }) => Err(reason),
             },
             Err(reason) => Err(reason),
         };

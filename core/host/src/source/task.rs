@@ -11,7 +11,10 @@ use super::{
 };
 use crate::{
     host::Inner,
-    plugin::{discovery::NotFound, image::Stamp},
+    plugin::{
+        discovery::NotFound,
+        image::{ImageError, Stamp},
+    },
     records::Records,
     status::SourceState,
 };
@@ -152,7 +155,7 @@ impl Task {
 
     async fn bring_up(&mut self) -> Result<Generation, Ended> {
         self.shared.enter(SourceState::Starting, None);
-        let file = self.current_file().await.map_err(Ended::Useless)?;
+        let file = self.current_file().await?;
         let config = self.config.clone();
         let generation = self.load(config, file).await?;
         let generation = self.start(generation).await?;
@@ -163,7 +166,7 @@ impl Task {
 
     /// The plugin's file as it is now. One that became unreadable while the source was down is passed over for what ran
     /// before: it may be half written.
-    async fn current_file(&mut self) -> Result<Option<PluginFile>, String> {
+    async fn current_file(&mut self) -> Result<Option<PluginFile>, Ended> {
         let Program::Plugin(name) = &self.config.program else { return Ok(None) };
         let path = match &self.file {
             Some(file) => file.path.clone(),
@@ -171,19 +174,22 @@ impl Task {
                 if let NotFound::Unfit { path, .. } | NotFound::File { path, .. } = &error {
                     self.tried = Some((path.clone(), Stamp::of(path)));
                 }
-                error.to_string()
+                Ended::Useless(error.to_string())
             })?,
         };
         let stamp = Stamp::of(&path);
         let known = |file: &PluginFile| stamp == Some(file.stamp) || (stamp.is_some() && stamp == self.refused_file);
-        if !self.file.as_ref().is_some_and(known) {
+        if !self.file.as_ref().is_some_and(|file| known(file) && file.image.is_there()) {
             match read(&self.inner, &path, self.config.sha256.clone()).await {
                 Ok(file) => (self.file, self.refused_file) = (Some(file), None),
-                Err(reason) if self.file.is_none() => {
-                    self.tried = Some((path, stamp));
-                    return Err(reason);
+                Err(Unread { reason, passing: true }) if self.file.is_none() => {
+                    return Err(Ended::Failed(reason, Duration::ZERO));
                 }
-                Err(reason) => {
+                Err(Unread { reason, .. }) if self.file.is_none() => {
+                    self.tried = Some((path, stamp));
+                    return Err(Ended::Useless(reason));
+                }
+                Err(Unread { reason, .. }) => {
                     tracing::warn!(source = &*self.shared.name, "{reason}; what ran before is started again");
                 }
             }
@@ -376,12 +382,21 @@ fn ticker(config: &SourceConfig) -> Interval {
     tick
 }
 
+/// Why a plugin file was not taken.
+pub(crate) struct Unread {
+    pub(crate) reason: String,
+    /// It may be another time, as it is.
+    pub(crate) passing: bool,
+}
+
 /// Reads and judges a plugin file, off the runtime's threads.
-pub(crate) async fn read(inner: &Arc<Inner>, path: &Path, pin: Option<String>) -> Result<PluginFile, String> {
+pub(crate) async fn read(inner: &Arc<Inner>, path: &Path, pin: Option<String>) -> Result<PluginFile, Unread> {
     let (inner, path) = (inner.clone(), path.to_owned());
     let work = move || {
         let result = inner.images.read(&path, pin.as_deref());
-        result.map(|(image, stamp)| PluginFile { path, stamp, image }).map_err(|error| error.to_string())
+        let unread = |error: ImageError| Unread { reason: error.to_string(), passing: error.is_passing() };
+        result.map(|(image, stamp)| PluginFile { path, stamp, image }).map_err(unread)
     };
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(|error| Err(format!("reading it failed: {error}")))
+    let lost = |error| Err(Unread { reason: format!("reading it failed: {error}"), passing: true });
+    tokio::task::spawn_blocking(work).await.unwrap_or_else(lost)
 }

@@ -79,6 +79,18 @@ async fn a_crash_while_the_file_is_broken_brings_the_old_code_back() {
     world.host.shutdown().await;
 }
 
+/// What clears away old temporary files may take the private copies.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crash_after_the_private_copy_was_removed_is_survived() {
+    let mut world = World::new();
+    world.start(World::fixture("ticker", json!({ "mode": "tick" }))).await;
+    fs::remove_dir_all(world.path("state")).unwrap();
+    crash(&world, "ticker").await;
+    world.until("its return", || (world.status("ticker").restarts == 1).then_some(())).await;
+    world.state("ticker", SourceState::Up).await;
+    world.host.shutdown().await;
+}
+
 /// Asks a source to exit in the middle of a command; gives the code of the answer.
 async fn crash(world: &World, source: &str) -> String {
     let (sent, mut heard) = tokio::sync::mpsc::unbounded_channel();
