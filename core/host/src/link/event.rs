@@ -71,6 +71,17 @@ pub(crate) fn write(buffer: &mut Vec<u8>, event: &EventRef<'_>) {
     }
 }
 
+/// How many bytes an event of the bus takes in a frame.
+pub(crate) fn delivery_size(event: &Event) -> usize {
+    let key = match &event.retention {
+        Retention::None => 0,
+        Retention::Keep(key) | Retention::Forget(key) => key.len(),
+    };
+    let attributes: usize = event.attributes.iter().map(|(name, value)| 8 + name.len() + value.len()).sum();
+    let texts = event.channel.as_str().len() + event.kind.len() + key + event.source.len();
+    3 * 8 + ID + FIXED + texts + event.data.as_bytes().len() + attributes + 4
+}
+
 /// Writes an event of the bus for a reading source.
 pub(crate) fn write_delivery(buffer: &mut Vec<u8>, subscription: u64, event: &Event) {
     for number in [subscription, event.position.epoch.0, event.position.offset] {
@@ -264,7 +275,9 @@ pub(crate) mod tests {
             draft.retention = Retention::Forget("key".into());
             draft.attributes = names.iter().map(|name| ((*name).into(), "v".into())).collect();
             let given = Event::new(draft, Position { epoch: Epoch(1 << 63), offset }, uuid::Uuid::now_v7());
+            let before = buffer.len();
             write_delivery(&mut buffer, 3, &given);
+            assert_eq!(buffer.len() - before, delivery_size(&given));
             ids.push(given.id.to_string());
         }
         let deliveries = Deliveries::read(&buffer).unwrap();

@@ -3,13 +3,13 @@
 use crate::{
     link::{
         event,
-        message::{self, Down},
+        message::{self, Down, MAX_FRAME},
         outbox::Outbox,
     },
     ports::SinkClosed,
 };
 use headwater_event::Event;
-use serde_json::value::RawValue;
+use serde_json::{json, value::RawValue};
 use std::{
     collections::VecDeque,
     mem,
@@ -23,6 +23,8 @@ const ROOM: u32 = 1024;
 const UNIT: usize = 4 << 10;
 /// The most events of one frame.
 const BATCH: usize = 64;
+/// The largest event that fits a frame; the frame's kind takes a byte.
+const MAX_DELIVERY: usize = MAX_FRAME - 1;
 
 /// Deliveries on their way to one instance.
 #[derive(Debug)]
@@ -54,7 +56,13 @@ impl Window {
     pub(crate) async fn deliver(&self, subscription: u64, events: &[Arc<Event>]) -> Result<(), SinkClosed> {
         let mut batch = Vec::with_capacity(BATCH);
         for event in events {
-            let cost = cost(event);
+            let size = event::delivery_size(event);
+            if size > MAX_DELIVERY {
+                self.send(subscription, &mut batch);
+                self.pass_over(subscription, event, size)?;
+                continue;
+            }
+            let cost = cost(size);
             if batch.len() == BATCH {
                 self.send(subscription, &mut batch);
             }
@@ -68,6 +76,21 @@ impl Window {
         }
         self.send(subscription, &mut batch);
         if self.room.is_closed() { Err(SinkClosed) } else { Ok(()) }
+    }
+
+    /// Says in the place of an event that it is too large for the link. It must not end the source, which has no part in it.
+    fn pass_over(&self, subscription: u64, event: &Event, size: usize) -> Result<(), SinkClosed> {
+        let (channel, position) = (event.channel.as_str(), event.position);
+        let message = format!(
+            "the event at offset {} of `{channel}` was passed over: it has {size} bytes, and a source is handed at most \
+             {MAX_DELIVERY}",
+            position.offset
+        );
+        let details = json!({ "channel": channel, "epoch": position.epoch.to_string(), "offset": position.offset });
+        let notice = json!({
+            "type": "error", "error_code": "VALIDATION_ERROR", "message": message, "details": details,
+        });
+        self.notice(subscription, notice.to_string().as_bytes())
     }
 
     pub(crate) fn notice(&self, subscription: u64, message: &[u8]) -> Result<(), SinkClosed> {
@@ -96,9 +119,9 @@ impl Window {
     }
 }
 
-fn cost(event: &Event) -> u32 {
-    let bytes = event.data.as_bytes().len();
-    (1 + bytes / UNIT).min(ROOM as usize) as u32
+/// What an event of so many bytes takes, its attributes and names included. What shares the room fits one frame, too.
+fn cost(size: usize) -> u32 {
+    (1 + size / UNIT).min(ROOM as usize) as u32
 }
 
 #[cfg(test)]
@@ -115,19 +138,25 @@ mod tests {
     }
 
     fn offsets(to: &Outbox) -> Vec<u64> {
+        let mut offsets = Vec::new();
+        frames(to, |down| {
+            let Down::Deliver(body) = down else { panic!("only deliveries") };
+            let deliveries = Deliveries::read(body).unwrap();
+            assert!(deliveries.refs().len() <= BATCH);
+            offsets.extend(deliveries.refs().iter().map(|delivery| delivery.offset));
+        });
+        offsets
+    }
+
+    fn frames(to: &Outbox, mut each: impl FnMut(Down<'_>)) {
         let mut assembler = Assembler::default();
         to.close();
         let mut chunk = Vec::new();
         to.take_blocking(&mut chunk);
         assembler.swap(&mut chunk);
-        let mut offsets = Vec::new();
         while let Some(frame) = assembler.next().unwrap() {
-            let Down::Deliver(body) = Down::read(frame).unwrap() else { panic!("only deliveries") };
-            let deliveries = Deliveries::read(body).unwrap();
-            assert!(deliveries.refs().len() <= BATCH);
-            offsets.extend(deliveries.refs().iter().map(|delivery| delivery.offset));
+            each(Down::read(frame).unwrap());
         }
-        offsets
     }
 
     async fn is_ready<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> bool {
@@ -162,7 +191,52 @@ mod tests {
         assert!(!is_ready(deliver.as_mut()).await, "four megabytes and a bit are too much at once");
         window.delivered(1);
         assert!(is_ready(deliver.as_mut()).await);
-        assert!(cost(&event(1, 8 << 20)) <= ROOM);
+        assert!(cost(MAX_DELIVERY) <= ROOM);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn what_no_frame_holds_is_told_in_its_place_and_the_rest_comes() {
+        let to = Arc::new(Outbox::default());
+        let window = Window::new(to.clone());
+        let most = MAX_DELIVERY - event::delivery_size(&event(1, 0));
+        window.deliver(1, &[event(1, 10), event(2, most + 1), event(3, 10)]).await.unwrap();
+        window.delivered(2);
+        window.deliver(1, &[event(4, most)]).await.unwrap();
+        let mut seen = Vec::new();
+        frames(&to, |down| match down {
+            Down::Deliver(body) => {
+                seen.extend(Deliveries::read(body).unwrap().refs().iter().map(|delivery| delivery.offset.to_string()));
+            }
+            Down::Send { json, .. } => {
+                let message: serde_json::Value = serde_json::from_slice(json).unwrap();
+                let notice = &message["notice"];
+                assert_eq!((&notice["type"], &notice["details"]["channel"]), (&json!("error"), &json!("agents")));
+                seen.push(format!("not {}", notice["details"]["offset"]));
+            }
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(seen, ["1", "not 2", "3", "4"]);
+    }
+
+    #[tokio::test(flavor = "current_thread")]
+    async fn attributes_take_room_as_data_does() {
+        let to = Arc::new(Outbox::default());
+        let window = Window::new(to.clone());
+        let heavy = |offset| {
+            let mut event = Arc::into_inner(event(offset, 1)).unwrap();
+            event.attributes = (0..32).map(|n| (n.to_string().into(), "x".repeat(40 << 10).into())).collect();
+            Arc::new(event)
+        };
+        let events: Vec<_> = (1..=8).map(heavy).collect();
+        let mut deliver = pin!(window.deliver(1, &events));
+        assert!(!is_ready(deliver.as_mut()).await, "ten megabytes are too much at once");
+        for _ in 0..8 {
+            window.delivered(1);
+            if is_ready(deliver.as_mut()).await {
+                break;
+            }
+        }
+        assert_eq!(offsets(&to), (1..=8).collect::<Vec<_>>(), "each frame holds what a frame may");
     }
 
     #[tokio::test(flavor = "current_thread")]
