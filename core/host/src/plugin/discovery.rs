@@ -11,11 +11,12 @@ use super::{
 use headwater_config::{Catalog, Lookup};
 use headwater_event::ChannelPattern;
 use std::{
+    collections::HashSet,
     env,
     ffi::OsStr,
     fs::{self, File},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::SystemTime,
 };
 
@@ -26,6 +27,17 @@ const SIMILAR: f64 = 0.7;
 #[derive(Clone, Debug)]
 pub struct Discovery {
     directories: Arc<[PathBuf]>,
+    here: Option<Arc<Here>>,
+}
+
+/// What lies below the directory in which the daemon happens to be started goes before what was installed with it: a
+/// developer wants that, but whoever starts the daemon elsewhere may not know. So it is said.
+#[derive(Debug)]
+struct Here {
+    directory: PathBuf,
+    beside: PathBuf,
+    /// The plugins of which it was said already.
+    told: Mutex<HashSet<String>>,
 }
 
 /// A file that is, or claims to be, a plugin.
@@ -86,7 +98,7 @@ impl Discovery {
                 unique.push(directory);
             }
         }
-        Self { directories: unique.into() }
+        Self { directories: unique.into(), here: None }
     }
 
     /// The configured directories, then `./plugins`, then the directory of the running binary (which is where cargo puts
@@ -96,14 +108,17 @@ impl Discovery {
         // The base directory specification says that a relative path there is to be ignored.
         let data = env::var_os("XDG_DATA_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
         let data = data.or_else(|| env::home_dir().map(|home| home.join(".local/share")));
-        Self::new(
-            configured
-                .iter()
-                .cloned()
-                .chain([PathBuf::from("plugins")])
-                .chain(beside)
-                .chain(data.map(|data| data.join("headwater/plugins"))),
-        )
+        Self::in_order(configured, PathBuf::from("plugins"), beside, data.map(|data| data.join("headwater/plugins")))
+    }
+
+    fn in_order(configured: &[PathBuf], here: PathBuf, beside: Option<PathBuf>, data: Option<PathBuf>) -> Self {
+        let directories = configured.iter().cloned().chain([here.clone()]).chain(beside.clone()).chain(data);
+        let mut discovery = Self::new(directories);
+        // Who names it in the config means it.
+        if let Some(beside) = beside.filter(|_| !configured.contains(&here)) {
+            discovery.here = Some(Arc::new(Here { directory: here, beside, told: Mutex::default() }));
+        }
+        discovery
     }
 
     /// The directories, in the order in which they are searched.
@@ -138,6 +153,9 @@ impl Discovery {
                 }
             }
             if let Some(found) = newest(name, here) {
+                if let Some(warning) = self.here.as_ref().and_then(|here| here.warning(directory, name, &found.path)) {
+                    tracing::warn!("{warning}");
+                }
                 return match found.manifest {
                     Ok(manifest) => Ok(Plugin { path: found.path, manifest }),
                     Err(reason) => Err(NotFound::Unfit { path: found.path, reason }),
@@ -146,6 +164,26 @@ impl Discovery {
         }
         let searched = self.directories.iter().filter(|directory| directory.is_dir()).cloned().collect();
         Err(NotFound::Name { name: name.into(), searched, suggestion: nearest(name, known.iter().map(String::as_str)) })
+    }
+}
+
+impl Here {
+    /// What is to be said, once, of a plugin that was found in this directory.
+    fn warning(&self, directory: &Path, name: &str, path: &Path) -> Option<String> {
+        let same = || fs::canonicalize(directory).ok() == fs::canonicalize(&self.beside).ok();
+        if directory != self.directory || same() {
+            return None;
+        }
+        let other = in_directory(&self.beside).into_iter().find(|found| found.called() == name)?;
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.insert(name.to_owned()).then(|| {
+            format!(
+                "the plugin `{name}` is taken from the directory that the daemon was started in ({}), before the one beside \
+                 its binary ({}); name the one that you mean in `plugins.directories`, or start the daemon elsewhere",
+                fs::canonicalize(path).unwrap_or_else(|_| path.into()).display(),
+                other.path.display()
+            )
+        })
     }
 }
 
@@ -170,8 +208,10 @@ impl Catalog for Discovery {
         }
     }
 
-    fn settings_schema_in(&self, plugin: &str, directories: &[PathBuf]) -> Lookup {
-        Self::new(directories.iter().chain(&*self.directories).cloned()).settings_schema(plugin)
+    fn settings_schema_in(&self, plugin: &str, named: &[PathBuf]) -> Lookup {
+        let directories = Self::new(named.iter().chain(&*self.directories).cloned()).directories;
+        let here = self.here.clone().filter(|here| !named.contains(&here.directory));
+        Self { directories, here }.settings_schema(plugin)
     }
 
     fn check_channel(&self, pattern: &str) -> Result<(), String> {
@@ -283,6 +323,32 @@ mod tests {
         assert_eq!(discovery.find(path.to_str().unwrap()).unwrap().manifest.version, "2.0.0");
         assert_eq!(discovery.list().len(), 3);
         assert!(matches!(discovery.settings_schema("disk"), Lookup::Schema(_)));
+    }
+
+    #[test]
+    fn a_plugin_of_the_current_directory_that_hides_an_installed_one_is_told_once() {
+        let (here, beside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        for directory in [&here, &beside] {
+            fs::write(directory.path().join("libdisk.so"), plugin("disk", "1.0.0")).unwrap();
+        }
+        fs::write(here.path().join("libtmux.so"), plugin("tmux", "1.0.0")).unwrap();
+        let path = |directory: &tempfile::TempDir| directory.path().to_owned();
+        let standard = |configured: &[PathBuf]| {
+            Discovery::in_order(configured, path(&here), Some(path(&beside)), None).here.map(|here| {
+                let file = here.directory.join("libdisk.so");
+                (here.warning(&here.directory, "disk", &file), here.warning(&here.directory, "tmux", &file), here)
+            })
+        };
+        let (disk, tmux, told) = standard(&[]).unwrap();
+        let disk = disk.unwrap();
+        assert!(disk.contains(&*here.path().join("libdisk.so").to_string_lossy()), "{disk}");
+        assert!(disk.contains(&*beside.path().join("libdisk.so").to_string_lossy()), "{disk}");
+        assert_eq!(tmux, None, "nothing is hidden");
+        assert_eq!(told.warning(here.path(), "disk", here.path()), None, "once is enough");
+        assert!(standard(&[path(&here)]).is_none(), "the config names it");
+        let discovery = Discovery::in_order(&[], path(&here), Some(path(&beside)), None);
+        assert_eq!(discovery.find("disk").unwrap().path, here.path().join("libdisk.so"), "the order is as documented");
+        assert!(discovery.here.unwrap().told.lock().unwrap().contains("disk"), "finding it told it");
     }
 
     #[test]
