@@ -2,6 +2,7 @@
 
 pub(crate) mod backoff;
 pub(crate) mod command;
+mod file;
 pub(crate) mod gate;
 mod generation;
 mod line;

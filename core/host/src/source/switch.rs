@@ -5,9 +5,10 @@
 //! no command is known to both. When the new one does not come up the old one is brought back, from the copy of its file.
 
 use super::{
+    file::{Unread, read},
     generation::{Generation, NotLoaded, PluginFile},
     shared::News,
-    task::{Done, Ended, Order, Task, Unread, read},
+    task::{Done, Ended, Order, Task},
 };
 use crate::{host::Inner, plugin::image::Stamp, records::Records, status::SourceState};
 use headwater_config::{Program, SourceConfig};

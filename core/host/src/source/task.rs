@@ -4,6 +4,7 @@
 use super::{
     backoff::{Backoff, Next},
     command::Command,
+    file::{Unread, read},
     generation::{Generation, NotLoaded, PluginFile, in_words},
     pump::{End, Refusals, Turn},
     shared::{News, Shared},
@@ -11,17 +12,14 @@ use super::{
 };
 use crate::{
     host::Inner,
-    plugin::{
-        discovery::NotFound,
-        image::{ImageError, Stamp},
-    },
+    plugin::{discovery::NotFound, image::Stamp},
     records::Records,
     status::SourceState,
 };
 use headwater_config::{Program, SourceConfig};
 use serde_json::json;
 use std::{
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, OnceLock, atomic::Ordering::Relaxed},
     time::Duration,
 };
@@ -380,23 +378,4 @@ fn ticker(config: &SourceConfig) -> Interval {
     let mut tick = interval((config.heartbeat / 4).max(Duration::from_millis(10)));
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tick
-}
-
-/// Why a plugin file was not taken.
-pub(crate) struct Unread {
-    pub(crate) reason: String,
-    /// It may be another time, as it is.
-    pub(crate) passing: bool,
-}
-
-/// Reads and judges a plugin file, off the runtime's threads.
-pub(crate) async fn read(inner: &Arc<Inner>, path: &Path, pin: Option<String>) -> Result<PluginFile, Unread> {
-    let (inner, path) = (inner.clone(), path.to_owned());
-    let work = move || {
-        let result = inner.images.read(&path, pin.as_deref());
-        let unread = |error: ImageError| Unread { reason: error.to_string(), passing: error.is_passing() };
-        result.map(|(image, stamp)| PluginFile { path, stamp, image }).map_err(unread)
-    };
-    let lost = |error| Err(Unread { reason: format!("reading it failed: {error}"), passing: true });
-    tokio::task::spawn_blocking(work).await.unwrap_or_else(lost)
 }
