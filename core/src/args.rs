@@ -41,7 +41,8 @@ pub(crate) enum Verb {
 /// Which config.
 #[derive(Debug, Clone, Args)]
 pub(crate) struct ConfigArgs {
-    /// The config file; its `sources.d` is read too [default: `$XDG_CONFIG_HOME/headwater/headwater.toml`]
+    /// The config file; its `sources.d` is read too [default: `$XDG_CONFIG_HOME/headwater/headwater.toml`; to enable and
+    /// disable sources, that of the daemon that runs]
     #[arg(long, value_name = "PATH", env = "HEADWATER_CONFIG")]
     pub(crate) config: Option<PathBuf>,
 }

@@ -141,7 +141,7 @@ impl Reloading {
             Ok(loaded) => loaded,
             Err(diagnostics) => return Err(self.refuse(&diagnostics, dry_run)),
         };
-        self.refused = None;
+        let mended = self.refused.take().is_some();
         let changes = diff(&self.config, &loaded.config);
         let reload = self.status.lock().unwrap_or_else(PoisonError::into_inner).reloads;
         if dry_run {
@@ -155,13 +155,19 @@ impl Reloading {
         if loaded.config.log.level != self.config.log.level {
             logging::set_level(loaded.config.log.level.as_str());
         }
-        let untouched = changes.is_empty() && applied.restarted.is_empty() && applied.failed.is_empty();
+        let known = changes.is_empty() || self.hash == Some(loaded.hash);
+        let untouched = known && applied.restarted.is_empty() && applied.failed.is_empty();
         let reload = self.succeeded(&loaded, !untouched, applied.failed.is_empty());
         self.hash = Some(loaded.hash);
-        self.config = loaded.config;
+        // What needs a restart to take effect stays as it runs: so it is told again until it does.
+        (self.config.sources, self.config.log) = (loaded.config.sources, loaded.config.log);
         if untouched {
+            if mended {
+                tracing::info!("the config is fine again, and as it runs");
+            }
+            let changes = changes.changes.iter().map(ToString::to_string).collect();
             let took_ms = millis(began);
-            return Ok(ReloadAnswer { reload, kept: applied.kept, took_ms, ..Default::default() });
+            return Ok(ReloadAnswer { reload, changes, kept: applied.kept, took_ms, ..Default::default() });
         }
         Ok(self.report(&changes, applied, reload, began))
     }

@@ -14,8 +14,8 @@ use tokio::{
 };
 
 /// The first build compiles everything that a plugin depends on.
-const FIRST_BUILD: Duration = Duration::from_secs(300);
-const REBUILD: Duration = Duration::from_secs(60);
+const FIRST_BUILD: Duration = Duration::from_mins(5);
+const REBUILD: Duration = Duration::from_mins(1);
 
 /// `headwater plugin dev` in a directory of its world.
 struct Dev {

@@ -16,10 +16,10 @@ pub(crate) struct House {
 
 impl House {
     pub(crate) fn find() -> Result<Self, Stop> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .parent()
-            .ok_or_else(|| Stop("xtask stands in no repository".into()))?
-            .to_owned();
+        // Of this run, not of the build: two clones may share a target directory, and so this program.
+        let here =
+            std::env::var_os("CARGO_MANIFEST_DIR").map_or_else(|| env!("CARGO_MANIFEST_DIR").into(), PathBuf::from);
+        let root = here.parent().ok_or_else(|| Stop("xtask stands in no repository".into()))?.to_owned();
         let mut metadata = cargo_in(&root);
         metadata.args(["metadata", "--no-deps", "--format-version", "1"]);
         let metadata = program::output(&mut metadata)?;

@@ -5,20 +5,41 @@ use crate::{
     exit,
     say::say,
 };
-use headwater_config::{Edit, set_source_enabled};
+use headwater_config::{Edit, Paths, set_source_enabled};
 use std::process::ExitCode;
 
 pub(crate) fn run(verb: SourceVerb, globals: &headwater_cli::Globals) -> ExitCode {
     match verb {
         SourceVerb::Client(verb) => headwater_cli::run(headwater_cli::Verb::Source(verb), globals),
-        SourceVerb::Enable(args) => set(&args, true),
-        SourceVerb::Disable(args) => set(&args, false),
+        SourceVerb::Enable(args) => set(&args, globals, true),
+        SourceVerb::Disable(args) => set(&args, globals, false),
     }
 }
 
-fn set(args: &SourceArgs, enabled: bool) -> ExitCode {
+/// The config to edit: the given one, that of the daemon that runs, or the user's.
+fn paths(args: &SourceArgs, globals: &headwater_cli::Globals) -> Result<Paths, String> {
+    if args.config.config.is_some() {
+        return Ok(args.config.paths());
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    match runtime.block_on(headwater_cli::daemon_info(globals)) {
+        Ok(info) => {
+            let main = info["config_files"][0].as_str().filter(|main| !main.is_empty());
+            Ok(main.map_or_else(|| args.config.paths(), Paths::or_builtin))
+        }
+        Err(headwater_cli::Failure::Away(_)) => Ok(args.config.paths()),
+        Err(failure) => Err(failure.to_string()),
+    }
+}
+
+fn set(args: &SourceArgs, globals: &headwater_cli::Globals, enabled: bool) -> ExitCode {
     let word = if enabled { "enabled" } else { "disabled" };
-    match set_source_enabled(&args.config.paths(), &args.name, enabled) {
+    let paths = match paths(args, globals) {
+        Ok(paths) => paths,
+        Err(error) => return exit::fail(exit::FAILURE, error),
+    };
+    match set_source_enabled(&paths, &args.name, enabled) {
         Ok(Edit::Written(file)) => {
             say(format_args!("{word} source.{} in {}", args.name, file.display()));
             ExitCode::SUCCESS

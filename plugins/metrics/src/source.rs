@@ -31,10 +31,11 @@ pub struct Metrics;
 /// The data of `performance_metrics_update`.
 #[payload]
 struct Update {
+    /// First, since a narrow terminal shows the beginning.
+    metrics: Groups,
     interval: Period,
     /// The time that the rates cover.
     window_ms: u64,
-    metrics: Groups,
 }
 
 /// The groups of figures. Only the machine's own are known here.

@@ -19,7 +19,8 @@ pub(crate) async fn run(args: SubscribeArgs, session: &mut Session) -> Result<()
     };
     // The zone database is read only where times are shown.
     let lines = session.terminal.human.then(|| Lines::new(session.terminal, Clock::local(), several));
-    if session.terminal.human {
+    // With history asked for, what is held comes first, and silence shows that nothing is.
+    if session.terminal.human && !args.history && args.from == Start::Latest {
         announce(&follow, &args.channels);
     }
     let mut printer = Printer { follow, lines, left: args.count, reconnect: !args.no_reconnect, down: false };

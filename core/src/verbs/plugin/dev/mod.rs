@@ -47,12 +47,15 @@ async fn dev(args: &DevArgs, globals: &headwater_cli::Globals) -> Result<(), Str
         ));
     }
     let mut terminate = signal(SignalKind::terminate()).map_err(|error| error.to_string())?;
+    // A terminal that is closed.
+    let mut hangup = signal(SignalKind::hangup()).map_err(|error| error.to_string())?;
     // Watched before the first build: an edit meanwhile is built next.
     let mut watcher = watch::Watch::new(&directory)?;
     tokio::select! {
         outcome = develop(args, globals, &directory, &mut watcher) => outcome,
         _ = tokio::signal::ctrl_c() => Ok(()),
         _ = terminate.recv() => Ok(()),
+        _ = hangup.recv() => Ok(()),
     }
 }
 

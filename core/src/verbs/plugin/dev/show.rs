@@ -57,7 +57,10 @@ impl Show {
             return Some(format!("{kind} {}", headwater_cli::visible(&data)));
         }
         if let Some(errors) = data["errors"].as_array().filter(|_| kind == "config.refused") {
-            let message = |error: &Value| error["message"].as_str().unwrap_or_default().to_owned();
+            let message = |error: &Value| {
+                let (file, line) = (error["file"].as_str().unwrap_or_default(), &error["line"]);
+                format!("{file}:{line}: {}", error["message"].as_str().unwrap_or_default())
+            };
             let messages: Vec<String> = errors.iter().map(message).collect();
             return Some(format!("the daemon does not take the config: {}", messages.join("; ")));
         }

@@ -44,16 +44,15 @@ impl Watch {
 
     /// The next change. Cancel-safe.
     pub(super) async fn changed(&mut self) {
-        let settled = match self.settled {
-            Some(settled) => settled,
-            None => {
-                if self.changes.recv().await.is_none() {
-                    std::future::pending::<()>().await;
-                }
-                *self.settled.insert(Instant::now() + SETTLE)
+        if self.settled.is_none() {
+            if self.changes.recv().await.is_none() {
+                std::future::pending::<()>().await;
             }
-        };
-        sleep_until(settled).await;
+            self.settled = Some(Instant::now() + SETTLE);
+        }
+        if let Some(settled) = self.settled {
+            sleep_until(settled).await;
+        }
         while self.changes.try_recv().is_ok() {}
         self.settled = None;
     }
