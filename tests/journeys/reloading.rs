@@ -2,7 +2,7 @@
 
 use headwater_tests::{Client, World, built};
 use serde_json::{Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, path::Path};
 
 const COUNTER: &str = "libheadwater_plugin_counter.so";
 const RELOADS: usize = 100;
@@ -12,6 +12,20 @@ const RELOADS: usize = 100;
 struct Life {
     seen: u64,
     last: Option<u64>,
+}
+
+/// A new file in place of the old one, as a build makes it. What follows the sections is ignored by the loader, and makes
+/// the content differ.
+fn rebuild(file: &Path, n: usize) {
+    let mut bytes = std::fs::read(built(COUNTER)).unwrap();
+    bytes.extend_from_slice(format!("build {n}").as_bytes());
+    replace(file, &bytes);
+}
+
+fn replace(file: &Path, bytes: &[u8]) {
+    let beside = file.with_extension("beside");
+    std::fs::write(&beside, bytes).unwrap();
+    std::fs::rename(&beside, file).unwrap();
 }
 
 /// Reads events until `until` says so; each must be the next of its life and of the channel.
@@ -56,13 +70,7 @@ async fn reloads(isolation: &str) {
     let (mut lives, mut offset) = (HashMap::new(), 0);
     let pid = daemon.pid();
     for n in 0..RELOADS {
-        // A new file in place of the old one, as a build makes it; what follows the sections is ignored by the loader
-        // and makes the content differ.
-        let mut bytes = std::fs::read(built(COUNTER)).unwrap();
-        bytes.extend_from_slice(format!("build {n}").as_bytes());
-        let beside = directory.path().join("beside");
-        std::fs::write(&beside, bytes).unwrap();
-        std::fs::rename(&beside, &file).unwrap();
+        rebuild(&file, n);
         follow(&mut client, &mut lives, &mut offset, |message| message["type"] == "source.reloaded").await;
     }
     // The last life is at work.
@@ -90,9 +98,7 @@ async fn a_rebuilt_plugin_that_cannot_be_loaded_leaves_the_old_one_running() {
     client.subscribe(&["counter", "system_events"]).await;
     let before = daemon.source_is("counter", "up").await;
     let bytes = std::fs::read(&file).unwrap();
-    let beside = directory.path().join("beside");
-    std::fs::write(&beside, &bytes[..bytes.len() / 2]).unwrap();
-    std::fs::rename(&beside, &file).unwrap();
+    replace(&file, &bytes[..bytes.len() / 2]);
     let refused = client.next_of("source.reload_refused").await;
     assert!(refused["data"]["reason"].as_str().unwrap().contains("truncated"), "{refused}");
     client.next_of("counter.counted").await;
@@ -110,11 +116,7 @@ async fn a_plugin_in_the_daemons_own_process_is_reloaded_too() {
     client.subscribe_with(json!({"channels": ["counter", "system_events"], "from": "earliest"})).await;
     let (mut lives, mut offset) = (HashMap::new(), 0);
     for n in 0..10 {
-        let mut bytes = std::fs::read(built(COUNTER)).unwrap();
-        bytes.extend_from_slice(format!("build {n}").as_bytes());
-        let beside = directory.path().join("beside");
-        std::fs::write(&beside, bytes).unwrap();
-        std::fs::rename(&beside, &file).unwrap();
+        rebuild(&file, n);
         follow(&mut client, &mut lives, &mut offset, |message| message["type"] == "source.reloaded").await;
     }
     let source = daemon.source_is("counter", "up").await;
