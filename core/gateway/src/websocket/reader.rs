@@ -11,7 +11,14 @@ use headwater_protocol::{
     CloseCode, ErrorCode, Reply,
     websocket::{FrameError, Incoming, Reader, pong_frame},
 };
-use std::{io::ErrorKind, rc::Rc, time::Instant};
+use std::{
+    io::ErrorKind,
+    rc::Rc,
+    time::{Duration, Instant},
+};
+
+/// How long one client is read before the others of its shard have their turn.
+const FAIR: Duration = Duration::from_micros(500);
 
 /// What one client has left of its rates.
 struct Buckets {
@@ -30,11 +37,21 @@ pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: V
     };
     // What came with the handshake may be a whole message already.
     let mut next = if carry.is_empty() { Next::Wait } else { Next::Again };
+    let mut began = Instant::now();
     loop {
         match next {
             Next::Wait => {
                 if connection.stream.readable().await.is_err() {
                     break;
+                }
+                began = Instant::now();
+            }
+            Next::More => {
+                // What comes close together is taken together. But a socket that always has more would keep its reader
+                // at work for ever: the others have their turn.
+                if began.elapsed() > FAIR {
+                    tokio::task::yield_now().await;
+                    began = Instant::now();
                 }
             }
             Next::Again => {
@@ -42,17 +59,14 @@ pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: V
                 while connection.must_read() && !connection.ending() {
                     connection.drained.notified().await;
                 }
+                tokio::task::yield_now().await;
             }
             Next::End => break,
         }
-        {
-            let mut shard = shared.borrow_mut();
-            let mut buffer = std::mem::take(&mut shard.inward);
-            next = shard.read(&connection, &mut buffer, &mut carry, &mut reader, &mut session, &mut buckets);
-            shard.inward = buffer;
-        }
-        // A socket that always has more would keep its reader at work for ever: the others have their turn.
-        tokio::task::yield_now().await;
+        let mut shard = shared.borrow_mut();
+        let mut buffer = std::mem::take(&mut shard.inward);
+        next = shard.read(&connection, &mut buffer, &mut carry, &mut reader, &mut session, &mut buckets);
+        shard.inward = buffer;
     }
     shared.borrow_mut().remove(&connection);
 }
@@ -60,8 +74,10 @@ pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: V
 /// What a reader does next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// Waits for the socket.
+    /// Waits for the socket, which has no more.
     Wait,
+    /// Reads on.
+    More,
     /// Goes on with what it holds, once the client has read its answers.
     Again,
     /// The connection has ended.
@@ -89,6 +105,7 @@ impl Shard {
             Err(error) if error.kind() == ErrorKind::WouldBlock => held,
             Err(_) => return Next::End,
         };
+        let read_on = if end > held { Next::More } else { Next::Wait };
         let limit = self.options.max_message_bytes;
         let (frame_rate, now) = (self.options.limits.frames(), Instant::now());
         let mut used = 0;
@@ -115,7 +132,7 @@ impl Shard {
             // Its close frame is on the way: what else it says is not heard, until it ends the stream.
             carry.clear();
             self.flush_control(connection);
-            return if self.connection(connection.id).is_some() { Next::Wait } else { Next::End };
+            return if self.connection(connection.id).is_some() { read_on } else { Next::End };
         }
         let again = connection.must_read();
         if used < end {
@@ -125,7 +142,7 @@ impl Shard {
             *carry = Vec::new();
         }
         self.flush_control(connection);
-        if again { Next::Again } else { Next::Wait }
+        if again { Next::Again } else { read_on }
     }
 
     fn incoming(
