@@ -55,12 +55,13 @@ impl Dev {
 #[tokio::test]
 async fn a_new_plugin_is_built_run_edited_and_run_again() {
     let daemon = World::new().start().await;
-    let mut client = daemon.client().await;
-    client.subscribe(&["files"]).await;
     let made = daemon.headwater(&["plugin", "new", "disk"]).await;
     assert!(made.status.success(), "{made:?}");
     let mut dev = Dev::start(&daemon, "disk", &["--set", "every=\"50ms\""]);
     dev.says("files.counted", FIRST_BUILD).await;
+    // Only now: a client that is not read during the build would answer no ping, and be closed.
+    let mut client = daemon.client().await;
+    client.subscribe(&["files"]).await;
     assert_eq!(client.next().await["source"], "disk", "a client of the daemon has it too");
 
     let source = daemon.read("disk/src/lib.rs");
