@@ -7,7 +7,7 @@ use cargo_metadata::{DependencyKind, MetadataCommand};
 use std::{collections::BTreeMap, path::Path};
 
 /// A crate's room, and the rooms it may import.
-const TABLE: [(&str, &[&str]); 15] = [
+const TABLE: [(&str, &[&str]); 19] = [
     ("plugin-api/abi", &[]),
     ("plugin-api/macros", &[]),
     ("core/event", &[]),
@@ -16,15 +16,26 @@ const TABLE: [(&str, &[&str]); 15] = [
     ("plugin-api/testkit", &["plugin-api"]),
     ("core/protocol", &["core/event"]),
     ("core/engine", &["core/event"]),
+    ("core/filter", &["core/event"]),
     ("core/router", &["core/event", "core/engine"]),
+    ("core/follow", &["core/event", "core/filter", "core/router"]),
+    ("core/history", &["core/event", "core/filter", "core/router"]),
+    ("core/webhooks", &["core/event", "core/filter", "core/follow", "core/protocol"]),
     ("core/host", &["plugin-api/abi", "config", "core/event"]),
-    ("core/gateway", &["config", "core/event", "core/protocol", "core/router"]),
+    (
+        "core/gateway",
+        &["config", "core/event", "core/filter", "core/follow", "core/history", "core/protocol", "core/router"],
+    ),
     (
         "core",
         &[
             "core/event",
             "core/protocol",
             "core/engine",
+            "core/filter",
+            "core/follow",
+            "core/history",
+            "core/webhooks",
             "core/router",
             "core/host",
             "core/gateway",
@@ -39,10 +50,13 @@ const TABLE: [(&str, &[&str]); 15] = [
 ];
 
 /// What a crate may import for its own tests besides.
-const IN_TESTS: [(&str, &[&str]); 2] = [
+const IN_TESTS: [(&str, &[&str]); 5] = [
     ("plugins/*", &["plugin-api/testkit"]),
     // The gateway's tests need a router, and a router needs some engine; the gateway itself knows none.
     ("core/gateway", &["core/engine"]),
+    ("core/follow", &["core/engine"]),
+    ("core/history", &["core/engine"]),
+    ("core/webhooks", &["core/engine", "core/router"]),
 ];
 
 /// Rooms that look at the others from outside: they may import anything, and nobody may import them.

@@ -1,7 +1,7 @@
 //! Sources that read the bus: each subscription is a task with a cursor per channel, over the same logs, filters and
 //! positions as any client. It waits where the source is slow, and is told its gap when it falls off a log.
 
-use headwater_event::{ChannelName, ChannelPattern, Event, Position};
+use headwater_event::{ChannelName, ChannelPattern, Event, Gap, GapReason, Position};
 use headwater_gateway::{filter_of, origin_of};
 use headwater_host::{DeliverySink, SinkClosed, SubscriptionHandle};
 use headwater_protocol::{Dialect, Reply, Request, Subscribe, dialects};
@@ -134,7 +134,7 @@ impl Reader {
         let epoch = log.epoch();
         let mut gap = |from: u64, to: u64, reason| {
             let from = Position { epoch, offset: from };
-            notices.push(Reply::Gap { channel: log.name().clone(), from, to, reason });
+            notices.push(Reply::Gap(Gap { channel: log.name().clone(), from, to, reason }));
         };
         let next = match log.attach(origin) {
             Attach::At(next) => next,
@@ -142,11 +142,11 @@ impl Reader {
                 return Err(format!("the position is ahead of channel `{}`, which stands at {head}", log.name()));
             }
             Attach::EpochChanged { next, .. } => {
-                gap(1, next - 1, "epoch_change");
+                gap(1, next - 1, GapReason::EpochChange);
                 next
             }
             Attach::Expired { next_wanted, first } => {
-                gap(next_wanted, first - 1, "retention");
+                gap(next_wanted, first - 1, GapReason::Retention);
                 first
             }
         };
@@ -196,7 +196,7 @@ impl Reader {
                     let channel = log.name().clone();
                     *next = tail;
                     any = true;
-                    self.notice(&Reply::Gap { channel, from, to: tail - 1, reason: "slow_consumer" })?;
+                    self.notice(&Reply::Gap(Gap { channel, from, to: tail - 1, reason: GapReason::SlowConsumer }))?;
                     continue;
                 }
             }

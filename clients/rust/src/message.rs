@@ -274,7 +274,7 @@ mod tests {
     /// What the daemon's own encoder writes is read back whole: the two cannot drift apart.
     #[test]
     fn the_daemons_encoder_is_understood() {
-        use headwater_event::{ChannelName, Draft, Payload};
+        use headwater_event::{ChannelName, Draft, Gap, GapReason, Payload};
         use headwater_protocol::{CommandFailure, ErrorCode, Reply as Said, RequestId, dialects};
 
         let native = dialects::native();
@@ -326,7 +326,8 @@ mod tests {
             request_id: None,
         };
         assert!(matches!(said(&last), Message::Item(Item::Places(places)) if places.get("a") == Some(place)));
-        let gap = Said::Gap { channel: channel.clone(), from: place, to: 9, reason: "retention" };
+        let gap = Gap { channel: channel.clone(), from: place, to: 9, reason: GapReason::Retention };
+        let gap = Said::Gap(gap);
         assert!(matches!(said(&gap), Message::Item(Item::Gap(gap)) if gap.end().unwrap().offset == 9));
         let lag = Said::Lag { channel: channel.clone(), behind: 1, bytes: 2 };
         assert!(matches!(said(&lag), Message::Item(Item::Lag(_))));

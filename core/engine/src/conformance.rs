@@ -225,6 +225,7 @@ fn history_is_read_in_pages_without_a_hole(engine: &dyn Engine) {
                     assert!(first <= EVENTS as u64 + 1, "the first offset lies ahead of the channel");
                     next = first;
                 }
+                Page::Missing { to, .. } => panic!("every write succeeded, and yet {next} to {to} were not kept"),
                 Page::Events { events, next: then } => {
                     assert!(!events.is_empty(), "an empty page at {next}, and {EVENTS} events handed back");
                     assert!(events.len() <= limit.events, "a page of {} for {limit:?}", events.len());
@@ -245,6 +246,7 @@ fn history_is_read_in_pages_without_a_hole(engine: &dyn Engine) {
         match read(engine, name, next, PageLimit::default()) {
             Page::Events { events, next: then } => assert_eq!((events.len(), then), (0, next), "behind the last event"),
             Page::Expired { first } => panic!("`{name}` from {next}: nothing was lost, and yet it expired to {first}"),
+            Page::Missing { to, .. } => panic!("`{name}` from {next}: nothing was lost, and yet it misses up to {to}"),
         }
     }
 }

@@ -2,8 +2,8 @@
 //! [`crate::MemoryEngine`] implements it, [`crate::conformance`] checks the promises.
 
 use crate::{Ack, EngineError};
-use headwater_event::{ChannelName, Draft, Epoch, Event};
-use std::sync::Arc;
+use headwater_event::{ChannelName, Draft, Epoch, Event, GapReason, Timestamp};
+use std::{ops::Range, sync::Arc};
 
 /// Where events go the moment they have positions. It is quick (no disk, no network, no waiting for a reader) and never
 /// calls the engine back; so an engine may call it with its own lock held.
@@ -26,14 +26,15 @@ pub type Committed = Box<dyn Fn(Vec<Arc<Event>>) + Send + Sync>;
 /// 5. **Epochs.** Random, at least 64 bits of entropy between any two channels and any two lives: an engine without a store draws
 ///    new ones at each start, an engine with a store draws one when the channel first gets an event, keeps it with the
 ///    store, and draws a new one whenever it cannot prove that no offset would be used twice (a store that was lost,
-///    repaired or restored).
+///    repaired or restored, or the process that was killed before it had written all that readers had seen). Such an
+///    epoch may go on with the offsets of the one before it; [`Engine::kept`] then says how far the old one still holds.
 /// 6. **Reads see hand-backs.** What was handed back can be read until retention drops it; an engine that writes in
 ///    batches serves the rest from memory, or writes first.
-/// 7. **Retention** drops the oldest of a channel only, so that what is left has no hole. It never touches a channel's
-///    epoch or its last offset.
+/// 7. **Retention** drops the oldest of a channel only, so that it makes no hole. It never touches a channel's epoch or
+///    its last offset. A hole is only where writing failed, and [`Page::Missing`] names it.
 ///
-/// Every method may be called from any thread. [`Engine::publish`], [`Engine::open`] and [`Engine::heads`] are quick;
-/// [`Engine::read`] may block on a disk, so callers on a runtime move it to a blocking thread.
+/// Every method may be called from any thread. [`Engine::publish`], [`Engine::open`], [`Engine::kept`] and
+/// [`Engine::heads`] are quick; the others may block on a disk, so callers on a runtime move them to a blocking thread.
 pub trait Engine: Send + Sync + 'static {
     /// Opens the gate; called once, before any publish.
     ///
@@ -47,6 +48,40 @@ pub trait Engine: Send + Sync + 'static {
 
     /// History by offset, ascending, from `next` on.
     fn read(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError>;
+
+    /// History by offset, descending, from the one below `before` on. [`Page::Events`] then holds the events newest first,
+    /// and its `next` is the `before` of the next page. Without a store: nothing.
+    fn read_back(&self, channel: &ChannelName, before: u64, limit: PageLimit) -> Result<Page, EngineError> {
+        let _ = (before, limit);
+        Ok(Page::Expired { first: self.open(channel)?.last + 1 })
+    }
+
+    /// The smallest range of offsets that holds every stored event observed from `since` to `until`, both included and
+    /// each open where it is `None`. Clocks do not order events, so that others may lie between. Empty, at the end, where
+    /// there is none.
+    fn within(
+        &self,
+        channel: &ChannelName,
+        since: Option<Timestamp>,
+        until: Option<Timestamp>,
+    ) -> Result<Range<u64>, EngineError> {
+        let _ = (since, until);
+        let end = self.open(channel)?.last + 1;
+        Ok(end..end)
+    }
+
+    /// The last offset of an earlier epoch of this channel that still means the same event in the channel's present
+    /// numbering: who has read that epoch to there, or less far, goes on at the next offset and misses nothing. `None` for
+    /// an epoch of which nothing is known.
+    fn kept(&self, channel: &ChannelName, epoch: Epoch) -> Option<u64> {
+        self.open(channel).ok().filter(|head| head.epoch == epoch).map(|head| head.last)
+    }
+
+    /// The last event of each channel and key that is retained, so that snapshots survive a restart. Asked once, before
+    /// the start.
+    fn retained(&self) -> Result<Vec<Arc<Event>>, EngineError> {
+        Ok(Vec::new())
+    }
 
     /// The head of one channel, also of one that has never had an event: its first event will carry this epoch, if it
     /// comes in this life of the engine. This is how a subscriber has a position before the first event. Asking for a
@@ -101,5 +136,12 @@ pub enum Page {
     Expired {
         /// The first offset that can be had from here; one behind the last where the store holds none.
         first: u64,
+    },
+    /// The offsets from the one asked for to `to` were given out, but could not be kept.
+    Missing {
+        /// The last one missing; the next page begins behind it (before it, when reading back).
+        to: u64,
+        /// Why.
+        reason: GapReason,
     },
 }

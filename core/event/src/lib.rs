@@ -6,6 +6,7 @@
 mod channel;
 mod draft;
 mod event;
+mod gap;
 mod glob;
 mod payload;
 mod position;
@@ -15,6 +16,7 @@ mod time;
 pub use channel::{ChannelName, ChannelPattern, MAX_NAME, NameError};
 pub use draft::Draft;
 pub use event::{ENCODINGS, Encoding, Event, Retention};
+pub use gap::{Gap, GapReason};
 pub use glob::Glob;
 pub use payload::{Payload, PayloadError};
 pub use position::{Epoch, Position};

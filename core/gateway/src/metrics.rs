@@ -1,6 +1,7 @@
 //! What the gateway counts while it runs. Shards and HTTP handlers add to it; `GET /metrics` writes it out, with what
 //! can be read at that moment besides (`http/scrape.rs`). No label ever carries a client's id: labels are kept for ever.
 
+use headwater_event::GapReason;
 use headwater_protocol::{CloseCode, ErrorCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -113,8 +114,8 @@ impl Metrics {
     }
 
     /// A client was told that it does not get some events.
-    pub(crate) fn gap(&self, reason: &'static str, events: u64) {
-        self.gaps.get_or_create(&Reason { reason }).inc();
+    pub(crate) fn gap(&self, reason: GapReason, events: u64) {
+        self.gaps.get_or_create(&Reason { reason: reason.as_str() }).inc();
         self.gapped.inc_by(events);
     }
 
@@ -164,7 +165,7 @@ mod tests {
         let metrics = Metrics::new();
         metrics.delivered(3, 700);
         metrics.error(ErrorCode::Validation);
-        metrics.gap("retention", 12);
+        metrics.gap(GapReason::Retention, 12);
         metrics.lagging(2);
         metrics.lagging(-1);
         metrics.closed(None);

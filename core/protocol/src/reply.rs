@@ -1,7 +1,7 @@
 //! Replies and notices as values: what the gateway says to one connection.
 
 use crate::{ErrorCode, RequestId};
-use headwater_event::{ChannelName, Event, Position};
+use headwater_event::{ChannelName, Event, Gap, Position};
 use std::sync::Arc;
 
 /// A channel that could not be subscribed.
@@ -132,17 +132,8 @@ pub enum Reply<'a> {
         /// Echoed.
         request_id: Option<RequestId>,
     },
-    /// Events `from` to `to` of a channel will not come.
-    Gap {
-        /// The channel.
-        channel: ChannelName,
-        /// The first and the last position missing; the same epoch.
-        from: Position,
-        /// The last offset missing.
-        to: u64,
-        /// `slow_consumer`, `retention`, `source_drop`, `corruption` or `epoch_change`.
-        reason: &'static str,
-    },
+    /// Events of a channel will not come.
+    Gap(Gap),
     /// The connection reads too slowly and will lose events soon.
     Lag {
         /// The channel.

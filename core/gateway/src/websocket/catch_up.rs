@@ -6,7 +6,7 @@ use super::{
     shard::{Shard, Shared},
     turn::{Frame, KEEP, frame_of},
 };
-use headwater_event::{Event, Position};
+use headwater_event::{Event, Gap, GapReason, Position};
 use headwater_protocol::{CloseCode, LagPolicy, Reply};
 use headwater_router::{Read, ReadLimit};
 use std::{io::ErrorKind, rc::Rc, sync::Arc};
@@ -186,13 +186,10 @@ fn read(
             }
             let from = Position { epoch: channel.log.epoch(), offset: cursor.next };
             let tail = tail.min(channel.next);
-            shard.metrics.gap("slow_consumer", tail - cursor.next);
-            connection.reply(&Reply::Gap {
-                channel: channel.log.name().clone(),
-                from,
-                to: tail - 1,
-                reason: "slow_consumer",
-            });
+            shard.metrics.gap(GapReason::SlowConsumer, tail - cursor.next);
+            let name = channel.log.name().clone();
+            let gap = Gap { channel: name, from, to: tail - 1, reason: GapReason::SlowConsumer };
+            connection.reply(&Reply::Gap(gap));
             cursor.next = tail;
         }
         Read::Ok { .. } => {

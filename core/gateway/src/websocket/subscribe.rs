@@ -8,7 +8,7 @@ use super::{
     turn::caught_up,
 };
 use crate::origin::{filter_of, origin_of};
-use headwater_event::{ChannelName, ChannelPattern, Position};
+use headwater_event::{ChannelName, ChannelPattern, Gap, GapReason, Position};
 use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
 use headwater_router::{Attach, ChannelLog, Filter, From as Origin};
 use std::{
@@ -157,12 +157,12 @@ impl Shard {
             // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
             Attach::Ahead { head } => head + 1,
             Attach::EpochChanged { epoch, next } => {
-                notices.push(self.gap(log, Position { epoch, offset: 1 }, next - 1, "epoch_change"));
+                notices.push(self.gap(log, Position { epoch, offset: 1 }, next - 1, GapReason::EpochChange));
                 next
             }
             Attach::Expired { next_wanted, first } => {
                 let from = Position { epoch: log.epoch(), offset: next_wanted };
-                notices.push(self.gap(log, from, first - 1, "retention"));
+                notices.push(self.gap(log, from, first - 1, GapReason::Retention));
                 first
             }
         };
@@ -172,9 +172,9 @@ impl Shard {
         self.read_from(connection, index, &subscription, next);
     }
 
-    fn gap(&self, log: &ChannelLog, from: Position, to: u64, reason: &'static str) -> Reply<'static> {
+    fn gap(&self, log: &ChannelLog, from: Position, to: u64, reason: GapReason) -> Reply<'static> {
         self.metrics.gap(reason, (to + 1).saturating_sub(from.offset));
-        Reply::Gap { channel: log.name().clone(), from, to, reason }
+        Reply::Gap(Gap { channel: log.name().clone(), from, to, reason })
     }
 
     /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new

@@ -1,7 +1,7 @@
 //! From events and replies to text messages.
 
 use crate::{Reply, RequestId, text};
-use headwater_event::{ChannelName, Event, Position, Retention, Timestamp};
+use headwater_event::{ChannelName, Event, Gap, Position, Retention, Timestamp};
 
 /// `{"type", "channel", "timestamp", "message_id", "epoch", "offset", "source", …, "data"}`; what is not known is
 /// absent.
@@ -138,14 +138,14 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
             }
             end(out, request_id.as_ref());
         }
-        Reply::Gap { channel, from, to, reason } => {
+        Reply::Gap(Gap { channel, from, to, reason }) => {
             begin(out, "gap");
             text::pair(out, "channel", channel.as_str());
             text::key(out, "epoch");
             quoted(out, from.epoch);
             count(out, "from", from.offset);
             count(out, "to", *to);
-            text::pair(out, "reason", reason);
+            text::pair(out, "reason", reason.as_str());
             end(out, None);
         }
         Reply::Lag { channel, behind, bytes } => {
@@ -270,7 +270,7 @@ mod tests {
     use super::*;
     use crate::ErrorCode;
     use bytes::Bytes;
-    use headwater_event::{Draft, Epoch, Evidence, Payload, Severity};
+    use headwater_event::{Draft, Epoch, Evidence, GapReason, Payload, Severity};
 
     fn parsed(write: impl FnOnce(&mut Vec<u8>)) -> serde_json::Value {
         let mut out = Vec::new();
@@ -328,7 +328,8 @@ mod tests {
         assert_eq!(subscribed["status"], "partial");
         assert_eq!(subscribed["positions"]["a"]["offset"], 2);
         assert_eq!(subscribed["request_id"], "r");
-        let gap = parsed(|out| reply(&Reply::Gap { channel, from: place, to: 9, reason: "slow_consumer" }, out));
+        let gap = Gap { channel, from: place, to: 9, reason: GapReason::SlowConsumer };
+        let gap = parsed(|out| reply(&Reply::Gap(gap), out));
         assert_eq!((&gap["from"], &gap["to"]), (&2.into(), &9.into()));
         let failure = crate::CommandFailure {
             code: "X".into(),

@@ -1,0 +1,1 @@
+//! What events a reader wants: globs, severity, attributes and CEL expressions, compiled.

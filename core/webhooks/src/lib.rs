@@ -1,0 +1,1 @@
+//! Events sent to other people's HTTP endpoints, signed and repeated until they are taken.
