@@ -2,10 +2,11 @@
 //! positions as any client. It waits where the source is slow, and is told its gap when it falls off a log.
 
 use headwater_event::{ChannelName, ChannelPattern, Event, Gap, GapReason, Position};
+use headwater_filter::Filter;
 use headwater_gateway::{filter_of, origin_of};
 use headwater_host::{DeliverySink, SinkClosed, SubscriptionHandle};
 use headwater_protocol::{Dialect, Reply, Request, Subscribe, dialects};
-use headwater_router::{Attach, ChannelLog, Filter, From as Origin, Inbox, Read, ReadLimit, Router, Taken};
+use headwater_router::{Attach, ChannelLog, From as Origin, Inbox, Read, ReadLimit, Router, Taken};
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex, PoisonError},

@@ -2,10 +2,11 @@
 //! sources that read the bus, so that both mean the same.
 
 use headwater_event::ChannelName;
+use headwater_filter::Filter;
 use headwater_protocol::{FilterSpec, Options, Start, StartAt};
-use headwater_router::{Filter, From as Origin};
+use headwater_router::From as Origin;
 
-/// The router's filter of a request's.
+/// The filter of a request's words.
 pub fn filter_of(spec: &FilterSpec, options: &Options) -> Filter {
     let attributes: Vec<(String, String)> = spec.attributes.clone().into_iter().collect();
     Filter::new(&spec.types, spec.severity.max(options.filter_level), &attributes, &spec.sources)

@@ -3,8 +3,8 @@
 
 use bytes::Bytes;
 use headwater_engine::MemoryEngine;
-use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Payload, Severity};
-use headwater_router::{Filter, LogLimits, Router, Taken};
+use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Payload};
+use headwater_router::{LogLimits, Router, Taken};
 use std::{
     hint::black_box,
     sync::Arc,
@@ -24,10 +24,6 @@ fn main() {
     }
     let two = median((0..ROUNDS).map(|_| two_threads()).collect());
     println!("  publish, batches of   64,     1 channels, the shard on another core:  {two:6.1}");
-    for (text, filter) in filters() {
-        let ns = median((0..ROUNDS).map(|_| matching(&filter)).collect());
-        println!("  filter {text:50} {ns:6.1}");
-    }
 }
 
 fn median(mut values: Vec<f64>) -> f64 {
@@ -102,48 +98,4 @@ fn two_threads() -> f64 {
         taken.clear();
     }
     publisher.join().expect("the publisher ended")
-}
-
-fn filters() -> Vec<(&'static str, Filter)> {
-    let list = |texts: &[&str]| texts.iter().map(ToString::to_string).collect::<Vec<_>>();
-    let pairs = |pairs: &[(&str, &str)]| pairs.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect::<Vec<_>>();
-    vec![
-        ("none", Filter::default()),
-        ("severity", Filter::new(&[], Some(Severity::Warning), &[], &[])),
-        ("type, exact", Filter::new(&list(&["pane.created"]), None, &[], &[])),
-        ("type, pane.*", Filter::new(&list(&["pane.*"]), None, &[], &[])),
-        ("type, *.created", Filter::new(&list(&["*.created"]), None, &[], &[])),
-        ("attribute, api*", Filter::new(&[], None, &pairs(&[("session", "api*")]), &[])),
-        (
-            "4 types, severity, 2 attributes, source",
-            Filter::new(
-                &list(&["session.*", "window.*", "client.attached", "pane.*"]),
-                Some(Severity::Info),
-                &pairs(&[("session", "api*"), ("pane", "%?")]),
-                &list(&["tmux"]),
-            ),
-        ),
-    ]
-}
-
-fn matching(filter: &Filter) -> f64 {
-    let router = router();
-    let inbox = router.shard(Box::new(|| {}));
-    inbox.watch(&ChannelPattern::parse("*").expect("a pattern")).expect("watched");
-    let data = Payload::new(Bytes::from_static(b"{}")).expect("JSON");
-    let draft = Draft {
-        severity: Some(Severity::Warning),
-        attributes: Box::new([("session".into(), "api-17".into()), ("pane".into(), "%4".into())]),
-        ..Draft::new(ChannelName::new("tmux").expect("a name"), "pane.created", "tmux", data)
-    };
-    drop(router.publish(vec![draft; 64]).expect("published"));
-    let mut events = Vec::new();
-    let _ = inbox.take(&mut events);
-    let began = Instant::now();
-    let mut wanted = 0;
-    for _ in 0..EVENTS / 64 {
-        wanted += events.iter().filter(|event| black_box(filter).matches(event)).count();
-    }
-    black_box(wanted);
-    began.elapsed().as_nanos() as f64 / EVENTS as f64
 }

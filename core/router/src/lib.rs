@@ -1,4 +1,4 @@
-//! Channel logs, positions, filters, retained snapshots and the hand-over to fan-out shards.
+//! Channel logs, positions, retained snapshots and the hand-over to fan-out shards.
 //!
 //! Events come from an engine with their positions; the router keeps the last of each channel in memory and tells each
 //! shard that watches a channel. It knows no dialect, no connection and no subscription: those are the gateway's, which
@@ -12,8 +12,6 @@ mod counters;
 mod directory;
 mod error;
 mod fanout;
-mod filter;
-mod filter_table;
 mod limits;
 mod log;
 mod ring;
@@ -24,8 +22,6 @@ pub use attach::{Attach, From};
 pub use counters::{ChannelInfo, Counters};
 pub use error::RouterError;
 pub use fanout::{Inbox, MAX_SHARDS, Taken};
-pub use filter::Filter;
-pub use filter_table::{FilterId, FilterTable};
 /// What publishing and paging speak of; re-exported so that the gateway needs no engine.
 pub use headwater_engine::{Ack, EngineError, Page, PageLimit, PageLimit as ReadLimit};
 pub use limits::LogLimits;

@@ -2,8 +2,9 @@
 
 use super::connection::Connection;
 use headwater_event::{ChannelName, Epoch, Event};
+use headwater_filter::{FilterId, FilterTable};
 use headwater_protocol::Dialect;
-use headwater_router::{ChannelLog, FilterId, FilterTable};
+use headwater_router::ChannelLog;
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 /// A channel as this shard knows it.

@@ -2,8 +2,8 @@
 
 use super::channel::Membership;
 use headwater_event::{ChannelPattern, Position};
+use headwater_filter::FilterId;
 use headwater_protocol::{CloseCode, Dialect, LagPolicy, Reply, RequestId, websocket};
-use headwater_router::FilterId;
 use std::{
     cell::{Cell, RefCell},
     collections::{BTreeMap, HashMap},

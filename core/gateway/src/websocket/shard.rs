@@ -12,8 +12,9 @@ use super::{
 };
 use crate::{metrics::Metrics, options::Options, ports::Ports};
 use headwater_event::{ChannelName, ChannelPattern, Position};
+use headwater_filter::FilterTable;
 use headwater_protocol::{CloseCode, ErrorCode, Reply, websocket};
-use headwater_router::{FilterTable, Inbox, Router};
+use headwater_router::{Inbox, Router};
 use std::{
     cell::RefCell,
     collections::HashMap,

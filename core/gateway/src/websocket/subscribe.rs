@@ -9,8 +9,9 @@ use super::{
 };
 use crate::origin::{filter_of, origin_of};
 use headwater_event::{ChannelName, ChannelPattern, Gap, GapReason, Position};
+use headwater_filter::Filter;
 use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
-use headwater_router::{Attach, ChannelLog, Filter, From as Origin};
+use headwater_router::{Attach, ChannelLog, From as Origin};
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
