@@ -3,8 +3,8 @@
 use crate::reload::Reloader;
 use headwater_config::Isolation;
 use headwater_gateway::{
-    AnswerSink, BoxFuture, CommandAnswer, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadRefused, SourceInfo,
-    SourceState,
+    AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, Info, Ports, Refused, ReloadAnswer, ReloadRefused,
+    SourceInfo, SourceState,
 };
 use headwater_host::{
     Answer, CommandRefused, CommandTarget, Host, Progress, RestartRefused, SourceState as HostState, SourceStatus,
@@ -157,7 +157,14 @@ fn info(status: SourceStatus) -> SourceInfo {
         restarts: status.restarts,
         events: status.events,
         dropped: status.dropped,
+        channels: status.channels,
+        commands: status.commands.into_iter().map(command).collect(),
         reason: status.reason,
         since: status.since.to_string(),
     }
+}
+
+fn command(declared: headwater_host::CommandInfo) -> CommandInfo {
+    let headwater_host::CommandInfo { name, permission, description, parameters } = declared;
+    CommandInfo { name, permission, description, parameters }
 }

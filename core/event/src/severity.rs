@@ -31,6 +31,9 @@ pub enum Severity {
 }
 
 impl Severity {
+    /// From the least to the worst.
+    pub const ALL: [Self; 5] = [Self::Debug, Self::Info, Self::Warning, Self::Error, Self::Critical];
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -96,6 +99,9 @@ pub enum Evidence {
 }
 
 impl Evidence {
+    /// Every one.
+    pub const ALL: [Self; 3] = [Self::Observed, Self::Inferred, Self::Polled];
+
     /// The word on the wire.
     pub const fn as_str(self) -> &'static str {
         match self {

@@ -148,11 +148,33 @@ pub struct SourceInfo {
     pub events: u64,
     /// Events that it produced and the daemon refused or could not take.
     pub dropped: u64,
+    /// Patterns of the channels that it may publish to; empty where nobody has said.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub channels: Vec<String>,
+    /// The commands that it takes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub commands: Vec<CommandInfo>,
     /// Why it is not up.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// RFC 3339: when it came into this state.
     pub since: String,
+}
+
+/// A command that a source takes, as its manifest has it.
+#[derive(Clone, Debug, Serialize)]
+pub struct CommandInfo {
+    /// Its name.
+    pub name: String,
+    /// The permission that a caller needs.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub permission: Option<String>,
+    /// One line.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+    /// The JSON Schema of its parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub parameters: Option<serde_json::Value>,
 }
 
 /// What a reload did.

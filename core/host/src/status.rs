@@ -1,5 +1,6 @@
 //! How a source is: what `GET /v1/sources`, `/metrics` and `headwater source list` show.
 
+use crate::CommandInfo;
 use headwater_config::Isolation;
 use headwater_event::Timestamp;
 use std::fmt;
@@ -70,6 +71,10 @@ pub struct SourceStatus {
     pub batches: u64,
     /// Bytes of payload that went to the bus.
     pub bytes: u64,
+    /// Patterns of the channels that it may publish to; empty where nobody has said.
+    pub channels: Vec<String>,
+    /// The commands that it takes.
+    pub commands: Vec<CommandInfo>,
     /// Why it is in this state, when there is something to say.
     pub reason: Option<String>,
     /// Since when it is in this state.

@@ -10,10 +10,12 @@
 //! | `problem`, `answer` | the forms of answers |
 //! | `upgrade` | the WebSocket handshake |
 //! | `ingest`, `items` | `POST /v1/events` |
+//! | `asyncapi` | what this daemon offers, for machines |
 //! | `health`, `channels`, `sources`, `reload`, `scrape` | the other routes |
 
 mod answer;
 mod app;
+mod asyncapi;
 mod channels;
 mod connection;
 mod guard;

@@ -181,6 +181,8 @@ mod tests {
             restarts: 2,
             events: 30,
             dropped: 4,
+            channels: Vec::new(),
+            commands: Vec::new(),
             reason: None,
             since: "2026-01-01T00:00:00Z".into(),
         };

@@ -3,7 +3,7 @@
 
 use super::{
     app::App,
-    channels, guard, health, ingest,
+    asyncapi, channels, guard, health, ingest,
     problem::{Kind, Problem},
     reload, scrape, sources, upgrade,
 };
@@ -105,6 +105,13 @@ static ROUTES: &[Route] = &[
         permission: Permission::Monitor,
         summary: "version, config files, pid, uptime and address of the daemon",
         mount: |method| on(method, health::info),
+    },
+    Route {
+        method: Method::Get,
+        path: "/asyncapi.json",
+        permission: Permission::Monitor,
+        summary: "the channels, messages and commands of this daemon as an AsyncAPI 3 document",
+        mount: |method| on(method, asyncapi::document),
     },
     Route {
         method: Method::Get,

@@ -64,6 +64,8 @@ impl Ports for TestPorts {
             restarts: 2,
             events: 40,
             dropped: 1,
+            channels: Vec::new(),
+            commands: Vec::new(),
             reason: (state == SourceState::Quarantined).then(|| "it failed 5 times".into()),
             since: "2026-01-01T00:00:00Z".into(),
         };

@@ -76,6 +76,8 @@ struct View {
     pid: Option<u32>,
     generation: u64,
     restarts: u64,
+    /// What the manifest says it publishes to.
+    emits: Vec<String>,
     commands: Vec<CommandInfo>,
 }
 
@@ -150,6 +152,7 @@ impl Shared {
                 pid: None,
                 generation: 0,
                 restarts: 0,
+                emits: Vec::new(),
                 commands: Vec::new(),
             }),
         })
@@ -242,6 +245,7 @@ impl Shared {
         }
         if let Program::Exec(_) = config.program {
             view.plugin = None;
+            view.emits.clear();
         }
     }
 
@@ -250,6 +254,7 @@ impl Shared {
         let mut view = self.view();
         view.plugin = Some(manifest.name.clone());
         view.version = Some(manifest.version.clone());
+        view.emits.clone_from(&manifest.emits);
         view.commands.clone_from(&manifest.commands);
     }
 
@@ -297,6 +302,9 @@ impl Shared {
             dropped: self.counters.dropped.load(Relaxed),
             batches: self.counters.batches.load(Relaxed),
             bytes: self.counters.bytes.load(Relaxed),
+            // The config's grant goes before what the plugin says.
+            channels: view.config.channels.clone().unwrap_or_else(|| view.emits.clone()),
+            commands: view.commands.clone(),
             reason: view.reason(),
             since: view.since,
             description: view.config.description.clone(),
