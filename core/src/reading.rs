@@ -20,6 +20,7 @@ const PAGE: ReadLimit = ReadLimit { events: 256, bytes: 256 * 1024 };
 /// All reading sources.
 pub(crate) struct Readers {
     inbox: Inbox,
+    router: Arc<Router>,
     /// Channels that have had an event since somebody watched, to be met by globs. Bounded by the router's channels.
     met: Mutex<HashMap<ChannelName, Arc<ChannelLog>>>,
     /// Rises whenever there is something new.
@@ -34,7 +35,7 @@ impl Readers {
         let wake = woken.clone();
         let inbox = router.shard(Box::new(move || wake.notify_one()));
         let (news, _) = watch::channel(0);
-        let readers = Arc::new(Self { inbox, met: Mutex::default(), news, tasks: tasks.clone() });
+        let readers = Arc::new(Self { inbox, router: router.clone(), met: Mutex::default(), news, tasks: tasks.clone() });
         let (hub, router) = (readers.clone(), router.clone());
         tasks.spawn(async move {
             let mut events = Vec::new();
@@ -85,6 +86,7 @@ impl Readers {
             filter: filter_of(&subscribe.filter, &subscribe.options),
             cursors: Vec::new(),
             readers: self.clone(),
+            router: self.router.clone(),
             watched: Vec::new(),
             dialect: dialects::native(),
             sink,
@@ -117,6 +119,7 @@ struct Reader {
     filter: Filter,
     cursors: Vec<(Arc<ChannelLog>, u64)>,
     readers: Arc<Readers>,
+    router: Arc<Router>,
     watched: Vec<ChannelPattern>,
     dialect: &'static dyn Dialect,
     sink: DeliverySink,
@@ -132,23 +135,14 @@ impl Reader {
         if self.cursors.iter().any(|(known, _)| known.name() == log.name()) {
             return Ok(());
         }
-        let epoch = log.epoch();
-        let mut gap = |from: u64, to: u64, reason| {
-            let from = Position { epoch, offset: from };
-            notices.push(Reply::Gap(Gap { channel: log.name().clone(), from, to, reason }));
-        };
-        let next = match log.attach(origin) {
+        let next = match self.router.attach(&log, origin).map_err(|error| error.to_string())? {
             Attach::At(next) => next,
             Attach::Ahead { head } => {
                 return Err(format!("the position is ahead of channel `{}`, which stands at {head}", log.name()));
             }
-            Attach::EpochChanged { next, .. } => {
-                gap(1, next - 1, GapReason::EpochChange);
+            Attach::Gap { next, gap } => {
+                notices.push(Reply::Gap(gap));
                 next
-            }
-            Attach::Expired { next_wanted, first } => {
-                gap(next_wanted, first - 1, GapReason::Retention);
-                first
             }
         };
         self.cursors.push((log, next));

@@ -46,6 +46,10 @@ pub trait Engine: Send + Sync + 'static {
     /// batch is acknowledged with no position.
     fn publish(&self, batch: Vec<Draft>) -> Result<Ack, EngineError>;
 
+    /// Whether there is a store, so that [`Engine::read`] gives what memory no longer holds. It speaks of the engine; a
+    /// channel may yet be one that is not stored.
+    fn has_history(&self) -> bool;
+
     /// History by offset, ascending, from `next` on.
     fn read(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError>;
 

@@ -118,6 +118,10 @@ impl Engine for MemoryEngine {
         Ok(Ack::ready(Ok(positions)))
     }
 
+    fn has_history(&self) -> bool {
+        false
+    }
+
     fn read(&self, channel: &ChannelName, next: u64, _limit: PageLimit) -> Result<Page, EngineError> {
         let first = self.open(channel)?.last + 1;
         Ok(if next < first { Page::Expired { first } } else { Page::Events { events: Vec::new(), next } })

@@ -92,6 +92,10 @@ impl Engine for Stored {
         self.live.lock().unwrap().writer = Some(sender);
     }
 
+    fn has_history(&self) -> bool {
+        true
+    }
+
     fn publish(&self, batch: Vec<Draft>) -> Result<Ack, EngineError> {
         let Some(committed) = self.committed.get() else {
             if self.fault == Fault::TakesBeforeTheStart {

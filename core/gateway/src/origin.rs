@@ -21,7 +21,7 @@ pub fn origin_of(start: &Start, options: &Options, name: &ChannelName) -> Origin
         }
     };
     match at {
-        StartAt::Latest if options.include_historical => Origin::Earliest,
+        StartAt::Latest if options.include_historical => Origin::Held,
         StartAt::Latest => Origin::Latest,
         StartAt::Earliest => Origin::Earliest,
         StartAt::After(position) => Origin::After(position),

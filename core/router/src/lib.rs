@@ -18,7 +18,7 @@ mod ring;
 mod router;
 mod snapshots;
 
-pub use attach::{Attach, From};
+pub use attach::{Attach, From, Paged};
 pub use counters::{ChannelInfo, Counters};
 pub use error::RouterError;
 pub use fanout::{Inbox, MAX_SHARDS, Taken};

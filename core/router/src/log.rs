@@ -2,12 +2,13 @@
 //! directory, appended to by the router, read by the gateway's sessions.
 
 use crate::{
-    Attach, ChannelInfo, From, LogLimits, ReadLimit,
+    ChannelInfo, LogLimits, ReadLimit,
     ring::{Ring, Trimmed},
 };
 use headwater_engine::Head;
-use headwater_event::{ChannelName, Epoch, Event};
+use headwater_event::{ChannelName, Epoch, Event, Timestamp};
 use std::{
+    ops::Range,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicUsize, Ordering::Relaxed},
@@ -118,11 +119,15 @@ impl ChannelLog {
         self.lock().ring.read(next, limit, out)
     }
 
-    /// Where a subscription begins. Watch the channel first ([`crate::Inbox::watch`]): an event between the two then
-    /// comes twice, and the second one is known by its offset; the other way round it would be lost.
-    pub fn attach(&self, from: &From) -> Attach {
+    /// Epoch, tail and head at one moment.
+    pub(crate) fn bounds(&self) -> (Epoch, u64, u64) {
         let inner = self.lock();
-        from.attach(inner.ring.epoch(), inner.ring.tail(), inner.ring.head())
+        (inner.ring.epoch(), inner.ring.tail(), inner.ring.head())
+    }
+
+    /// The smallest range of offsets that holds every event in memory observed from `since` to `until`, both included.
+    pub(crate) fn within(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Range<u64> {
+        self.lock().ring.within(since, until)
     }
 
     /// Appends a run of events of this channel, as far as the budget goes. `force` takes the first one even so: it is

@@ -2,9 +2,10 @@
 //! its lock.
 
 use crate::{LogLimits, Read, ReadLimit};
-use headwater_event::{Epoch, Event};
+use headwater_event::{Epoch, Event, Timestamp};
 use std::{
     collections::VecDeque,
+    ops::Range,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -159,6 +160,18 @@ impl Ring {
             count += 1;
         }
         Read::Ok { next: next + count }
+    }
+
+    /// The smallest range of offsets that holds every event observed from `since` to `until`, both included; empty, at the
+    /// end, where there is none. Looks at each event: clocks do not order them.
+    pub(crate) fn within(&self, since: Option<Timestamp>, until: Option<Timestamp>) -> Range<u64> {
+        let fits = |event: &Arc<Event>| {
+            since.is_none_or(|since| event.time >= since) && until.is_none_or(|until| event.time <= until)
+        };
+        let end = self.head() + 1;
+        let Some(first) = self.events.iter().position(fits) else { return end..end };
+        let last = self.events.iter().rposition(fits).unwrap_or(first);
+        self.tail + first as u64..self.tail + last as u64 + 1
     }
 }
 

@@ -9,8 +9,8 @@ use crate::{
     log::{Appended, Budget},
     snapshots::Snapshots,
 };
-use headwater_engine::{Ack, Engine, EngineError, Head, Page, PageLimit};
-use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Retention};
+use headwater_engine::{Ack, Engine, Head};
+use headwater_event::{ChannelPattern, Draft, Event, Retention};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -25,7 +25,7 @@ const RECLAIM_PART: usize = 16;
 
 /// Channel logs over an engine.
 pub struct Router {
-    engine: Arc<dyn Engine>,
+    pub(crate) engine: Arc<dyn Engine>,
     core: Arc<Core>,
 }
 
@@ -51,7 +51,7 @@ struct Handover {
 }
 
 impl Router {
-    /// Takes over the engine: learns its channels and starts it.
+    /// Takes over the engine: learns its channels and its retained events, and starts it. May block on a disk.
     pub fn new(engine: Arc<dyn Engine>, limits: LogLimits) -> Arc<Self> {
         let core = Arc::new(Core {
             budget: Budget { limit: limits.memory, used: AtomicUsize::new(0) },
@@ -63,6 +63,16 @@ impl Router {
         // Before the start: afterwards an event could make a log that knows nothing of the store's offsets.
         for head in engine.heads() {
             core.write().create(head);
+        }
+        match engine.retained() {
+            Ok(events) => {
+                let mut snapshots = core.snapshots();
+                for event in &events {
+                    snapshots.apply(event);
+                }
+            }
+            // The bus is worth more than its snapshots; the next event of each key makes them whole again.
+            Err(error) => tracing::error!(%error, "cannot read the retained events; snapshots begin empty"),
         }
         let sink = core.clone();
         engine.start(Box::new(move |events| sink.commit(&events)));
@@ -99,11 +109,6 @@ impl Router {
     /// The log of a channel, if it exists.
     pub fn log(&self, name: &str) -> Option<Arc<ChannelLog>> {
         self.core.read().logs.get(name).cloned()
-    }
-
-    /// A page of history below the log. May block on a disk.
-    pub fn page(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError> {
-        self.engine.read(channel, next, limit)
     }
 
     /// The retained events of matching channels, by channel and key.

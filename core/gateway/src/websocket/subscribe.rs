@@ -8,7 +8,7 @@ use super::{
     turn::caught_up,
 };
 use crate::origin::{filter_of, origin_of};
-use headwater_event::{ChannelName, ChannelPattern, Gap, GapReason, Position};
+use headwater_event::{ChannelName, ChannelPattern};
 use headwater_filter::Filter;
 use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
 use headwater_router::{Attach, ChannelLog, From as Origin};
@@ -63,7 +63,7 @@ impl Shard {
         self.admit(connection, pattern)?;
         let logs = self.inbox.watch(pattern).map_err(|error| (ErrorCode::Validation, error.to_string()))?;
         if let (ChannelPattern::Exact(_), [log]) = (pattern, logs.as_slice())
-            && let Attach::Ahead { head } = log.attach(&origin_of(start, options, log.name()))
+            && let Ok(Attach::Ahead { head }) = self.router.attach(log, &origin_of(start, options, log.name()))
         {
             self.inbox.unwatch(pattern);
             return Err((
@@ -151,31 +151,23 @@ impl Shard {
             place = Some(self.place(connection, index));
             self.leave(connection, existing);
         }
-        let next = match log.attach(origin) {
+        // A store that cannot be asked just now: with what is in memory, then.
+        let next = match self.router.attach(log, origin).unwrap_or_else(|_| Attach::At(log.tail())) {
             // What comes next, for one who was behind, is what it has not been written yet.
             Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
             Attach::At(next) => next,
             // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
             Attach::Ahead { head } => head + 1,
-            Attach::EpochChanged { epoch, next } => {
-                notices.push(self.gap(log, Position { epoch, offset: 1 }, next - 1, GapReason::EpochChange));
+            Attach::Gap { next, gap } => {
+                self.metrics.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));
+                notices.push(Reply::Gap(gap));
                 next
-            }
-            Attach::Expired { next_wanted, first } => {
-                let from = Position { epoch: log.epoch(), offset: next_wanted };
-                notices.push(self.gap(log, from, first - 1, GapReason::Retention));
-                first
             }
         };
         // The entry goes with its last reader, which may have been this one a moment ago.
         let index = self.channels.index(log.name());
         let index = index.unwrap_or_else(|| self.channels.insert(log.clone(), log.head() + 1));
         self.read_from(connection, index, &subscription, next);
-    }
-
-    fn gap(&self, log: &ChannelLog, from: Position, to: u64, reason: GapReason) -> Reply<'static> {
-        self.metrics.gap(reason, (to + 1).saturating_sub(from.offset));
-        Reply::Gap(Gap { channel: log.name().clone(), from, to, reason })
     }
 
     /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new

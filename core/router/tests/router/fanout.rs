@@ -76,7 +76,8 @@ fn an_exact_name_has_a_position_before_its_first_event() {
     let router = router(LogLimits::default());
     let shard = Shard::new(&router);
     let logs = shard.inbox.watch(&pattern("later")).unwrap();
-    assert_eq!((logs.len(), logs[0].name(), logs[0].attach(&From::Latest)), (1, &name("later"), Attach::At(1)));
+    let begin = router.attach(&logs[0], &From::Latest).unwrap();
+    assert_eq!((logs.len(), logs[0].name(), begin), (1, &name("later"), Attach::At(1)));
     let position = publish_many(&router, "later", 1)[0];
     assert_eq!((position.epoch, logs[0].head()), (logs[0].epoch(), 1));
     let mut out = Vec::new();

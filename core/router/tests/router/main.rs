@@ -5,5 +5,6 @@
 mod bounds;
 mod fanout;
 mod publish;
+mod store;
 mod watchers;
 mod world;

@@ -1,11 +1,10 @@
-//! Publishing, reading, attaching, listing, counting.
+//! Publishing, reading, listing, counting.
 
 use crate::world::{draft, name, offsets, pattern, publish, publish_many, router, sized};
-use headwater_engine::{Ack, Committed, Engine, EngineError, Head, MemoryEngine};
-use headwater_event::{ChannelName, Draft, Epoch, Event, Position, Retention};
-use headwater_router::{Attach, From, LogLimits, Page, PageLimit, Read, ReadLimit, Router, RouterError};
-use std::sync::{Arc, Mutex};
-use uuid::Uuid;
+use headwater_engine::{EngineError, MemoryEngine};
+use headwater_event::{Draft, Retention};
+use headwater_router::{LogLimits, Read, ReadLimit, Router, RouterError};
+use std::sync::Arc;
 
 #[test]
 fn a_batch_is_in_the_logs_when_publish_returns() {
@@ -57,20 +56,6 @@ fn what_the_engine_refuses_is_counted_and_told_as_it_is() {
 }
 
 #[test]
-fn a_resume_below_the_log_asks_the_store_and_learns_the_gap() {
-    let router = router(LogLimits { channel_events: 4, ..LogLimits::default() });
-    let position = publish_many(&router, "a", 10)[2];
-    let log = router.log("a").unwrap();
-    assert_eq!(log.attach(&From::After(position)), Attach::Expired { next_wanted: 4, first: 7 });
-    let page = router.page(&name("a"), 4, PageLimit::default()).unwrap();
-    assert!(matches!(page, Page::Expired { first: 11 }), "{page:?}");
-    let elsewhere = Position { epoch: Epoch(position.epoch.0 ^ 1), ..position };
-    assert_eq!(log.attach(&From::After(elsewhere)), Attach::EpochChanged { epoch: position.epoch, next: 7 });
-    assert_eq!(log.attach(&From::Latest), Attach::At(11));
-    assert_eq!(log.attach(&From::Earliest), Attach::At(7));
-}
-
-#[test]
 fn retained_events_outlive_the_log() {
     let router = router(LogLimits { channel_events: 1, ..LogLimits::default() });
     let retained = |key: &str, size| Draft { retention: Retention::Keep(key.into()), ..sized("a", size) };
@@ -80,66 +65,4 @@ fn retained_events_outlive_the_log() {
     publish(&router, vec![Draft { retention: Retention::Forget("x".into()), ..draft("a") }]);
     assert_eq!(offsets(&router.snapshot(&pattern("*"))), [2]);
     assert_eq!(router.counters().snapshots, 1);
-}
-
-/// An engine that has a past and hands back what it is told to: a store after a restart, or a cluster.
-struct Elsewhere {
-    heads: Vec<Head>,
-    committed: Arc<Mutex<Option<Committed>>>,
-}
-
-impl Engine for Elsewhere {
-    fn start(&self, committed: Committed) {
-        *self.committed.lock().unwrap() = Some(committed);
-    }
-
-    fn publish(&self, _batch: Vec<Draft>) -> Result<Ack, EngineError> {
-        Err(EngineError::Busy("it is somebody else's turn".into()))
-    }
-
-    fn read(&self, _channel: &ChannelName, next: u64, _limit: PageLimit) -> Result<Page, EngineError> {
-        Ok(Page::Events { events: Vec::new(), next })
-    }
-
-    fn open(&self, channel: &ChannelName) -> Result<Head, EngineError> {
-        Ok(Head { name: channel.clone(), epoch: Epoch(9), first: 1, last: 0 })
-    }
-
-    fn heads(&self) -> Vec<Head> {
-        self.heads.clone()
-    }
-}
-
-#[test]
-fn a_store_with_a_past_goes_on_where_it_was() {
-    let committed = Arc::new(Mutex::new(None));
-    let heads = vec![Head { name: name("a"), epoch: Epoch(9), first: 3, last: 7 }];
-    let router = Router::new(Arc::new(Elsewhere { heads, committed: committed.clone() }), LogLimits::default());
-    let log = router.log("a").unwrap();
-    assert_eq!((log.epoch(), log.tail(), log.head()), (Epoch(9), 8, 7));
-    let after = |offset| From::After(Position { epoch: Epoch(9), offset });
-    assert_eq!(log.attach(&after(7)), Attach::At(8));
-    assert_eq!(log.attach(&after(4)), Attach::Expired { next_wanted: 5, first: 8 });
-    assert!(matches!(router.publish(vec![draft("a")]).unwrap_err(), RouterError::Engine(EngineError::Busy(_))));
-
-    let shard = router.shard(Box::new(|| {}));
-    shard.watch(&pattern("*")).unwrap();
-    let hand_back = |channel: &str, epoch, offset| {
-        let position = Position { epoch: Epoch(epoch), offset };
-        let event = Arc::new(Event::new(draft(channel), position, Uuid::nil()));
-        committed.lock().unwrap().as_ref().unwrap()(vec![event]);
-    };
-    hand_back("a", 9, 8);
-    assert_eq!((log.tail(), log.head()), (8, 8));
-    // A channel that this router never heard of, in the middle of its life.
-    hand_back("b", 5, 41);
-    let other = router.log("b").unwrap();
-    assert_eq!((other.epoch(), other.tail(), other.head()), (Epoch(5), 41, 41));
-    // The store was restored: another numbering. Nothing of the old one may be read as if it belonged to it.
-    hand_back("a", 10, 1);
-    assert_eq!((log.epoch(), log.tail(), log.head()), (Epoch(10), 1, 1));
-    assert_eq!(log.attach(&after(8)), Attach::EpochChanged { epoch: Epoch(10), next: 1 });
-    let mut out = Vec::new();
-    let _ = shard.take(&mut out);
-    assert_eq!(offsets(&out), [8, 41, 1]);
 }

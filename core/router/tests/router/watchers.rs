@@ -34,11 +34,11 @@ impl Watcher {
     }
 
     /// Begins, or begins again where it stopped.
-    fn watch(&mut self) {
+    fn watch(&mut self, router: &Router) {
         for log in self.shard.inbox.watch(&pattern(self.pattern)).unwrap() {
             let name = log.name().to_string();
             let Some(next) = self.next.get_mut(&name) else {
-                let Attach::At(next) = log.attach(&From::Latest) else { panic!("the latest is always there") };
+                let Ok(Attach::At(next)) = router.attach(&log, &From::Latest) else { panic!("it is always there") };
                 self.next.insert(name, next);
                 continue;
             };
@@ -100,7 +100,7 @@ fn every_watcher_sees_each_offset_once_whenever_it_came() {
                     while published.load(SeqCst) < watcher * PUBLISHERS * BATCHES / WATCHERS / 2 {
                         std::thread::yield_now();
                     }
-                    it.watch();
+                    it.watch(router);
                     let mut turns = 0;
                     while !done.load(SeqCst) {
                         it.take();
@@ -108,7 +108,7 @@ fn every_watcher_sees_each_offset_once_whenever_it_came() {
                         if turns % 50 == 0 {
                             it.shard.inbox.unwatch(&pattern(it.pattern));
                             std::thread::yield_now();
-                            it.watch();
+                            it.watch(router);
                         }
                     }
                     it.take();
@@ -151,7 +151,7 @@ fn a_shard_that_sleeps_until_it_is_woken_misses_nothing() {
     std::thread::scope(|scope| {
         for _ in 0..2 {
             let mut it = Watcher::new(&router, "c:*");
-            it.watch();
+            it.watch(&router);
             scope.spawn(move || {
                 let mut count = 0;
                 while count < EVENTS {
