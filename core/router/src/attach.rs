@@ -119,6 +119,22 @@ impl Router {
         Ok(Paged::Gap { next: until, gap: Gap { channel: log.name().clone(), from, to: until - 1, reason } })
     }
 
+    /// The same downwards: a page of what lies below `before`, newest first. Its `next` is the `before` of the next page.
+    /// May block on a disk.
+    pub fn page_back(&self, log: &ChannelLog, before: u64, limit: PageLimit) -> Result<Paged, EngineError> {
+        let (next, reason) = match self.engine.read_back(log.name(), before, limit)? {
+            Page::Events { events, next } if next < before => return Ok(Paged::Events { events, next }),
+            // The store knows nothing below what it has.
+            Page::Events { .. } | Page::Expired { .. } => (1, GapReason::Retention),
+            Page::Missing { to, reason } => (to, reason),
+        };
+        if next >= before {
+            return Ok(Paged::Events { events: Vec::new(), next: before });
+        }
+        let from = Position { epoch: log.bounds().0, offset: next };
+        Ok(Paged::Gap { next, gap: Gap { channel: log.name().clone(), from, to: before - 1, reason } })
+    }
+
     /// The smallest range of offsets that holds every event that can be had, observed from `since` to `until`, both
     /// included and each open where it is `None`. Clocks do not order events, so that others may lie between. Empty, at
     /// the end, where there is none. May block on a disk.

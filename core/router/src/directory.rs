@@ -132,7 +132,8 @@ impl Directory {
         self.shards[shard] = None;
     }
 
-    fn matching(&self, pattern: &ChannelPattern) -> Vec<Arc<ChannelLog>> {
+    /// The logs that a pattern means now, in no order.
+    pub(crate) fn matching(&self, pattern: &ChannelPattern) -> Vec<Arc<ChannelLog>> {
         match pattern {
             ChannelPattern::Exact(name) => self.logs.get(name).into_iter().cloned().collect(),
             ChannelPattern::Glob(glob) => {

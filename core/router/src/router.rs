@@ -111,6 +111,13 @@ impl Router {
         self.core.read().logs.get(name).cloned()
     }
 
+    /// The logs of the channels that a pattern means now, by name.
+    pub fn logs(&self, pattern: &ChannelPattern) -> Vec<Arc<ChannelLog>> {
+        let mut logs = self.core.read().matching(pattern);
+        logs.sort_unstable_by(|a, b| a.name().cmp(b.name()));
+        logs
+    }
+
     /// The retained events of matching channels, by channel and key.
     pub fn snapshot(&self, pattern: &ChannelPattern) -> Vec<Arc<Event>> {
         self.core.snapshots().matching(pattern)

@@ -23,6 +23,8 @@ fn a_batch_is_in_the_logs_when_publish_returns() {
 fn channels_are_told_by_name_and_counted() {
     let router = router(LogLimits { channel_events: 3, ..LogLimits::default() });
     publish(&router, ["b", "a", "b", "b", "b", "b"].map(draft).to_vec());
+    let logs = |text| router.logs(&pattern(text)).iter().map(|log| log.name().to_string()).collect::<Vec<_>>();
+    assert_eq!((logs("*").join(","), logs("b").join(","), logs("nobody").len()), ("a,b".to_owned(), "b".to_owned(), 0));
     let channels = router.channels();
     let told: Vec<_> = channels.iter().map(|c| (c.channel.as_str(), c.first, c.head, c.events)).collect();
     assert_eq!(told, [("a", 1, 1, 1), ("b", 3, 5, 3)]);

@@ -81,6 +81,25 @@ impl Engine for Store {
         Ok(Page::Events { events, next })
     }
 
+    fn read_back(&self, _: &ChannelName, before: u64, limit: PageLimit) -> Result<Page, EngineError> {
+        if before == 7 {
+            return Ok(Page::Missing { to: 6, reason: GapReason::Corruption });
+        }
+        let found = self.events.iter().rev().filter(|(offset, _)| *offset < before && (before > 7 || *offset < 6));
+        let mut events = Vec::new();
+        for (offset, seconds) in found.take(limit.events) {
+            if *offset + 1 + events.len() as u64 != before {
+                break;
+            }
+            events.push(event("a", NOW, *offset, *seconds));
+        }
+        if events.is_empty() {
+            return Ok(Page::Expired { first: 3 });
+        }
+        let next = before - events.len() as u64;
+        Ok(Page::Events { events, next })
+    }
+
     fn within(
         &self,
         _: &ChannelName,
@@ -168,6 +187,29 @@ fn a_time_is_found_in_the_store_and_in_the_log() {
         let found = router.within(&log, since.map(time), until.map(time)).unwrap();
         assert_eq!(found, range, "{since:?} to {until:?}");
     }
+}
+
+#[test]
+fn pages_downwards_name_what_is_missing_and_end_where_the_store_begins() {
+    let (router, _store) = Store::new().start();
+    let log = router.log("a").unwrap();
+    let (mut before, mut seen, mut gaps) = (8, Vec::new(), Vec::new());
+    while before > 1 {
+        match router.page_back(&log, before, PageLimit { events: 2, ..PageLimit::default() }).unwrap() {
+            Paged::Events { events, next } => {
+                assert!(next < before, "a reader that does not move");
+                seen.extend(offsets(&events));
+                before = next;
+            }
+            Paged::Gap { next, gap } => {
+                assert!(next < before, "a reader that does not move");
+                gaps.push(gap);
+                before = next;
+            }
+        }
+    }
+    assert_eq!(seen, [7, 5, 4, 3]);
+    assert_eq!(gaps, [gap(6, 6, GapReason::Corruption), gap(1, 2, GapReason::Retention)]);
 }
 
 #[test]
