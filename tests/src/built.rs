@@ -7,10 +7,32 @@ use std::path::{Path, PathBuf};
 /// # Panics
 /// When it has not been built.
 pub fn built(name: &str) -> PathBuf {
+    let file = directory().join(name);
+    assert!(file.exists(), "{} is not built; `cargo xtask test` builds what the tests need", file.display());
+    file
+}
+
+/// Where this build stands: `target/debug`.
+fn directory() -> PathBuf {
     let exe = std::env::current_exe().expect("a test knows its own file");
     let directory = exe.ancestors().find(|path| path.join(".fingerprint").exists());
-    let file = directory.expect("a test stands in cargo's target directory").join(name);
-    assert!(file.exists(), "{} is not built; `cargo xtask test` builds what the tests need", file.display());
+    directory.expect("a test stands in cargo's target directory").to_owned()
+}
+
+/// Python with the libraries of `tools/requirements.txt`.
+pub fn python() -> PathBuf {
+    installed("python/bin/python3")
+}
+
+/// Where Node finds the libraries of `tools/package.json`: for `NODE_PATH`.
+pub fn node_modules() -> PathBuf {
+    installed("node/node_modules")
+}
+
+/// What `cargo xtask test` puts below the target directory.
+fn installed(name: &str) -> PathBuf {
+    let file = directory().join("../tools").join(name);
+    assert!(file.exists(), "{} is missing; `cargo xtask test` installs what the tests need", file.display());
     file
 }
 

@@ -9,7 +9,7 @@ mod process;
 mod wait;
 mod world;
 
-pub use built::{built, fixture, headwater_bin};
+pub use built::{built, fixture, headwater_bin, node_modules, python};
 pub use client::{Client, Closed};
 pub use conversation::{Step, conversations, fits};
 pub use http::Answer;

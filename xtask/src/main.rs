@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod house;
+mod languages;
 mod program;
 mod test;
 mod tidy;

@@ -57,6 +57,12 @@ pub(crate) fn exists(name: impl AsRef<OsStr>) -> bool {
     !matches!(started, Err(error) if error.kind() == ErrorKind::NotFound)
 }
 
+/// Whether a program is there and succeeds with these arguments.
+pub(crate) fn works(name: &str, arguments: &[&str]) -> bool {
+    let ended = Command::new(name).args(arguments).stdout(Stdio::null()).stderr(Stdio::null()).status();
+    ended.is_ok_and(|status| status.success())
+}
+
 /// The version of a program on this path, as it tells it itself; `None` when it is not there.
 pub(crate) fn version(name: &str, path: &OsStr) -> Option<String> {
     let output = Command::new(name).arg("--version").env("PATH", path).stderr(Stdio::null()).output().ok()?;

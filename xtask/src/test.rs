@@ -1,9 +1,21 @@
 //! `cargo xtask test`: sets up what the tests need, builds what they run, and runs them all.
 
-use crate::{Stop, house::House, program, tools};
+use crate::{Stop, house::House, languages, program, tools};
 
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
-    tools::system(&[tools::JQ, tools::KILL, tools::PYTHON])?;
+    tools::system(&[
+        tools::BROWSER,
+        tools::CURL,
+        tools::JQ,
+        tools::KILL,
+        tools::NODE,
+        tools::NPM,
+        tools::PYTHON,
+        tools::SQLITE,
+        tools::VENV,
+    ])?;
+    languages::python(house)?;
+    languages::node(house)?;
     tools::from_registry(house, &[tools::WEBSOCAT, tools::NEXTEST])?;
     let path = tools::path(house);
     // Journeys start the daemon and load plugins as files; building the tests alone would not make those.
