@@ -305,6 +305,7 @@ mod tests {
             }],
             positions: positions(),
             connection_id: "c",
+            reconnect_token: None,
             request_id: Some(id()),
         };
         let Message::Reply(_, Reply::Subscribed { places, failed }) = said(&subscribed) else { panic!() };
@@ -323,6 +324,7 @@ mod tests {
             code: ErrorCode::ConnectionLost,
             message: "slow".into(),
             positions: positions(),
+            session: None,
             request_id: None,
         };
         assert!(matches!(said(&last), Message::Item(Item::Places(places)) if places.get("a") == Some(place)));

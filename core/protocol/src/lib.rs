@@ -6,6 +6,7 @@ mod close;
 mod dialect;
 pub mod dialects;
 mod error;
+mod moment;
 pub mod publish;
 mod reply;
 mod request;
@@ -15,7 +16,9 @@ pub mod websocket;
 pub use close::CloseCode;
 pub use dialect::Dialect;
 pub use error::{ErrorCode, RequestError};
-pub use reply::{CommandFailure, FailedChannel, Reply};
+pub use moment::moment;
+pub use reply::{CommandFailure, FailedChannel, Lost, ReplayState, Reply, Resumed};
 pub use request::{
-    CommandRequest, FilterSpec, LagPolicy, OneOrMany, Options, Request, RequestId, Start, StartAt, Subscribe,
+    AggregateSpec, CommandRequest, ConflateBy, FilterSpec, Granularity, HistoryRequest, LagPolicy, OneOrMany, Options,
+    Order, Pace, ReplayAction, ReplayRequest, Request, RequestId, Start, StartAt, Subscribe,
 };

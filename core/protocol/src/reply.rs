@@ -1,8 +1,9 @@
 //! Replies and notices as values: what the gateway says to one connection.
 
 use crate::{ErrorCode, RequestId};
-use headwater_event::{ChannelName, Event, Gap, Position};
+use headwater_event::{ChannelName, Event, Gap, Position, Timestamp};
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// A channel that could not be subscribed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,6 +29,55 @@ pub struct CommandFailure {
     pub suggested_action: Option<String>,
 }
 
+/// A session whose subscriptions go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// The patterns as they were subscribed.
+    pub subscriptions: Vec<String>,
+    /// Where each channel goes on: events after these come.
+    pub positions: Vec<(ChannelName, Position)>,
+}
+
+/// What a client needs to go on elsewhere, on the last message before a close.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lost {
+    /// Brings the subscriptions back.
+    pub reconnect_token: String,
+    /// The last event that the connection was sent.
+    pub last_message_id: Option<Uuid>,
+}
+
+/// What a replay does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReplayState {
+    /// Events come.
+    Playing,
+    /// It stands still.
+    Paused,
+    /// It goes on from another time.
+    Sought,
+    /// The client ended it.
+    Stopped,
+    /// All of it has come.
+    Completed,
+    /// All of it has come, and live events do now.
+    Live,
+}
+
+impl ReplayState {
+    /// The word on the wire.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Playing => "playing",
+            Self::Paused => "paused",
+            Self::Sought => "sought",
+            Self::Stopped => "stopped",
+            Self::Completed => "completed",
+            Self::Live => "live",
+        }
+    }
+}
+
 /// One message to one connection.
 #[derive(Debug)]
 pub enum Reply<'a> {
@@ -41,6 +91,8 @@ pub enum Reply<'a> {
         positions: Vec<(ChannelName, Position)>,
         /// This connection.
         connection_id: &'a str,
+        /// Brings the subscriptions back on another connection, where sessions are kept.
+        reconnect_token: Option<&'a str>,
         /// Echoed.
         request_id: Option<RequestId>,
     },
@@ -65,6 +117,38 @@ pub enum Reply<'a> {
         /// In order of channel and key.
         events: Vec<Arc<Event>>,
         /// Echoed.
+        request_id: Option<RequestId>,
+    },
+    /// The answer to `request_historical_data`: events or points.
+    History {
+        /// As it was asked for.
+        channel: String,
+        /// As it was asked for.
+        since: Option<Timestamp>,
+        /// As it was asked for.
+        until: Option<Timestamp>,
+        /// How long the stretches of the points are.
+        granularity: Option<&'static str>,
+        /// In the order asked for.
+        events: Option<Vec<Arc<Event>>>,
+        /// A JSON array.
+        points: Option<String>,
+        /// How many events or points these are.
+        count: u64,
+        /// Where there are more: asks for them.
+        cursor: Option<String>,
+        /// Echoed.
+        request_id: Option<RequestId>,
+    },
+    /// What a replay does: as the answer to a request, or unasked.
+    Replay {
+        /// The daemon's own name for it.
+        replay_id: &'a str,
+        /// What it does now.
+        state: ReplayState,
+        /// How far it has come.
+        positions: Vec<(ChannelName, Position)>,
+        /// Echoed; without one it was not asked.
         request_id: Option<RequestId>,
     },
     /// The source has taken the command.
@@ -120,6 +204,10 @@ pub enum Reply<'a> {
         session_id: &'a str,
         /// What the client may do.
         permissions: &'a [&'a str],
+        /// The session that goes on, when one was asked for.
+        resumed: Option<Resumed>,
+        /// Echoed.
+        request_id: Option<RequestId>,
     },
     /// A request was refused, or the connection is about to be closed.
     Error {
@@ -129,6 +217,8 @@ pub enum Reply<'a> {
         message: String,
         /// Where to resume, on the last message before a close.
         positions: Vec<(ChannelName, Position)>,
+        /// How to come back, on the last message before a close.
+        session: Option<Lost>,
         /// Echoed.
         request_id: Option<RequestId>,
     },

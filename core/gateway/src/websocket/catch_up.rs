@@ -180,8 +180,8 @@ fn read(
     let mut events: Vec<Arc<Event>> = Vec::new();
     match channel.log.read(cursor.next, share, &mut events) {
         Read::Behind { tail } => {
-            let policy = connection.subscription(membership.subscription).map(|s| s.lag_policy).unwrap_or_default();
-            if policy == LagPolicy::Disconnect {
+            let policy = connection.subscription(membership.subscription).and_then(|s| s.lag_policy);
+            if policy == Some(LagPolicy::Disconnect) {
                 return Err(Disconnect);
             }
             let from = Position { epoch: channel.log.epoch(), offset: cursor.next };

@@ -112,7 +112,7 @@ pub(super) struct Subscription {
     /// Which events; `None` wants all. The number counts as used while the subscription stands.
     pub(super) filter: Option<FilterId>,
     /// What happens when it falls off the log.
-    pub(super) lag_policy: LagPolicy,
+    pub(super) lag_policy: Option<LagPolicy>,
 }
 
 impl Connection {

@@ -167,6 +167,7 @@ impl Shard {
                             code: ErrorCode::RateLimit,
                             message,
                             positions: Vec::new(),
+                            session: None,
                             request_id: None,
                         });
                     }

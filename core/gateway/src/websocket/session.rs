@@ -4,7 +4,9 @@
 use super::{connection::Connection, shard::Shard};
 use crate::limits::{Bucket, Rate};
 use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Position};
-use headwater_protocol::{CloseCode, ErrorCode, Reply, Request, RequestError, RequestId, publish::PublishItem};
+use headwater_protocol::{
+    CloseCode, ErrorCode, HistoryRequest, ReplayRequest, Reply, Request, RequestError, RequestId, publish::PublishItem,
+};
 use headwater_router::RouterError;
 use std::{rc::Rc, sync::Arc, time::Instant};
 
@@ -93,16 +95,26 @@ impl Shard {
                 let events = self.snapshot(&channels);
                 connection.reply(&Reply::Snapshot { events, request_id });
             }
+            Request::History(HistoryRequest { request_id, .. })
+            | Request::Replay(ReplayRequest { request_id, .. })
+            | Request::ReplayControl { request_id, .. } => {
+                let error = RequestError::new(ErrorCode::Unavailable, "not served yet");
+                self.tell(connection, error.answering(request_id));
+            }
             Request::Command(command) => self.command(connection, command),
             Request::Heartbeat { timestamp } => {
                 let positions = self.positions(connection);
                 connection.reply(&Reply::Heartbeat { timestamp, connection_id: &connection.name(), positions });
             }
-            Request::Authenticate { .. } => {
-                let session_id = &connection.name();
-                connection.reply(&Reply::Authenticated { session_id, permissions: EVERYTHING });
+            Request::Authenticate { reconnect_token: Some(_), token: None, request_id, .. } => {
+                let error = RequestError::new(ErrorCode::Unavailable, "sessions are not served yet");
+                self.tell(connection, error.answering(request_id));
             }
-            Request::Disconnect { reason } => {
+            Request::Authenticate { request_id, .. } => {
+                let (session_id, permissions) = (&connection.name(), EVERYTHING);
+                connection.reply(&Reply::Authenticated { session_id, permissions, resumed: None, request_id });
+            }
+            Request::Disconnect { reason, .. } => {
                 tracing::debug!(peer = %connection.peer, reason, "a client says goodbye");
                 connection.close(CloseCode::Normal, "client_request");
             }
@@ -124,6 +136,7 @@ impl Shard {
             code: error.code,
             message: error.message,
             positions: Vec::new(),
+            session: None,
             request_id: error.request_id,
         });
     }

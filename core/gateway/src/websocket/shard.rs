@@ -287,6 +287,7 @@ impl Shard {
             code: ErrorCode::ConnectionLost,
             message: reason.to_owned(),
             positions,
+            session: None,
             request_id: None,
         });
         connection.close(code, reason);

@@ -44,7 +44,14 @@ impl Shard {
         let held = connection.reading.borrow().subscriptions.iter().map(|s| s.pattern.as_str().to_owned()).collect();
         let positions = self.positions(connection);
         let connection_id = &connection.name();
-        connection.reply(&Reply::Subscribed { held, failed: failures, positions, connection_id, request_id });
+        connection.reply(&Reply::Subscribed {
+            held,
+            failed: failures,
+            positions,
+            connection_id,
+            reconnect_token: None,
+            request_id,
+        });
         for notice in notices {
             connection.reply(&notice);
         }
@@ -81,7 +88,8 @@ impl Shard {
             let filter = (!filter.is_empty()).then(|| self.filters.intern(filter.clone()));
             let number = reading.numbered;
             let pattern = pattern.clone();
-            reading.subscriptions.push(Subscription { number, pattern, filter, lag_policy: options.lag_policy });
+            let lag_policy = options.lag_policy.clone();
+            reading.subscriptions.push(Subscription { number, pattern, filter, lag_policy });
             number
         };
         for log in logs {

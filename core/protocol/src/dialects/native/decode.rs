@@ -1,15 +1,20 @@
 //! From a text message to a request. Fields that are not known are ignored, so that a newer client is understood as far
 //! as it goes; a field that is known and wrong is refused.
 
+mod field;
+mod history;
+mod options;
 mod publish;
+mod replay;
+mod session;
+mod subscribe;
 
 use crate::{
-    CommandRequest, ErrorCode, FilterSpec, LagPolicy, OneOrMany, Options, Request, RequestError, RequestId, Start,
-    StartAt, Subscribe,
+    CommandRequest, ErrorCode, FilterSpec, OneOrMany, Request, RequestError, RequestId,
     publish::{ItemObject, Text, object, syntax},
 };
 use bytes::Bytes;
-use headwater_event::{ChannelName, ChannelPattern, Epoch, Position};
+use headwater_event::ChannelPattern;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -18,6 +23,9 @@ use std::collections::BTreeMap;
 const MAX_CHANNELS: usize = 128;
 /// The longest filter, in bytes: it is run for each event.
 const MAX_FILTER: usize = 4096;
+/// Every message type, for whoever wrote another one.
+const KNOWN: &str = "subscribe, unsubscribe, publish, snapshot, request_historical_data, replay, replay_control, command, \
+                     heartbeat, auth, disconnect";
 
 /// A message in one pass: what every message may have, and what `publish` has, which comes most often.
 #[derive(Deserialize)]
@@ -90,40 +98,20 @@ fn by_kind(
         None => return Err(refuse(RequestError::validation("`type` is missing"))),
     };
     match kind {
-        "subscribe" => subscribe(text, id.cloned()).map(Request::Subscribe),
+        "subscribe" => subscribe::request(text, id.cloned()).map(Request::Subscribe),
         "unsubscribe" => channels(text).map(|channels| Request::Unsubscribe { channels, request_id: id.cloned() }),
         "snapshot" => channels(text).map(|channels| Request::Snapshot { channels, request_id: id.cloned() }),
         "publish" => Err(publish::wrong_item(text)),
         "command" => command(text, id.cloned()),
-        "heartbeat" => {
-            #[derive(Deserialize)]
-            struct Heartbeat {
-                #[serde(default)]
-                timestamp: Option<String>,
-            }
-            from_str(text).map(|Heartbeat { timestamp }| Request::Heartbeat { timestamp })
-        }
-        "auth" => {
-            #[derive(Deserialize)]
-            struct Auth {
-                token: String,
-            }
-            from_str(text).map(|Auth { token }| Request::Authenticate { token })
-        }
-        "disconnect" => {
-            #[derive(Deserialize)]
-            struct Disconnect {
-                #[serde(default)]
-                reason: Option<String>,
-            }
-            from_str(text).map(|Disconnect { reason }| Request::Disconnect { reason })
-        }
+        "request_historical_data" => history::request(text, id.cloned()).map(Request::History),
+        "replay" => replay::request(text, id.cloned()).map(Request::Replay),
+        "replay_control" => replay::control(text, id.cloned()),
+        "heartbeat" => session::heartbeat(text),
+        "auth" => session::authenticate(text, id.cloned()),
+        "disconnect" => session::disconnect(text),
         other => Err(RequestError::new(
             ErrorCode::UnknownMessageType,
-            format!(
-                "no message type `{}`; known: subscribe, unsubscribe, publish, snapshot, command, heartbeat, auth, disconnect",
-                other.chars().take(64).collect::<String>()
-            ),
+            format!("no message type `{}`; known: {KNOWN}", other.chars().take(64).collect::<String>()),
         )),
     }
     .map_err(refuse)
@@ -148,6 +136,15 @@ fn channels(text: &str) -> Result<Vec<ChannelPattern>, RequestError> {
         .collect()
 }
 
+fn filter(raw: Option<&RawValue>) -> Result<FilterSpec, RequestError> {
+    let Some(raw) = raw else { return Ok(FilterSpec::default()) };
+    if raw.get().len() > MAX_FILTER {
+        return Err(RequestError::validation(format!("`filter` has at most {MAX_FILTER} bytes")));
+    }
+    field::is_object("`filter`", raw)?;
+    serde_json::from_str(raw.get()).map_err(|error| RequestError::validation(format!("`filter`: {error}")))
+}
+
 fn bounded(channels: OneOrMany) -> Result<Vec<String>, RequestError> {
     let names = channels.into_vec();
     if names.is_empty() {
@@ -157,122 +154,6 @@ fn bounded(channels: OneOrMany) -> Result<Vec<String>, RequestError> {
         return Err(RequestError::validation(format!("`channels` has at most {MAX_CHANNELS} entries a message")));
     }
     Ok(names)
-}
-
-fn subscribe(text: &str, request_id: Option<RequestId>) -> Result<Subscribe, RequestError> {
-    #[derive(Deserialize)]
-    struct Body<'a> {
-        channels: OneOrMany,
-        #[serde(borrow, default)]
-        filter: Option<&'a RawValue>,
-        #[serde(borrow, default)]
-        from: Option<&'a RawValue>,
-        #[serde(default)]
-        options: Option<RawOptions>,
-    }
-    #[derive(Deserialize, Default)]
-    #[serde(default)]
-    struct RawOptions {
-        include_historical: bool,
-        filter_level: Option<String>,
-        lag_policy: LagPolicy,
-        streaming_mode: Option<String>,
-        throttle_ms: Option<u64>,
-        buffer_interval_ms: Option<u64>,
-        max_buffer_size: Option<u64>,
-        buffer_size: Option<u64>,
-        priority_events: Option<Vec<String>>,
-    }
-    let body: Body<'_> = from_str(text)?;
-    let options = body.options.unwrap_or_default();
-    // An option that this version does not honour is refused: a client that asked for at most ten events a second and
-    // was sent a thousand would have been lied to. The values that mean "as it comes" are fine.
-    let unsupported = [
-        ("streaming_mode", options.streaming_mode.as_deref().is_some_and(|mode| mode != "realtime")),
-        ("throttle_ms", options.throttle_ms.is_some_and(|ms| ms > 0)),
-        ("buffer_interval_ms", options.buffer_interval_ms.is_some()),
-        ("max_buffer_size", options.max_buffer_size.is_some()),
-        ("buffer_size", options.buffer_size.is_some()),
-        ("priority_events", options.priority_events.is_some_and(|events| !events.is_empty())),
-    ];
-    if let Some((name, _)) = unsupported.iter().find(|(_, asked)| *asked) {
-        return Err(RequestError::validation(format!("option `{name}` is not supported; leave it out")));
-    }
-    let (mut patterns, mut refused) = (Vec::new(), Vec::new());
-    for name in bounded(body.channels)? {
-        match ChannelPattern::parse(&name) {
-            Ok(pattern) => patterns.push(pattern),
-            Err(error) => refused.push((name, error.to_string())),
-        }
-    }
-    let filter_level = options
-        .filter_level
-        .map(|word| word.parse().map_err(|error| RequestError::validation(format!("`filter_level`: {error}"))))
-        .transpose()?;
-    Ok(Subscribe {
-        channels: patterns,
-        refused,
-        filter: body.filter.map_or_else(|| Ok(FilterSpec::default()), filter)?,
-        start: body.from.map_or(Ok(Start::At(StartAt::Latest)), start)?,
-        options: Options {
-            include_historical: options.include_historical,
-            filter_level,
-            lag_policy: options.lag_policy,
-        },
-        request_id,
-    })
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct RawPosition {
-    epoch: String,
-    offset: u64,
-}
-
-impl RawPosition {
-    fn position(self) -> Result<Position, RequestError> {
-        let epoch = Epoch::parse(&self.epoch)
-            .ok_or_else(|| RequestError::validation("`epoch` is the 16 hexadecimal digits of an earlier answer"))?;
-        Ok(Position { epoch, offset: self.offset })
-    }
-}
-
-fn filter(raw: &RawValue) -> Result<FilterSpec, RequestError> {
-    if raw.get().len() > MAX_FILTER {
-        return Err(RequestError::validation(format!("`filter` has at most {MAX_FILTER} bytes")));
-    }
-    from_str(raw.get())
-}
-
-fn start(raw: &RawValue) -> Result<Start, RequestError> {
-    let wrong = || {
-        RequestError::validation(
-            "`from` is \"latest\", \"earliest\", {\"epoch\", \"offset\"}, or an object of those by channel",
-        )
-    };
-    if let Ok(word) = serde_json::from_str::<String>(raw.get()) {
-        return match word.as_str() {
-            "latest" => Ok(Start::At(StartAt::Latest)),
-            "earliest" => Ok(Start::At(StartAt::Earliest)),
-            _ => Err(wrong()),
-        };
-    }
-    object(raw.get().as_bytes()).map_err(|_| wrong())?;
-    if let Ok(position) = serde_json::from_str::<RawPosition>(raw.get()) {
-        return Ok(Start::At(StartAt::After(position.position()?)));
-    }
-    let by_channel: BTreeMap<String, RawPosition> = serde_json::from_str(raw.get()).map_err(|_| wrong())?;
-    if by_channel.len() > MAX_CHANNELS {
-        return Err(RequestError::validation(format!("`from` names at most {MAX_CHANNELS} channels")));
-    }
-    let mut positions = Vec::with_capacity(by_channel.len());
-    for (name, raw) in by_channel {
-        let name =
-            ChannelName::new(&name).map_err(|error| RequestError::validation(format!("`from`, `{name}`: {error}")))?;
-        positions.push((name, raw.position()?));
-    }
-    Ok(Start::ByChannel(positions))
 }
 
 fn command(text: &str, request_id: Option<RequestId>) -> Result<Request, RequestError> {
@@ -300,47 +181,6 @@ mod tests {
 
     fn refused(text: &str) -> RequestError {
         request(text).unwrap_err()
-    }
-
-    #[test]
-    fn subscribe_takes_a_name_or_a_list() {
-        for text in [
-            r#"{"type":"subscribe","channels":"workflow:*"}"#,
-            r#"{"type":"subscribe","channels":["workflow:*"],"options":{"include_historical":false}}"#,
-        ] {
-            let Request::Subscribe(subscribe) = request(text).unwrap() else { panic!("{text}") };
-            assert_eq!(subscribe.channels, [ChannelPattern::parse("workflow:*").unwrap()]);
-            assert_eq!(subscribe.start, Start::At(StartAt::Latest));
-        }
-    }
-
-    #[test]
-    fn a_bad_name_makes_a_partial_subscription() {
-        let text = r#"{"type":"subscribe","channels":["tmux","no good"],"request_id":7}"#;
-        let Request::Subscribe(subscribe) = request(text).unwrap() else { panic!() };
-        assert_eq!((subscribe.channels.len(), subscribe.refused.len()), (1, 1));
-        assert_eq!(subscribe.request_id.unwrap().as_json(), "7");
-    }
-
-    #[test]
-    fn from_is_a_word_a_position_or_positions_by_channel() {
-        let start = |from: &str| {
-            let text = format!(r#"{{"type":"subscribe","channels":"a","from":{from}}}"#);
-            request(&text).map(|request| match request {
-                Request::Subscribe(subscribe) => subscribe.start,
-                _ => unreachable!(),
-            })
-        };
-        let position = Position { epoch: Epoch(0xab), offset: 12 };
-        assert_eq!(start("\"earliest\"").unwrap(), Start::At(StartAt::Earliest));
-        assert_eq!(start(r#"{"epoch":"00000000000000ab","offset":12}"#).unwrap(), Start::At(StartAt::After(position)));
-        assert_eq!(
-            start(r#"{"a":{"epoch":"00000000000000ab","offset":12}}"#).unwrap(),
-            Start::ByChannel(vec![(ChannelName::new("a").unwrap(), position)])
-        );
-        for wrong in ["1", "\"soon\"", r#"{"epoch":"zz","offset":1}"#, r#"["00000000000000ab",1]"#] {
-            assert_eq!(start(wrong).unwrap_err().code, ErrorCode::Validation, "{wrong}");
-        }
     }
 
     #[test]
@@ -377,11 +217,5 @@ mod tests {
         assert!(refused(r#"{"type":"publish","events":[["a","t"]]}"#).message.contains("item 0"));
         assert!(refused(r#"{"type":"publish","channel":"a","event":7}"#).message.contains("string"));
         assert!(refused(r#"{"type":"publish","channel":"a","event":"t","events":7}"#).message.contains("sequence"));
-    }
-
-    #[test]
-    fn an_option_that_would_not_be_honoured_is_refused() {
-        let text = r#"{"type":"subscribe","channels":"a","options":{"throttle_ms":100}}"#;
-        assert!(refused(text).message.contains("throttle_ms"));
     }
 }

@@ -1,5 +1,9 @@
 //! From events and replies to text messages.
 
+mod command;
+mod past;
+mod session;
+
 use crate::{Reply, RequestId, text};
 use headwater_event::{ChannelName, Event, Gap, Position, Retention, Timestamp};
 
@@ -50,7 +54,7 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
 
 pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
     match reply {
-        Reply::Subscribed { held, failed, positions: at, connection_id, request_id } => {
+        Reply::Subscribed { held, failed, positions: at, connection_id, reconnect_token, request_id } => {
             begin(out, "subscription_response");
             let status = match (failed.is_empty(), at.is_empty() && held.is_empty()) {
                 (true, _) => "success",
@@ -72,6 +76,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
                 });
             }
             text::pair(out, "connection_id", connection_id);
+            if let Some(token) = reconnect_token {
+                text::pair(out, "reconnect_token", token);
+            }
             end(out, request_id.as_ref());
         }
         Reply::Unsubscribed { gone, held, request_id } => {
@@ -103,41 +110,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
         Reply::CommandAccepted { .. }
         | Reply::CommandProgress { .. }
         | Reply::CommandCompleted { .. }
-        | Reply::CommandError { .. } => command(reply, out),
-        Reply::Heartbeat { timestamp, connection_id, positions: at } => {
-            begin(out, "heartbeat_response");
-            let now = Timestamp::now();
-            text::key(out, "timestamp");
-            match timestamp {
-                Some(timestamp) => text::string(out, timestamp),
-                None => quoted(out, now),
-            }
-            text::pair(out, "connection_id", connection_id);
-            text::key(out, "server_time");
-            quoted(out, now);
-            positions(out, at);
-            out.push(b'}');
-        }
-        Reply::Authenticated { session_id, permissions } => {
-            begin(out, "auth_response");
-            text::pair(out, "status", "success");
-            text::pair(out, "message", "Authentication is not enabled; everything is allowed");
-            names(out, "permissions", permissions);
-            text::pair(out, "session_id", session_id);
-            end(out, None);
-        }
-        Reply::Error { code, message, positions: at, request_id } => {
-            begin(out, "error");
-            text::pair(out, "error_code", code.as_str());
-            text::pair(out, "message", message);
-            if !at.is_empty() {
-                out.extend_from_slice(b",\"details\":{\"reason\":");
-                text::string(out, message);
-                positions(out, at);
-                out.push(b'}');
-            }
-            end(out, request_id.as_ref());
-        }
+        | Reply::CommandError { .. } => command::reply(reply, out),
+        Reply::History { .. } | Reply::Replay { .. } => past::reply(reply, out),
+        Reply::Heartbeat { .. } | Reply::Authenticated { .. } | Reply::Error { .. } => session::reply(reply, out),
         Reply::Gap(Gap { channel, from, to, reason }) => {
             begin(out, "gap");
             text::pair(out, "channel", channel.as_str());
@@ -156,53 +131,6 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
             end(out, None);
         }
     }
-}
-
-fn command(reply: &Reply<'_>, out: &mut Vec<u8>) {
-    let id = match reply {
-        Reply::CommandAccepted { request_id, execution_id, message, estimated_completion_ms } => {
-            begin(out, "command_response");
-            text::pair(out, "status", "accepted");
-            text::pair(out, "execution_id", execution_id);
-            if let Some(message) = message {
-                text::pair(out, "message", message);
-            }
-            if let Some(ms) = estimated_completion_ms {
-                count(out, "estimated_completion_ms", *ms);
-            }
-            request_id
-        }
-        Reply::CommandProgress { request_id, execution_id, progress, details } => {
-            begin(out, "command_progress");
-            text::pair(out, "execution_id", execution_id);
-            json(out, "progress", progress);
-            if let Some(details) = details {
-                json(out, "details", details);
-            }
-            request_id
-        }
-        Reply::CommandCompleted { request_id, execution_id, result } => {
-            begin(out, "command_completed");
-            text::pair(out, "execution_id", execution_id);
-            text::pair(out, "status", "success");
-            json(out, "result", result);
-            request_id
-        }
-        Reply::CommandError { request_id, failure } => {
-            begin(out, "command_error");
-            text::pair(out, "error_code", &failure.code);
-            text::pair(out, "message", &failure.message);
-            if let Some(details) = &failure.details {
-                json(out, "details", details);
-            }
-            if let Some(action) = &failure.suggested_action {
-                text::pair(out, "suggested_action", action);
-            }
-            request_id
-        }
-        _ => unreachable!("called with the four replies to commands only"),
-    };
-    end(out, Some(id));
 }
 
 fn begin(out: &mut Vec<u8>, kind: &str) {
@@ -320,6 +248,7 @@ mod tests {
                     }],
                     positions: vec![(channel.clone(), place)],
                     connection_id: "c",
+                    reconnect_token: None,
                     request_id: Some(id.clone()),
                 },
                 out,

@@ -1,10 +1,21 @@
 //! Requests as values: what a client wants, whatever dialect it said it in.
 
+mod history;
+mod options;
+mod replay;
+mod subscribe;
+
+pub use history::{AggregateSpec, Granularity, HistoryRequest, Order};
+pub use options::{ConflateBy, LagPolicy, Options, Pace};
+pub use replay::{ReplayAction, ReplayRequest};
+pub use subscribe::{FilterSpec, Start, StartAt, Subscribe};
+
 use crate::publish::PublishItem;
 use bytes::Bytes;
-use headwater_event::{ChannelName, ChannelPattern, Position, Severity};
+use headwater_event::ChannelPattern;
 use serde::Deserialize;
 use std::fmt;
+use uuid::Uuid;
 
 /// The longest `request_id`, in bytes: it is echoed in every answer.
 const MAX_REQUEST_ID: usize = 128;
@@ -86,6 +97,19 @@ pub enum Request {
         /// Echoed.
         request_id: Option<RequestId>,
     },
+    /// What was: events of the past, or what they come to.
+    History(HistoryRequest),
+    /// Let a stretch of the past come as if it happened now.
+    Replay(ReplayRequest),
+    /// Change a replay that runs.
+    ReplayControl {
+        /// As the answer to `replay` named it.
+        replay_id: String,
+        /// What it shall do.
+        action: ReplayAction,
+        /// Echoed.
+        request_id: Option<RequestId>,
+    },
     /// Ask a source to do something.
     Command(CommandRequest),
     /// Are you there?
@@ -93,101 +117,24 @@ pub enum Request {
         /// Echoed.
         timestamp: Option<String>,
     },
-    /// Show who I am.
+    /// Show who I am, or who I was: one of the two tokens is there.
     Authenticate {
         /// With or without a `Bearer ` prefix.
-        token: String,
+        token: Option<String>,
+        /// Of an earlier connection, whose subscriptions shall go on.
+        reconnect_token: Option<String>,
+        /// The last event that the earlier connection handled, when it knows.
+        last_message_id: Option<Uuid>,
+        /// Echoed.
+        request_id: Option<RequestId>,
     },
     /// Close, please.
     Disconnect {
         /// Goes to the log.
         reason: Option<String>,
+        /// Keep the subscriptions for whoever comes with the reconnect token.
+        save_session: bool,
     },
-}
-
-/// A subscription to channels and patterns, with one filter and one set of options.
-#[derive(Debug)]
-pub struct Subscribe {
-    /// What was asked for and can be had.
-    pub channels: Vec<ChannelPattern>,
-    /// What was asked for and is no channel name; the answer is then partial.
-    pub refused: Vec<(String, String)>,
-    /// Which events.
-    pub filter: FilterSpec,
-    /// From where.
-    pub start: Start,
-    /// How they are delivered.
-    pub options: Options,
-    /// Echoed.
-    pub request_id: Option<RequestId>,
-}
-
-/// Which events of a channel are wanted. Empty lists want all.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct FilterSpec {
-    /// Globs over the type.
-    #[serde(deserialize_with = "strings")]
-    pub types: Vec<String>,
-    /// The least severity.
-    #[serde(deserialize_with = "severity")]
-    pub severity: Option<Severity>,
-    /// Globs over attributes: all must fit.
-    pub attributes: std::collections::BTreeMap<String, String>,
-    /// Names of sources.
-    #[serde(deserialize_with = "strings")]
-    pub sources: Vec<String>,
-}
-
-fn strings<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Vec<String>, D::Error> {
-    OneOrMany::deserialize(deserializer).map(OneOrMany::into_vec)
-}
-
-fn severity<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Severity>, D::Error> {
-    let word = Option::<String>::deserialize(deserializer)?;
-    word.map(|word| word.parse().map_err(serde::de::Error::custom)).transpose()
-}
-
-/// Where a subscription starts.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
-    /// The same for every channel.
-    At(StartAt),
-    /// By channel; channels that are not named start at the latest.
-    ByChannel(Vec<(ChannelName, Position)>),
-}
-
-/// A place to start at.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum StartAt {
-    /// With what comes next.
-    Latest,
-    /// With the oldest event held.
-    Earliest,
-    /// With the event after this one.
-    After(Position),
-}
-
-/// What happens when a subscription falls so far behind that the log no longer holds its next event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LagPolicy {
-    /// A `gap` notice, then on with the oldest event held.
-    #[default]
-    Gap,
-    /// The connection is closed with 4410.
-    Disconnect,
-}
-
-/// The delivery options of a subscription.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Options {
-    /// Send what the log still holds before live events.
-    pub include_historical: bool,
-    /// The least severity.
-    pub filter_level: Option<Severity>,
-    /// What to do when it falls behind.
-    pub lag_policy: LagPolicy,
 }
 
 /// A command for a source.
