@@ -1,4 +1,5 @@
-//! The question this crate asks about plugins, and its answers. The host's discovery answers it in the daemon and the CLI.
+//! The questions this crate asks about what other crates know: plugins, channel names, filter expressions. The daemon and
+//! the CLI answer them.
 
 use serde_json::Value;
 use std::path::{Path, PathBuf};
@@ -16,11 +17,28 @@ pub trait Catalog {
         self.settings_schema(plugin)
     }
 
-    /// Whether a text of a source's `channels` is a channel name or pattern; `Err` says why not, as a fragment.
+    /// Whether a text of `channels` is a channel name or pattern; `Err` says why not, as a fragment.
     fn check_channel(&self, pattern: &str) -> Result<(), String> {
         let _ = pattern;
         Ok(())
     }
+
+    /// Whether a text is an expression that a filter takes as its `where`.
+    fn check_expression(&self, expression: &str) -> Result<(), ExpressionFault> {
+        let _ = expression;
+        Ok(())
+    }
+}
+
+/// What is wrong with a filter expression.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExpressionFault {
+    /// Where, in characters from 1.
+    pub column: usize,
+    /// What is wrong, as a fragment.
+    pub message: String,
+    /// How to mend it.
+    pub help: Option<String>,
 }
 
 /// What a [`Catalog`] knows of one plugin.

@@ -40,10 +40,10 @@ const PROGRAM: &str = r"
 /// The documented default config.
 pub fn default_file() -> String {
     let mut text = HEAD.to_owned();
-    for Section { path, description, options } in outline::sections() {
+    for Section { header, repeated, description, options, .. } in outline::sections() {
         text.push('\n');
         comment(&mut text, &description);
-        let _ = writeln!(text, "[{path}]");
+        let _ = writeln!(text, "{}{header}", if repeated { "#" } else { "" });
         for entry in options {
             option(&mut text, &entry);
         }

@@ -26,8 +26,9 @@ mod syntax;
 mod text;
 mod toml_text;
 mod watch;
+mod webhooks;
 
-pub use catalog::{Catalog, Lookup, NoCatalog};
+pub use catalog::{Catalog, ExpressionFault, Lookup, NoCatalog};
 pub use default_file::default_file;
 pub use diagnostic::{Diagnostic, Diagnostics, Level};
 pub use diff::{Change, ChangeKind, Diff, diff};
@@ -37,8 +38,9 @@ pub use load::{Loaded, load, load_for_start};
 pub use period::{Period, PeriodError};
 pub use reference::reference;
 pub use schema::{
-    Config, Gateway, Isolation, Limits, Log, LogFormat, LogLevel, Plugins, Program, RouterLimits, SourceConfig,
-    Supervision, json_schema, json_schema_with, listen_refusal,
+    Config, Durability, Gateway, History, HistoryChannel, Isolation, LeastSeverity, Limits, Log, LogFormat, LogLevel,
+    Plugins, Program, Retention, RouterLimits, SecretRef, SourceConfig, Supervision, Webhook, WebhookFilter,
+    json_schema, json_schema_with, listen_refusal,
 };
 pub use size::{Size, SizeError};
 pub use watch::{Changed, Watcher};

@@ -9,11 +9,9 @@ use crate::{
     sources::{self, Defined, Sources},
     syntax,
     text::{self, Text},
+    webhooks::Webhooks,
 };
-use std::{
-    collections::BTreeMap,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 use toml::de::{DeTable, DeValue};
 
 /// A config that was read and found good.
@@ -70,7 +68,9 @@ fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<L
     let main = text::shown(&paths.main);
     for (text, table) in &tables {
         if *text.shown == *main {
-            config = sections(text, table, &directory(&paths.main), &mut faults);
+            let directory = directory(&paths.main);
+            config = sections(text, table, &directory, &mut faults);
+            config.webhooks = Webhooks { text, directory, catalog }.check(table, &mut faults);
         } else {
             only_sources(text, table, &main, &mut faults);
         }
@@ -121,10 +121,10 @@ fn text(path: &Path, content: &Content, faults: &mut Vec<Diagnostic>) -> Option<
     }
 }
 
-/// Everything of the main file but its sources.
+/// Everything of the main file but its sources and webhooks.
 fn sections(text: &Text, table: &DeTable<'_>, directory: &Path, faults: &mut Vec<Diagnostic>) -> Config {
     let mut walk = Walk::new(text, schema::document(), Subject::Host);
-    let entries = table.iter().filter(|(key, _)| *key.get_ref() != "source").collect();
+    let entries = table.iter().filter(|(key, _)| !matches!(key.get_ref().as_ref(), "source" | "webhook")).collect();
     let plain = walk.table(schema::document(), &Settings { entries, owner: "the config", at: 0..0, also: &[] });
     let clean = walk.found.is_empty();
     faults.append(&mut walk.found);
@@ -137,12 +137,13 @@ fn sections(text: &Text, table: &DeTable<'_>, directory: &Path, faults: &mut Vec
             Document::default()
         }
     };
-    let Document { gateway, router, mut plugins, supervision, log, sources: _ } = document;
-    for path in &mut plugins.directories {
+    let Document { mut gateway, router, mut history, mut plugins, supervision, log, webhooks: _, sources: _ } =
+        document;
+    for path in plugins.directories.iter_mut().chain(&mut gateway.socket).chain(&mut history.path) {
         *path = absolute(directory, path);
     }
     relations(text, table, &gateway, &supervision, faults);
-    Config { gateway, router, plugins, supervision, log, sources: BTreeMap::new() }
+    Config { gateway, router, history, plugins, supervision, log, ..Config::default() }
 }
 
 /// What no schema says: how values must stand to each other and to the world.

@@ -1,8 +1,10 @@
-//! A value as a line of the diff shows it: short, on one line, and without secrets. The diff is logged, answered and
-//! published to all clients; whoever may read events need not know the password of a source.
+//! A value as a line of the diff shows it: short, on one line, and without secrets; and lines of a file as a fault shows
+//! them. Both are logged, answered and published to all clients; whoever may read events need not know the password of a
+//! source.
 
 use crate::text::visible;
 use serde_json::Value;
+use std::ops::Range;
 
 /// What stands for a secret.
 const MASK: &str = "•••";
@@ -15,7 +17,14 @@ const LONGEST: usize = 120;
 
 /// The value of the key `path`.
 pub(crate) fn value(path: &str, value: &Value) -> String {
-    let masked = if path.rsplit('.').next().is_some_and(is_secret) { Value::from(MASK) } else { mask(value) };
+    let masked = match value {
+        _ if path.rsplit('.').next().is_some_and(is_secret) => Value::from(MASK),
+        // Where it asks for a token, that stands in the query.
+        Value::String(url) if path.starts_with("webhook.") && path.rsplit('.').next() == Some("url") => {
+            Value::from(without_query(url))
+        }
+        value => mask(value),
+    };
     let text = match &masked {
         Value::String(text) if is_plain(text) => text.clone(),
         other => crate::toml_text::value(other),
@@ -77,6 +86,56 @@ fn without_password(text: &str) -> String {
     masked().unwrap_or_else(|| text.to_owned())
 }
 
+fn without_query(url: &str) -> String {
+    match url.split_once('?') {
+        Some((before, _)) => format!("{}?{MASK}", without_password(before)),
+        None => without_password(url),
+    }
+}
+
+/// Lines of a config file with `*` for each byte of a secret, so that every other place is where it was.
+pub(crate) fn lines(text: &str) -> String {
+    let mut hidden: Vec<Range<usize>> = Vec::new();
+    for (equals, _) in text.match_indices('=') {
+        let name = text[..equals].trim_end_matches([' ', '\t', '"', '\'']);
+        let name = &name[name.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).map_or(0, |at| at + 1)..];
+        if !is_secret(name) {
+            continue;
+        }
+        let rest = &text[equals + 1..];
+        let line = &rest[..rest.find(['\n', '\r']).unwrap_or(rest.len())];
+        let value = line.trim_start();
+        let start = equals + 1 + line.len() - value.len();
+        let length = match value.chars().next() {
+            // `{ env = "NAME" }`: where it is found, not the secret.
+            Some('{') | None => 0,
+            Some(quote @ ('"' | '\'')) => value[1..].rfind(quote).map_or(value.len(), |at| at + 1),
+            Some(_) => value.len(),
+        };
+        hidden.push(start..start + length);
+    }
+    for (at, _) in text.match_indices("whsec_") {
+        let rest = &text[at..];
+        hidden.push(at..at + rest.find(|c: char| c.is_whitespace() || c == '"' || c == '\'').unwrap_or(rest.len()));
+    }
+    for (at, _) in text.match_indices("://") {
+        let rest = &text[at + 3..];
+        let authority = &rest[..rest.find(|c: char| c.is_whitespace() || "/?#\"'".contains(c)).unwrap_or(rest.len())];
+        if let Some((user, _)) = authority.rsplit_once('@')
+            && let Some((name, password)) = user.split_once(':')
+        {
+            let start = at + 3 + name.len() + 1;
+            hidden.push(start..start + password.len());
+        }
+    }
+    let hide = |(at, c): (usize, char)| {
+        let quote = c == '"' || c == '\'';
+        let inside = !quote && hidden.iter().any(|range| range.contains(&at));
+        if inside { "*".repeat(c.len_utf8()) } else { c.to_string() }
+    };
+    text.char_indices().map(hide).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,6 +159,32 @@ mod tests {
         for name in ["keyboard", "tokens_per_second_limit_monkey", "interval"] {
             assert_eq!(value(name, &json!("5")), "5", "{name}");
         }
+    }
+
+    #[test]
+    fn lines_hide_what_stands_behind_the_name_of_a_secret() {
+        for (line, shown) in [
+            ("secret = \"whsec_abc\"", "secret = \"*********\""),
+            ("secret = whsec_abc", "secret = *********"),
+            ("secret = \"abc", "secret = \"***"),
+            ("a.api_token='x y' # mine", "a.api_token='***' # mine"),
+            ("\"password\" = \"ä\"", "\"password\" = \"**\""),
+            ("secret = { env = \"HOOK\" }", "secret = { env = \"HOOK\" }"),
+            ("secret = { env = \"whsec_abc\" }", "secret = { env = \"*********\" }"),
+            ("url = \"https://me:pw@h/@\"", "url = \"https://me:**@h/@\""),
+            ("interval = \"1s\"", "interval = \"1s\""),
+            ("token = 5\ninterval = 5", "token = *\ninterval = 5"),
+        ] {
+            assert_eq!(lines(line), shown);
+            assert_eq!(lines(line).len(), line.len());
+        }
+    }
+
+    #[test]
+    fn the_query_of_a_webhook_is_hidden() {
+        assert_eq!(value("webhook.x.url", &json!("https://h/p?token=abc")), "https://h/p?•••");
+        assert_eq!(value("webhook.x.url", &json!("https://h/p")), "https://h/p");
+        assert_eq!(value("source.x.url", &json!("https://h/p?a=1")), "https://h/p?a=1");
     }
 
     #[test]

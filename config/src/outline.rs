@@ -4,7 +4,7 @@
 use crate::{
     Size,
     check::{MAX_PERIOD, MIN_PERIOD},
-    schema::{self, Document, HOST_KEYS},
+    schema::{self, Document, HOST_KEYS, SECRET_FORMAT},
 };
 use serde_json::{Map, Value};
 
@@ -12,6 +12,10 @@ use serde_json::{Map, Value};
 pub(crate) struct Section {
     /// `gateway.limits`.
     pub(crate) path: String,
+    /// As it stands in a file: `[gateway.limits]`, `[[webhook]]`.
+    pub(crate) header: String,
+    /// Whether there may be any number of it, or of what it belongs to; by default there is none.
+    pub(crate) repeated: bool,
     pub(crate) description: String,
     pub(crate) options: Vec<Entry>,
 }
@@ -50,19 +54,48 @@ impl Entry {
 /// All sections but the sources.
 pub(crate) fn sections() -> Vec<Section> {
     // The order of the fields: JSON objects are sorted by name, TOML is written as declared.
-    let written = toml::to_string(&Document::default()).expect("invariant: the defaults can be written as TOML");
+    let written = toml::to_string(&Document::full()).expect("invariant: a config can be written as TOML");
     let mut sections: Vec<Section> = Vec::new();
+    // Whether the lines belong to a table that is shown as one value.
+    let mut inline = false;
     for line in written.lines() {
-        if let Some(path) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
-            let description = description(find(path));
-            sections.push(Section { path: path.to_owned(), description, options: Vec::new() });
-        } else if let (Some((key, _)), Some(section)) = (line.split_once(" = "), sections.last_mut()) {
+        if let Some(header) = line.strip_prefix('[').and_then(|l| l.strip_suffix(']')) {
+            let list = header.starts_with('[');
+            let path = header.trim_matches(['[', ']']);
+            inline = is_value(find(path));
+            match path.rsplit_once('.') {
+                Some((parent, key)) if inline => {
+                    let section = sections.iter_mut().find(|section| section.path == parent);
+                    let section = section.expect("invariant: a table comes before those in it");
+                    section.options.push(Entry::new(key, find(path)));
+                }
+                _ => {
+                    let inside =
+                        |section: &Section| section.repeated && path.starts_with(&format!("{}.", section.path));
+                    let repeated = list || sections.iter().any(inside);
+                    let (header, description) = (line.to_owned(), description(find(path)));
+                    sections.push(Section {
+                        path: path.to_owned(),
+                        header,
+                        repeated,
+                        description,
+                        options: Vec::new(),
+                    });
+                }
+            }
+        } else if let (Some((key, _)), Some(section), false) = (line.split_once(" = "), sections.last_mut(), inline) {
             let schema = find(&format!("{}.{key}", section.path));
             section.options.push(Entry::new(key, schema));
         }
     }
     sections.retain(|section| section.path != "source");
     sections
+}
+
+/// Whether it is a table that is written as one value: `{ env = "NAME" }`, not a section with keys of its own.
+fn is_value(schema: &Map<String, Value>) -> bool {
+    let table = schema.get("type").and_then(Value::as_str) == Some("object");
+    table && (schema.contains_key("format") || !schema.contains_key("properties"))
 }
 
 /// The host's keys of a source.
@@ -73,9 +106,13 @@ pub(crate) fn source_options() -> Vec<Entry> {
 /// The schema of a key: `gateway.limits.max_patterns`; `*` stands for any name.
 fn find(path: &str) -> &'static Map<String, Value> {
     let root = schema::document();
-    let follow = |schema: &'static Value| match schema.get("$ref").and_then(Value::as_str) {
-        Some(target) => root.pointer(target.trim_start_matches('#')).unwrap_or(schema),
-        None => schema,
+    let follow = |schema: &'static Value| {
+        // A list of tables has the keys of one.
+        let schema = schema.get("items").filter(|items| items.get("$ref").is_some()).unwrap_or(schema);
+        match schema.get("$ref").and_then(Value::as_str) {
+            Some(target) => root.pointer(target.trim_start_matches('#')).unwrap_or(schema),
+            None => schema,
+        }
     };
     let mut at = root;
     for name in path.split('.') {
@@ -105,9 +142,12 @@ fn kind(schema: &Map<String, Value>) -> String {
         (Some("size"), _) => "size".to_owned(),
         (Some("socket-address"), _) => "address".to_owned(),
         (Some("sha256"), _) => "hex digits".to_owned(),
+        (Some("webhook-url"), _) => "web address".to_owned(),
+        (Some(SECRET_FORMAT), _) => "reference".to_owned(),
         (_, Some("array")) => "list of strings".to_owned(),
         (_, Some("integer")) => "number".to_owned(),
         (_, Some("boolean")) => "true or false".to_owned(),
+        (_, Some("object")) => "table of strings".to_owned(),
         _ => schema.get("enum").and_then(Value::as_array).map_or("string".to_owned(), |values| list(values)),
     }
 }
@@ -151,7 +191,8 @@ mod tests {
         let mut keys = Vec::new();
         for (name, definition) in schema::document()["$defs"].as_object().unwrap() {
             let own = definition["properties"].as_object().unwrap();
-            keys.extend(own.iter().filter(|(_, s)| s.get("$ref").is_none()).map(|(key, _)| format!("{name}.{key}")));
+            let section = |s: &Value| s.get("$ref").is_some() || s.pointer("/items/$ref").is_some();
+            keys.extend(own.iter().filter(|(_, s)| !section(s)).map(|(key, _)| format!("{name}.{key}")));
         }
         let listed: usize = sections().iter().map(|section| section.options.len()).sum();
         assert_eq!(listed + source_options().len(), keys.len(), "{keys:?}");

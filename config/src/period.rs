@@ -162,6 +162,25 @@ pub(crate) mod plain {
     }
 }
 
+/// The same for an option, `None` being left out.
+pub(crate) mod optional {
+    use super::{Duration, Period, plain};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    // serde's `with` gives the reference.
+    #[allow(clippy::ref_option)]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<Duration>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(duration) => plain::serialize(duration, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+        Ok(Option::<Period>::deserialize(deserializer)?.map(|period| period.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

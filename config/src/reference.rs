@@ -14,7 +14,7 @@ The config is one TOML file, `headwater.toml`, and any number of files in `sourc
 names the main file; without the option it is `~/.config/headwater/headwater.toml`, and when that does not exist, the defaults
 and a `metrics` source run. [`config/headwater.toml`](../config/headwater.toml) holds every option with its default.
 
-- **`headwater.toml`** holds the sections below and sources.
+- **`headwater.toml`** holds the sections below and sources. `[[…]]` stands for a table that there may be any number of.
 - **`sources.d/*.toml`** hold `[source.NAME]` tables and nothing else, so that a package or a script can add a source without
   touching your file. Hidden files do not count. A source defined twice is an error.
 - **Durations** are a number and a unit: `"250ms"`, `"5s"`, `"1.5m"`, `"1h 30m"`; the units are us, ms, s, m, h and d.
@@ -36,7 +36,7 @@ table changed are started anew; no client is disconnected. What changed is logge
 ~ gateway.listen 127.0.0.1:8765 → 127.0.0.1:9000 (needs a restart)
 ```
 
-Sources and `log.level` take effect at once. What else the daemon is made of (the other sections) takes effect when it is started
+Sources, webhooks, `log.level`, `[history.retention]` and `[[history.channel]]` take effect at once. What else the daemon is made of (the other sections) takes effect when it is started
 anew, and the diff says so. Values whose name says token, secret, password or key are not shown.
 
 When something is wrong, the running config stays, and all faults are told at once, each with a code, its place and what to do:
@@ -82,8 +82,8 @@ const CODES_HEAD: &str = r"
 /// The reference of the config as Markdown.
 pub fn reference() -> String {
     let mut text = HEAD.to_owned();
-    for Section { path, description, options } in outline::sections() {
-        let _ = write!(text, "\n## `[{path}]`\n\n{description}\n\n");
+    for Section { header, description, options, .. } in outline::sections() {
+        let _ = write!(text, "\n## `{header}`\n\n{description}\n\n");
         table(&mut text, &options);
     }
     text.push_str(SOURCES);

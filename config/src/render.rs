@@ -1,6 +1,6 @@
 //! Faults as people read them: code, place, the line itself with a caret, the fix.
 
-use crate::{Diagnostic, Level, diagnostic::Spot, text::Text};
+use crate::{Diagnostic, Level, diagnostic::Spot, masked, text::Text};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level as Shown, Renderer, Snippet};
 use std::ops::Range;
 
@@ -62,7 +62,7 @@ impl<'a> Lines<'a> {
 
     fn snippet(&self) -> Snippet<'a, Annotation<'a>> {
         let (line, _) = self.text.place(self.range.start);
-        let shown = &self.text.text[self.range.clone()];
+        let shown = masked::lines(&self.text.text[self.range.clone()]);
         Snippet::source(shown).path(self.text.shown.to_string_lossy()).line_start(line)
     }
 

@@ -152,6 +152,25 @@ pub(crate) mod plain {
     }
 }
 
+/// The same for an option, `None` being left out.
+pub(crate) mod optional {
+    use super::{Size, plain};
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    // serde's `with` gives the reference.
+    #[allow(clippy::ref_option)]
+    pub(crate) fn serialize<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
+        match value {
+            Some(bytes) => plain::serialize(bytes, serializer),
+            None => serializer.serialize_none(),
+        }
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
+        Ok(Option::<Size>::deserialize(deserializer)?.map(|size| size.0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -22,8 +22,8 @@ use toml::{
     de::{DeTable, DeValue},
 };
 
-/// The longest name of a source. It stands in each of its events.
-const MAX_NAME: usize = 64;
+/// The longest name of a source, or of a webhook. It stands in each of its events.
+pub(crate) const MAX_NAME: usize = 64;
 
 /// Names that stand in events for somebody else.
 const RESERVED: [&str; 2] = ["headwater", "client"];
@@ -137,7 +137,7 @@ pub(crate) fn is_name(name: &str) -> bool {
 }
 
 /// A name stands in URLs, in commands and in file names.
-fn is_plain(name: &str) -> bool {
+pub(crate) fn is_plain(name: &str) -> bool {
     !name.is_empty() && name.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-' | '.'))
 }
 

@@ -127,6 +127,47 @@ fn listening_for_all_the_world_is_refused() {
 }
 
 #[test]
+fn webhooks_are_held_against_their_schema_and_the_world() {
+    main_file(
+        "webhooks",
+        "[[webhook]]\nname = \"a b\"\nurl = \"ftp://example.org/\"\nchannels = [\"x y\", \"ok\"]\n\
+         secret = { env = \"HOOK\", file = \"x\" }\ndead_letter = \"dead.*\"\nmax_attempts = 0\n\
+         backoff_max = \"100ms\"\nfilter = { type = [\"a\"], severity = \"warn\" }\n\n\
+         [[webhook]]\nname = \"twice\"\nurl = \"https://me:hunter2@example.org/\"\nchannels = [\"a\"]\nsecret = {}\n\n\
+         [[webhook]]\nname = \"twice\"\n\n[[webhook]]\nname = \"bare\"\nsecret = { vault = \"x\" }\n",
+    );
+    main_file("webhook_table", "[webhook.deploys]\nurl = \"https://example.org/\"\n");
+}
+
+#[test]
+fn a_webhooks_expression_is_checked_at_its_place() {
+    main_file(
+        "expression",
+        "[[webhook]]\nname = \"one\"\nurl = \"https://example.org/\"\nchannels = [\"a\"]\nsecret = { env = \"S\" }\n\
+         filter = { where = \"ä == 1 && b = 2\" }\n\n\
+         [[webhook]]\nname = \"two\"\nurl = \"https://example.org/\"\nchannels = [\"a\"]\nsecret = { env = \"S\" }\n\
+         [webhook.filter]\nwhere = 'data.x =='\n\n\
+         [[webhook]]\nname = \"three\"\nurl = \"https://example.org/\"\nchannels = [\"a\"]\nsecret = { env = \"S\" }\n\
+         [webhook.filter]\nwhere = \"x = \\\"escaped\\\"\"\n",
+    );
+}
+
+/// What is refused is logged and answered; a secret in the refused file must not be.
+#[test]
+fn a_secret_in_the_file_is_refused_and_not_shown() {
+    main_file(
+        "plain_secret",
+        "[[webhook]]\nname = \"one\"\nurl = \"https://example.org/\"\nchannels = [\"a\"]\nsecret = \"hunter2hunter2\"\n\n\
+         [[webhook]]\nname = \"two\"\nurl = \"https://example.org/\"\nchannels = [\"a\"]\nsecret = { env = \"whsec_aHVudGVyMg==\" }\n",
+    );
+    let golden = std::fs::read_to_string(world::here().join("tests/golden/plain_secret.txt")).unwrap();
+    assert!(!golden.contains("hunter2") && !golden.contains("aHVudGVyMg"));
+    main_file("plain_secret_syntax", "[[webhook]]\nsecret = \"hunter2\nname = 1\n");
+    let golden = std::fs::read_to_string(world::here().join("tests/golden/plain_secret_syntax.txt")).unwrap();
+    assert!(!golden.contains("hunter2"));
+}
+
+#[test]
 fn all_errors_come_at_once() {
     golden(
         "several",

@@ -1,7 +1,7 @@
 //! Strings, numbers and truth values: their types, their ranges and the formats that we know.
 
 use super::{Keys, Misfit, Walk};
-use crate::{Diagnostic, Period, Size, text::quote};
+use crate::{Diagnostic, Period, Size, schema::SECRET_FORMAT, text::quote, webhooks::plain_secret};
 use serde_json::{Number, Value};
 use std::net::{IpAddr, SocketAddr};
 use toml::{
@@ -28,6 +28,7 @@ pub(super) fn wanted(keys: &Keys) -> String {
         Some("period" | "duration") => return "a duration".to_owned(),
         Some("size") => return "a size".to_owned(),
         Some("socket-address") => return "an address".to_owned(),
+        Some(SECRET_FORMAT) => return "a reference to a secret".to_owned(),
         _ => {}
     }
     let words: Vec<&str> = types(keys)
@@ -51,6 +52,7 @@ pub(super) fn placeholder(keys: &Keys) -> &'static str {
         (Some("period" | "duration"), _) => "\"5s\"",
         (Some("size"), _) => "\"64KiB\"",
         (Some("socket-address"), _) => "\"127.0.0.1:8765\"",
+        (Some(SECRET_FORMAT), _) => "{ env = \"NAME\" }",
         (_, Some("integer" | "number")) => "1",
         (_, Some("boolean")) => "true",
         (_, Some("array")) => "[]",
@@ -88,6 +90,10 @@ pub(super) fn fits_type(keys: &Keys, value: &DeValue<'_>) -> bool {
 impl Walk<'_> {
     pub(super) fn wrong_type(&mut self, keys: &Keys, name: &str, value: &Spanned<DeValue<'_>>) {
         let given = value.get_ref();
+        let reference = keys.get("format").and_then(Value::as_str) == Some(SECRET_FORMAT);
+        if reference && matches!(given, DeValue::String(_)) {
+            return self.push(plain_secret(self.text, name, &value.span()));
+        }
         let wanted = wanted(keys);
         let message = format!("`{name}` must be {wanted}, not {}", kind(given));
         let fault = Diagnostic::at(self.code(Misfit::Type), self.text, &value.span(), message);

@@ -5,6 +5,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -16,6 +17,11 @@ pub struct Gateway {
     #[schemars(extend("format" = "socket-address"))]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
+    /// A unix socket that serves the same, for programs of this machine that would rather name a file than a port. Who
+    /// may open it is decided by the file's owner and mode (0600). None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "String", length(min = 1), example = &"/run/headwater/headwater.sock")]
+    pub socket: Option<PathBuf>,
     /// Threads that deliver events to clients. 0 takes half of the machine's cores, at least one.
     #[schemars(range(min = 0, max = 64))]
     pub shards: usize,
@@ -69,6 +75,7 @@ impl Default for Gateway {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8765)),
+            socket: None,
             shards: 0,
             allowed_hosts: Vec::new(),
             allowed_origins: Vec::new(),
@@ -83,6 +90,13 @@ impl Default for Gateway {
             drain: Duration::from_secs(10),
             limits: Limits::default(),
         }
+    }
+}
+
+impl Gateway {
+    /// Every key with some value.
+    pub(super) fn full() -> Self {
+        Self { socket: Some(PathBuf::new()), ..Self::default() }
     }
 }
 

@@ -137,7 +137,7 @@ pub(crate) struct SourceTable {
     pub(crate) grace: Duration,
     /// The most memory its process may take. What it asks for beyond is refused to it, which ends most programs; then it
     /// is started again. No limit by default.
-    #[serde(with = "optional_size", skip_serializing_if = "Option::is_none")]
+    #[serde(with = "size::optional", skip_serializing_if = "Option::is_none")]
     #[schemars(with = "Size", extend("minimum" = 16_777_216), example = &"256MiB")]
     pub(crate) memory_limit: Option<u64>,
     /// The SHA-256 that the plugin's file must have: 64 hex digits, as `sha256sum` prints them. Another file is not loaded.
@@ -175,24 +175,5 @@ impl Default for SourceTable {
             log_level: None,
             settings: Map::new(),
         }
-    }
-}
-
-/// An optional size, written as [`Size`].
-mod optional_size {
-    use super::{Size, size};
-    use serde::{Deserialize, Deserializer, Serializer};
-
-    // serde's `with` gives the reference.
-    #[allow(clippy::ref_option)]
-    pub(super) fn serialize<S: Serializer>(value: &Option<u64>, serializer: S) -> Result<S::Ok, S::Error> {
-        match value {
-            Some(bytes) => size::plain::serialize(bytes, serializer),
-            None => serializer.serialize_none(),
-        }
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<u64>, D::Error> {
-        Ok(Option::<Size>::deserialize(deserializer)?.map(|size| size.0))
     }
 }

@@ -2,7 +2,7 @@
 
 #![allow(dead_code)] // Each test binary uses its part.
 
-use headwater_config::{Catalog, Lookup, Paths};
+use headwater_config::{Catalog, ExpressionFault, Lookup, Paths};
 use serde_json::json;
 use std::path::{Path, PathBuf};
 
@@ -74,6 +74,20 @@ impl Catalog for Plugins {
 
     fn check_channel(&self, pattern: &str) -> Result<(), String> {
         if pattern.contains(' ') { Err("a blank cannot stand in it".to_owned()) } else { Ok(()) }
+    }
+
+    /// Refuses a single `=`, and what ends too early.
+    fn check_expression(&self, expression: &str) -> Result<(), ExpressionFault> {
+        if let Some(at) = expression.find(" = ") {
+            let column = expression[..at].chars().count() + 2;
+            let (message, help) = ("`=` compares nothing".to_owned(), Some("use `==`".to_owned()));
+            return Err(ExpressionFault { column, message, help });
+        }
+        if expression.ends_with("==") {
+            let column = expression.chars().count() + 1;
+            return Err(ExpressionFault { column, message: "something is missing".to_owned(), help: None });
+        }
+        Ok(())
     }
 }
 

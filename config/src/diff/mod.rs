@@ -1,4 +1,5 @@
-//! What going from one config to another changes: for people, key by key, and for the daemon, source by source.
+//! What going from one config to another changes: for people, key by key, and for the daemon, source by source. Webhooks
+//! are compared by whoever runs them.
 
 use crate::{
     Config, Program, SourceConfig, masked,
@@ -10,13 +11,14 @@ use std::{
     fmt,
 };
 
-/// The daemon's own keys that take effect at once. What all others describe is made once, when the daemon starts.
-pub(crate) const LIVE: [&str; 1] = ["log.level"];
+/// The daemon's own keys, and whole sections, that take effect at once. What all others describe is made once, when the
+/// daemon starts.
+pub(crate) const LIVE: [&str; 3] = ["history.channel", "history.retention", "log.level"];
 
 /// All that differs. `Display` is one line per change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Diff {
-    /// Key by key: the daemon's own in alphabetical order, then the sources.
+    /// Key by key: the daemon's own in alphabetical order, then the sources, then the webhooks.
     pub changes: Vec<Change>,
     /// Sources that begin to run.
     pub start: Vec<String>,
@@ -126,13 +128,41 @@ pub fn diff(old: &Config, new: &Config) -> Diff {
             (None, None) => {}
         }
     }
+    webhooks(old, new, &mut diff.changes);
     diff
+}
+
+fn webhooks(old: &Config, new: &Config, changes: &mut Vec<Change>) {
+    let names: BTreeSet<&String> = old.webhooks.keys().chain(new.webhooks.keys()).collect();
+    for name in names {
+        let path = format!("webhook.{}", crate::toml_text::key(name));
+        let whole = |kind| Change { kind, path: path.clone(), old: None, new: None, needs_restart: false };
+        match (old.webhooks.get(name), new.webhooks.get(name)) {
+            (None, Some(_)) => changes.push(whole(ChangeKind::Added)),
+            (Some(_), None) => changes.push(whole(ChangeKind::Removed)),
+            (Some(old), Some(new)) => compare(&path, &written(old), &written(new), changes),
+            (None, None) => {}
+        }
+    }
 }
 
 /// The daemon's own sections as a file would write them.
 fn sections(config: &Config) -> Value {
-    let Config { gateway, router, plugins, supervision, log, sources: _ } = config.clone();
-    written(&Document { gateway, router, plugins, supervision, log, sources: BTreeMap::new() })
+    let Config { gateway, router, history, plugins, supervision, log, webhooks: _, sources: _ } = config.clone();
+    let sections = Document {
+        gateway,
+        router,
+        history,
+        plugins,
+        supervision,
+        log,
+        webhooks: Vec::new(),
+        sources: BTreeMap::new(),
+    };
+    let mut sections = written(&sections);
+    // An empty list of either says nothing.
+    sections.as_object_mut().expect("invariant: a struct").retain(|key, _| key != "webhook" && key != "source");
+    sections
 }
 
 /// A source as a file would write it.
@@ -201,156 +231,13 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
 
 fn change(kind: ChangeKind, path: &str, old: Option<&Value>, new: Option<&Value>) -> Change {
     let show = |value: &Value| masked::value(path, value);
-    Change {
-        kind,
-        path: path.to_owned(),
-        old: old.map(show),
-        new: new.map(show),
-        needs_restart: !path.starts_with("source.") && !LIVE.contains(&path),
-    }
+    Change { kind, path: path.to_owned(), old: old.map(show), new: new.map(show), needs_restart: !is_live(path) }
+}
+
+fn is_live(path: &str) -> bool {
+    let below = |live: &str| path.strip_prefix(live).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    below("source") || below("webhook") || LIVE.into_iter().any(below)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::Isolation;
-    use serde_json::json;
-    use std::time::Duration;
-
-    fn lines(old: &Config, new: &Config) -> Vec<String> {
-        diff(old, new).to_string().lines().map(str::to_owned).collect()
-    }
-
-    fn with(name: &str, change: impl FnOnce(&mut SourceConfig)) -> Config {
-        let mut config = Config::builtin();
-        let mut source = SourceConfig::new(name, Program::Plugin("metrics".to_owned()));
-        source.settings.insert("interval".to_owned(), "1s".into());
-        change(&mut source);
-        config.sources.insert(name.to_owned(), source);
-        config
-    }
-
-    #[test]
-    fn a_changed_setting_restarts_its_source_and_no_other() {
-        let old = with("disk", |_| {});
-        let mut new = old.clone();
-        new.sources.get_mut("metrics").unwrap().settings["interval"] = "5s".into();
-        let diff = diff(&old, &new);
-        assert_eq!(diff.to_string(), "~ source.metrics.interval 1s → 5s\n");
-        assert_eq!(diff.restart, ["metrics"]);
-        assert_eq!((diff.start.len(), diff.stop.len(), diff.update.len()), (0, 0, 0));
-    }
-
-    #[test]
-    fn sources_come_and_go() {
-        let (without, disk) = (Config::builtin(), with("disk", |_| {}));
-        assert_eq!(lines(&without, &disk), ["+ source.disk"]);
-        assert_eq!(diff(&without, &disk).start, ["disk"]);
-        assert_eq!(lines(&disk, &without), ["- source.disk"]);
-        assert_eq!(diff(&disk, &without).stop, ["disk"]);
-    }
-
-    #[test]
-    fn enabling_starts_and_disabling_stops() {
-        let (on, off) = (with("disk", |_| {}), with("disk", |disk| disk.enabled = false));
-        assert_eq!(lines(&on, &off), ["~ source.disk.enabled true → false"]);
-        assert_eq!((diff(&on, &off).stop, diff(&off, &on).start), (vec!["disk".to_owned()], vec!["disk".to_owned()]));
-        // What is off stays off, whatever else changes.
-        let other = with("disk", |disk| (disk.enabled, disk.isolation) = (false, Isolation::Thread));
-        let idle = diff(&off, &other);
-        assert_eq!(idle.to_string(), "~ source.disk.isolation process → thread\n");
-        assert_eq!(idle.start.len() + idle.stop.len() + idle.restart.len() + idle.update.len(), 0);
-        assert_eq!(diff(&Config::builtin(), &off).start.len(), 0);
-    }
-
-    #[test]
-    fn a_new_description_restarts_nothing() {
-        let (old, new) = (with("disk", |_| {}), with("disk", |disk| disk.description = Some("my disk".to_owned())));
-        let diff = diff(&old, &new);
-        assert_eq!(diff.to_string(), "+ source.disk.description \"my disk\"\n");
-        assert_eq!((diff.restart.len(), diff.update), (0, vec!["disk".to_owned()]));
-    }
-
-    #[test]
-    fn the_daemons_own_keys_are_compared_and_marked() {
-        let old = Config::default();
-        let mut new = old.clone();
-        new.router.memory = 32 << 20;
-        new.gateway.listen.set_port(9000);
-        new.gateway.limits.max_patterns = 32;
-        new.gateway.allowed_hosts = vec!["hub.local".to_owned()];
-        new.log.level = crate::LogLevel::Debug;
-        let diff = diff(&old, &new);
-        assert_eq!(
-            diff.to_string().lines().collect::<Vec<_>>(),
-            [
-                "~ gateway.allowed_hosts [] → [\"hub.local\"] (needs a restart)",
-                "~ gateway.limits.max_patterns 16 → 32 (needs a restart)",
-                "~ gateway.listen 127.0.0.1:8765 → 127.0.0.1:9000 (needs a restart)",
-                "~ log.level info → debug",
-                "~ router.memory 64MiB → 32MiB (needs a restart)",
-            ]
-        );
-        assert_eq!(diff.needs_restart().count(), 4);
-        assert_eq!(diff.start.len() + diff.stop.len() + diff.restart.len(), 0);
-    }
-
-    #[test]
-    fn keys_that_need_no_restart_exist() {
-        let sections = sections(&Config::default());
-        for key in LIVE {
-            assert!(sections.pointer(&format!("/{}", key.replace('.', "/"))).is_some(), "{key}");
-        }
-    }
-
-    #[test]
-    fn settings_are_compared_key_by_key_however_deep() {
-        let old = with("disk", |disk| {
-            disk.settings = json!({"a": {"b": 1, "c": [1]}, "gone": true}).as_object().unwrap().clone();
-        });
-        let new = with("disk", |disk| {
-            disk.settings = json!({"a": {"b": 2, "c": [1]}, "new": {"x": {}}}).as_object().unwrap().clone();
-        });
-        assert_eq!(lines(&old, &new), ["~ source.disk.a.b 1 → 2", "- source.disk.gone true", "+ source.disk.new.x {}"]);
-    }
-
-    #[test]
-    fn equal_configs_differ_in_nothing() {
-        let config = with("disk", |disk| disk.grace = Duration::from_millis(1));
-        assert!(diff(&config, &config.clone()).is_empty());
-    }
-
-    #[test]
-    fn a_program_in_another_directory_is_another() {
-        let old = with("x", |x| (x.program, x.directory) = (Program::Exec(vec!["x".to_owned()]), "/a".into()));
-        let mut new = old.clone();
-        new.sources.get_mut("x").unwrap().directory = "/b".into();
-        assert_eq!(lines(&old, &new), ["~ source.x (directory) /a → /b"]);
-        assert_eq!(diff(&old, &new).restart, ["x"]);
-    }
-
-    /// The diff goes to the log and to every client that reads `system_events`.
-    #[test]
-    fn secrets_are_not_shown() {
-        let secret = |value: &str| {
-            let settings = json!({"api_token": value, "feeds": [{"password": value, "name": "n"}], "url": format!("https://u:{value}@h/")});
-            with("x", |x| x.settings = settings.as_object().unwrap().clone())
-        };
-        let diff = diff(&secret("hunter1"), &secret("hunter2"));
-        assert_eq!(diff.changes.len(), 3);
-        assert!(!diff.to_string().contains("hunter"), "{diff}");
-        let exec = |value: &str| {
-            with("x", |x| {
-                x.program =
-                    Program::Exec(vec!["x".into(), "--token".into(), value.into(), format!("--api-key={value}")]);
-            })
-        };
-        let lines = lines(&exec("hunter1"), &exec("hunter2"));
-        assert_eq!(
-            lines,
-            [
-                "~ source.x.exec [\"x\", \"--token\", \"•••\", \"--api-key=•••\"] → [\"x\", \"--token\", \"•••\", \"--api-key=•••\"]"
-            ]
-        );
-    }
-}
+mod tests;
