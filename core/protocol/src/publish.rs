@@ -20,7 +20,7 @@ type Attributes = Box<[(Box<str>, Box<str>)]>;
 /// the event is; without a bound a small payload could hide a large event.
 const MAX_ATTRIBUTES: usize = 32;
 const MAX_ATTRIBUTE_BYTES: usize = 1024;
-/// The longest type and the longest key of a retained event.
+/// The longest type, the longest key of a retained event, and the longest idempotency key.
 const MAX_WORD: usize = 128;
 
 /// One event to be published.
@@ -28,12 +28,24 @@ const MAX_WORD: usize = 128;
 pub struct PublishItem {
     /// Everything but the source, which the gateway knows.
     draft: Draft,
+    /// Says that a second one with the same key is this one again.
+    idempotency_key: Option<Box<str>>,
 }
 
 impl PublishItem {
     /// The draft, from this source.
     pub fn into_draft(self, source: &Arc<str>) -> Draft {
         Draft { source: source.clone(), ..self.draft }
+    }
+
+    /// The channel that it goes to.
+    pub fn channel(&self) -> &ChannelName {
+        &self.draft.channel
+    }
+
+    /// What it shares with the same event sent again, where its publisher says so.
+    pub fn idempotency_key(&self) -> Option<&str> {
+        self.idempotency_key.as_deref()
     }
 }
 
@@ -60,8 +72,11 @@ pub(crate) struct RawItem<'a> {
     pub attributes: Option<BTreeMap<String, String>>,
     #[serde(borrow, default)]
     pub timestamp: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    pub key: Option<Text<'a>>,
+    // The two keys are kept as they are read; the rest is looked at where it stands.
+    #[serde(default)]
+    pub key: Option<Box<str>>,
+    #[serde(default)]
+    pub idempotency_key: Option<Box<str>>,
 }
 
 /// An item that is an object: a derived struct would also read a list as its fields in order.
@@ -124,6 +139,7 @@ impl RawItem<'_> {
                 retention: retention(self.key)?,
                 data: self.data.map_or_else(|| Payload::from_raw(RawValue::NULL), Payload::from_raw),
             },
+            idempotency_key: self.idempotency_key.map(checked_key).transpose()?,
         })
     }
 }
@@ -146,14 +162,35 @@ fn severity(word: Option<Text<'_>>) -> Result<Option<Severity>, RequestError> {
     word.map(read).transpose()
 }
 
-fn retention(key: Option<Text<'_>>) -> Result<Retention, RequestError> {
+fn retention(key: Option<Box<str>>) -> Result<Retention, RequestError> {
     match key {
         None => Ok(Retention::None),
-        Some(Text(key)) if key.len() > MAX_WORD => {
+        Some(key) if key.len() > MAX_WORD => {
             Err(RequestError::validation(format!("`key` has at most {MAX_WORD} bytes")))
         }
-        Some(Text(key)) => Ok(Retention::Keep(key.into())),
+        Some(key) => Ok(Retention::Keep(key)),
     }
+}
+
+fn checked_key(key: Box<str>) -> Result<Box<str>, RequestError> {
+    if key.is_empty() || key.len() > MAX_WORD {
+        return Err(RequestError::validation(format!("`idempotency_key` has 1 to {MAX_WORD} bytes")));
+    }
+    Ok(key)
+}
+
+/// Gives the events of one request the request's idempotency key: one event the key itself, several the key and their
+/// number, so that the request sent again is known event by event. What has a key of its own keeps it.
+pub fn share_key(items: &mut [PublishItem], key: Box<str>) -> Result<(), RequestError> {
+    let key = checked_key(key)?;
+    if let [one] = items {
+        one.idempotency_key.get_or_insert(key);
+        return Ok(());
+    }
+    for (index, item) in items.iter_mut().enumerate() {
+        item.idempotency_key.get_or_insert_with(|| format!("{key}:{index}").into());
+    }
+    Ok(())
 }
 
 fn attributes(given: Option<BTreeMap<String, String>>) -> Result<Attributes, RequestError> {
@@ -208,6 +245,23 @@ mod tests {
     }
 
     #[test]
+    fn a_request_s_key_is_shared_by_its_events() {
+        let plain = || decode_item(br#"{"channel":"a","type":"t"}"#).unwrap();
+        let keyed = || decode_item(br#"{"channel":"a","type":"t","idempotency_key":"own"}"#).unwrap();
+        let keys = |items: &[PublishItem]| -> Vec<String> {
+            items.iter().map(|item| item.idempotency_key().unwrap_or("").to_owned()).collect()
+        };
+        assert_eq!(keys(&[plain(), keyed()]), ["", "own"]);
+        let mut one = [plain()];
+        share_key(&mut one, "k".into()).unwrap();
+        assert_eq!(keys(&one), ["k"]);
+        let mut several = [plain(), keyed(), plain()];
+        share_key(&mut several, "k".into()).unwrap();
+        assert_eq!(keys(&several), ["k:0", "own", "k:2"]);
+        assert!(share_key(&mut several, "k".repeat(129).into()).is_err());
+    }
+
+    #[test]
     fn a_wrong_item_names_the_field() {
         for (json, word) in [
             (r#"{"type":"t"}"#, "channel"),
@@ -217,6 +271,7 @@ mod tests {
             (r#"{"channel":"a","type":"t","timestamp":"now"}"#, "timestamp"),
             (r#"{"channel":"a","channel":"b","type":"t"}"#, "duplicate"),
             (r#"{"channel":"a","type":"t","attributes":{"a":1}}"#, "string"),
+            (r#"{"channel":"a","type":"t","idempotency_key":""}"#, "`idempotency_key` has 1 to 128 bytes"),
         ] {
             let error = decode_item(json.as_bytes()).unwrap_err();
             assert!(error.message.contains(word) && error.code == ErrorCode::Validation, "{json}: {error}");

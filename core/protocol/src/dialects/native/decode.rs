@@ -48,8 +48,10 @@ struct Message<'a> {
     attributes: Option<BTreeMap<String, String>>,
     #[serde(borrow, default)]
     timestamp: Option<Text<'a>>,
-    #[serde(borrow, default)]
-    key: Option<Text<'a>>,
+    #[serde(default)]
+    key: Option<Box<str>>,
+    #[serde(default)]
+    idempotency_key: Option<Box<str>>,
     #[serde(borrow, default)]
     events: Option<Vec<ItemObject<'a>>>,
 }
@@ -202,6 +204,20 @@ mod tests {
         let text = r#"{"command":"measure","request_id":"r"}"#;
         let Request::Command(command) = request(text).unwrap() else { panic!() };
         assert_eq!((command.target.as_str(), &*command.parameters), ("measure", &b"{}"[..]));
+    }
+
+    #[test]
+    fn a_publish_can_be_sent_again() {
+        let keys = |text: &str| -> Vec<String> {
+            let Ok(Request::Publish { items, .. }) = request(text) else { panic!("{text}") };
+            items.iter().map(|item| item.idempotency_key().unwrap_or("").to_owned()).collect()
+        };
+        assert_eq!(keys(r#"{"type":"publish","channel":"a","event":"t","idempotency_key":"k"}"#), ["k"]);
+        let list = r#"{"type":"publish","events":[{"channel":"a","type":"t","idempotency_key":"own"},{"channel":"a","type":"t"}],"idempotency_key":"k"}"#;
+        assert_eq!(keys(list), ["own", "k:1"]);
+        assert_eq!(keys(r#"{"type":"publish","channel":"a","event":"t"}"#), [""]);
+        let long = format!(r#"{{"type":"publish","channel":"a","event":"t","idempotency_key":"{}"}}"#, "k".repeat(129));
+        assert!(refused(&long).message.contains("`idempotency_key` has 1 to 128 bytes"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use super::{Message, from_str};
 use crate::{
     RequestError,
-    publish::{ItemObject, PublishItem, RawItem, decode_item},
+    publish::{ItemObject, PublishItem, RawItem, decode_item, share_key},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -13,9 +13,10 @@ const MAX_ITEMS: usize = 1000;
 
 /// The events of a message, checked.
 pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
-    let Message { channel, event, data, severity, attributes, timestamp, key, events, .. } = message;
+    let Message { channel, event, data, severity, attributes, timestamp, key, idempotency_key, events, .. } = message;
     if channel.is_some() {
-        let item = RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key };
+        let item =
+            RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key, idempotency_key };
         return item.check_as(event, None).map(|item| vec![item]);
     }
     let events = events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
@@ -26,6 +27,9 @@ pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestErr
     for (index, ItemObject(raw)) in events.into_iter().enumerate() {
         let item = raw.check(items.last()).map_err(|error| in_item(index, &error))?;
         items.push(item);
+    }
+    if let Some(key) = idempotency_key {
+        share_key(&mut items, key)?;
     }
     Ok(items)
 }
