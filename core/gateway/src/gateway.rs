@@ -5,6 +5,7 @@ use crate::{
     Listener, Options, Ports,
     http::{self, Admission, App},
     metrics::Metrics,
+    publishing::Publisher,
     websocket::Shards,
 };
 use headwater_protocol::CloseCode;
@@ -40,9 +41,10 @@ pub async fn serve(
 ) -> Result<(), GatewayError> {
     let options = Options { listen: listener.address(), ..options };
     let metrics = Metrics::new();
-    let shards = Shards::start(&options, &router, &ports, &metrics).map_err(GatewayError::Shards)?;
+    let publisher = Arc::new(Publisher::new(router.clone()));
+    let shards = Shards::start(&options, &router, &publisher, &ports, &metrics).map_err(GatewayError::Shards)?;
     let connections = Connections {
-        app: App::new(options.clone(), router, ports, metrics, shards),
+        app: App::new(options.clone(), router, ports, metrics, shards, publisher),
         limit: options.max_connections,
         tasks: TaskTracker::new(),
         closing: CancellationToken::new(),

@@ -11,6 +11,7 @@ mod metrics;
 mod options;
 mod origin;
 mod ports;
+mod publishing;
 mod websocket;
 
 pub use gateway::{GatewayError, serve};

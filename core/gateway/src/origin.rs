@@ -23,8 +23,7 @@ pub fn origin_of(start: &Start, options: &Options, name: &ChannelName) -> Origin
     match at {
         StartAt::Latest if options.include_historical => Origin::Held,
         StartAt::Latest => Origin::Latest,
-        // Until the router can look a time up: with the oldest held, so that nothing asked for is left out.
-        StartAt::Since(_) => Origin::Earliest,
+        StartAt::Since(time) => Origin::Since(time),
         StartAt::Earliest => Origin::Earliest,
         StartAt::After(position) => Origin::After(position),
     }

@@ -23,7 +23,7 @@ pub use counters::{ChannelInfo, Counters};
 pub use error::RouterError;
 pub use fanout::{Inbox, MAX_SHARDS, Taken};
 /// What publishing and paging speak of; re-exported so that the gateway needs no engine.
-pub use headwater_engine::{Ack, EngineError, Page, PageLimit, PageLimit as ReadLimit};
+pub use headwater_engine::{Ack, EngineError, Outcome, Page, PageLimit, PageLimit as ReadLimit};
 pub use limits::LogLimits;
 pub use log::{ChannelLog, Read};
 pub use router::Router;

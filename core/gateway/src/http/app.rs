@@ -5,6 +5,7 @@ use crate::{
     Options, Ports,
     limits::{AddressBuckets, Rate},
     metrics::Metrics,
+    publishing::Publisher,
     websocket::{Adopted, Shards},
 };
 use headwater_protocol::{CloseCode, Dialect, ErrorCode};
@@ -21,6 +22,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct App {
     pub(super) options: Options,
     pub(super) router: Arc<Router>,
+    pub(crate) publisher: Arc<Publisher>,
     pub(super) ports: Arc<dyn Ports>,
     pub(crate) metrics: Arc<Metrics>,
     pub(super) gate: Gate,
@@ -43,6 +45,7 @@ impl App {
         ports: Arc<dyn Ports>,
         metrics: Arc<Metrics>,
         shards: Shards,
+        publisher: Arc<Publisher>,
     ) -> Arc<Self> {
         let rate = options.limits.publish_per_second;
         Arc::new(Self {
@@ -55,6 +58,7 @@ impl App {
             started: Instant::now(),
             options,
             router,
+            publisher,
             ports,
             metrics,
         })
@@ -179,8 +183,9 @@ pub(super) mod tests {
         let options = Options { shards: 1, ..Options::default() };
         let router = Router::new(Arc::new(headwater_engine::MemoryEngine::new(100)), LogLimits::default());
         let (ports, metrics): (Arc<dyn Ports>, _) = (Arc::new(Nothing), Metrics::new());
-        let shards = Shards::start(&options, &router, &ports, &metrics).unwrap();
-        App::new(options, router, ports, metrics, shards)
+        let publisher = Arc::new(Publisher::new(router.clone()));
+        let shards = Shards::start(&options, &router, &publisher, &ports, &metrics).unwrap();
+        App::new(options, router, ports, metrics, shards, publisher)
     }
 
     #[tokio::test]

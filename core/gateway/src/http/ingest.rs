@@ -14,8 +14,8 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use headwater_event::{ChannelName, Draft, Position};
-use headwater_protocol::ErrorCode;
+use headwater_event::{ChannelName, Position};
+use headwater_protocol::{ErrorCode, publish::share_key};
 use headwater_router::{EngineError, RouterError};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Serialize;
@@ -51,18 +51,29 @@ pub(super) async fn publish(
     let (head, body) = request.into_parts();
     let format = media(&head.headers)?;
     let body = whole(body, &head.headers, app.options.max_ingest_bytes).await?;
-    let items = items::decode(format, &body)?;
+    let mut items = items::decode(format, &body)?;
+    if let Some(key) = idempotency_key(&head.headers)? {
+        share_key(&mut items, key).map_err(|error| Problem::new(error.code, error.message))?;
+    }
     drop(body);
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     app.ingest.take(peer.address.ip(), count, Instant::now()).map_err(|wait| too_fast(&app, wait))?;
     let source = SOURCE.into();
-    let drafts: Vec<Draft> = items.into_iter().map(|item| item.into_draft(&source)).collect();
-    let channels: Vec<ChannelName> = drafts.iter().map(|draft| draft.channel.clone()).collect();
-    let ack = app.router.publish(drafts).map_err(|error| unpublished(&error, "nothing was published"))?;
+    let channels: Vec<ChannelName> = items.iter().map(|item| item.channel().clone()).collect();
+    let ack = app.publisher.publish(items, &source).map_err(|error| unpublished(&error, "nothing was published"))?;
     // By now a local engine has handed the events to their readers; only their keeping has failed.
     let positions =
         ack.await.map_err(|error| unpublished(&error.into(), "the events may have been seen, but are not kept"))?;
     Ok(answer::json(StatusCode::ACCEPTED, &published(channels, positions)))
+}
+
+/// `Idempotency-Key`: a string in quotes, as the draft standard has it, or just as most clients send it.
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
+    let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
+    let text = value.to_str().map_err(|_| Problem::new(ErrorCode::Validation, "`Idempotency-Key` is no plain text"))?;
+    let text = text.trim();
+    let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
+    Ok(Some(inner.into()))
 }
 
 fn published(channels: Vec<ChannelName>, positions: Vec<Position>) -> Published {

@@ -28,7 +28,7 @@ mod subscribe;
 mod turn;
 mod writer;
 
-use crate::{metrics::Metrics, options::Options, ports::Ports};
+use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
 use headwater_protocol::{CloseCode, Dialect};
 use headwater_router::Router;
 use mailbox::{Mail, Mailbox};
@@ -74,6 +74,7 @@ impl Shards {
     pub(crate) fn start(
         options: &Options,
         router: &Arc<Router>,
+        publisher: &Arc<Publisher>,
         ports: &Arc<dyn Ports>,
         metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
@@ -87,6 +88,7 @@ impl Shards {
                 index,
                 options: options.clone(),
                 router: router.clone(),
+                publisher: publisher.clone(),
                 ports: ports.clone(),
                 metrics: metrics.clone(),
                 mailbox: mailbox.clone(),

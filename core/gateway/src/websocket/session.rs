@@ -3,7 +3,7 @@
 
 use super::{connection::Connection, shard::Shard};
 use crate::limits::{Bucket, Rate};
-use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Position};
+use headwater_event::{ChannelName, ChannelPattern, Event, Position};
 use headwater_protocol::{
     CloseCode, ErrorCode, HistoryRequest, ReplayRequest, Reply, Request, RequestError, RequestId, publish::PublishItem,
 };
@@ -19,7 +19,7 @@ pub(super) struct Session {
     source: Arc<str>,
     published: Bucket,
     /// Messages that published, not yet handed to the router.
-    waiting: Vec<(Vec<Draft>, Option<RequestId>)>,
+    waiting: Vec<(Vec<PublishItem>, Option<RequestId>)>,
 }
 
 impl Session {
@@ -58,8 +58,7 @@ impl Session {
             shard.tell(connection, RequestError::new(ErrorCode::RateLimit, message).answering(request_id));
             return;
         }
-        let drafts = items.into_iter().map(|item| item.into_draft(&self.source)).collect();
-        self.waiting.push((drafts, request_id));
+        self.waiting.push((items, request_id));
     }
 
     /// Hands the gathered events to the router.
@@ -70,11 +69,11 @@ impl Session {
         let waiting = std::mem::take(&mut self.waiting);
         if waiting.iter().all(|(_, request_id)| request_id.is_none()) {
             // Nobody waits for an answer of his own: one batch, all or none of it.
-            let whole: Vec<Draft> = waiting.into_iter().flat_map(|(drafts, _)| drafts).collect();
-            return shard.publish(connection, whole, None);
+            let whole = waiting.into_iter().flat_map(|(items, _)| items).collect();
+            return shard.publish(connection, whole, &self.source, None);
         }
-        for (drafts, request_id) in waiting {
-            shard.publish(connection, drafts, request_id);
+        for (items, request_id) in waiting {
+            shard.publish(connection, items, &self.source, request_id);
         }
     }
 }
@@ -141,13 +140,20 @@ impl Shard {
         });
     }
 
-    fn publish(&mut self, connection: &Rc<Connection>, drafts: Vec<Draft>, request_id: Option<RequestId>) {
-        let channels: Vec<ChannelName> = drafts.iter().map(|draft| draft.channel.clone()).collect();
-        let ack = match self.router.publish(drafts) {
+    fn publish(
+        &mut self,
+        connection: &Rc<Connection>,
+        items: Vec<PublishItem>,
+        source: &Arc<str>,
+        request_id: Option<RequestId>,
+    ) {
+        let answered = request_id.is_some();
+        let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel().clone()).collect();
+        let ack = match self.publisher.publish(items, source) {
             Ok(ack) => ack,
             Err(error) => return self.tell(connection, refusal(&error).answering(request_id)),
         };
-        if request_id.is_none() {
+        if !answered {
             return;
         }
         match ack.try_now() {

@@ -10,7 +10,7 @@ use super::{
     reader,
     turn::{Turn, caught_up},
 };
-use crate::{metrics::Metrics, options::Options, ports::Ports};
+use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
 use headwater_event::{ChannelName, ChannelPattern, Position};
 use headwater_filter::FilterTable;
 use headwater_protocol::{CloseCode, ErrorCode, Reply, websocket};
@@ -47,6 +47,7 @@ pub(super) struct Parts {
     pub(super) index: usize,
     pub(super) options: Options,
     pub(super) router: Arc<Router>,
+    pub(super) publisher: Arc<Publisher>,
     pub(super) ports: Arc<dyn Ports>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) mailbox: Arc<Mailbox>,
@@ -57,6 +58,7 @@ pub(super) struct Parts {
 pub(super) struct Shard {
     pub(super) options: Options,
     pub(super) router: Arc<Router>,
+    pub(super) publisher: Arc<Publisher>,
     pub(super) ports: Arc<dyn Ports>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) mailbox: Arc<Mailbox>,
@@ -90,6 +92,7 @@ pub(super) async fn run(parts: Parts) {
         RefCell::new(Shard {
             options: parts.options,
             router: parts.router,
+            publisher: parts.publisher,
             ports: parts.ports,
             metrics: parts.metrics,
             mailbox: parts.mailbox,

@@ -34,6 +34,25 @@ async fn one_event_an_array_and_lines_come_in() {
     assert_eq!(snapshot["events"][0]["severity"], "warning");
 }
 
+/// Harm prevented: a script whose answer was lost posts again, and every reader counts the deploy twice.
+#[tokio::test]
+async fn a_call_that_is_sent_again_with_its_key_is_published_once() {
+    let world = World::start();
+    for key in ["\"k 1\"", "k 1"] {
+        let headers = [("content-type", JSON), ("idempotency-key", key)];
+        let array = format!("[{ONE},{ONE}]");
+        let answer = world.ask("POST", "/v1/events", &headers, array.as_bytes()).await;
+        assert_eq!((answer.status, &answer.json()["positions"][1]["offset"]), (202, &json!(2)), "{key}");
+    }
+    let keyed = r#"{"channel":"deploys","type":"t","idempotency_key":"own"}"#;
+    for _ in 0..2 {
+        assert_eq!(world.post("/v1/events", JSON, keyed).await.json()["positions"][0]["offset"], 3);
+    }
+    assert_eq!(world.router.log("deploys").unwrap().head(), 3);
+    let empty = [("content-type", JSON), ("idempotency-key", "")];
+    world.ask("POST", "/v1/events", &empty, ONE.as_bytes()).await.problem(400, "VALIDATION_ERROR");
+}
+
 /// Harm prevented: a form of another site, which needs no permission of the browser for these types.
 #[tokio::test]
 async fn other_media_types_are_refused() {
