@@ -70,6 +70,14 @@ pub struct SubscribeArgs {
     #[arg(long = "source", env = "HEADWATER_SOURCE", value_name = "NAME", value_delimiter = ',')]
     pub sources: Vec<String>,
 
+    /// Only events for which this CEL expression holds, as in 'data.percent > 90'
+    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION")]
+    pub expression: Option<String>,
+
+    /// Start with what was observed at this time or later: RFC 3339, or how long ago, as in 5m
+    #[arg(long, env = "HEADWATER_SINCE", value_name = "TIME", conflicts_with_all = ["from", "history"])]
+    pub since: Option<String>,
+
     /// Where to start: latest, earliest, or EPOCH:OFFSET to go on after that event
     #[arg(long, env = "HEADWATER_FROM", value_name = "PLACE", default_value = "latest", value_parser = start)]
     pub from: Start,

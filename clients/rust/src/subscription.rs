@@ -13,6 +13,8 @@ pub enum Start {
     Latest,
     /// With the oldest event that is held.
     Earliest,
+    /// With the first event observed at this time or later: RFC 3339, or how long ago (`5m`).
+    Since(String),
     /// After this position, in each channel asked for.
     After(Position),
     /// After these positions, channel by channel.
@@ -32,6 +34,8 @@ pub struct Subscription {
     pub attributes: BTreeMap<String, String>,
     /// Names of sources; none wants all.
     pub sources: Vec<String>,
+    /// A CEL expression over the event, as in `data.used_percent > 90`.
+    pub expression: Option<String>,
     /// Where it starts.
     pub start: Start,
     /// Whether what is still held comes before live events.
@@ -49,6 +53,7 @@ impl Subscription {
         let from = match &self.start {
             Start::Latest => None,
             Start::Earliest => Some(From::Word("earliest")),
+            Start::Since(time) => Some(From::Since { time }),
             Start::After(position) => Some(From::One((*position).into())),
             Start::Each(places) => Some(From::Each(places.to_wire())),
         };
@@ -61,6 +66,7 @@ impl Subscription {
                 severity: self.severity.map(Severity::as_str),
                 attributes: &self.attributes,
                 sources: &self.sources,
+                expression: self.expression.as_deref(),
             },
             from,
             options: Options { include_historical: self.include_historical },
@@ -93,11 +99,17 @@ struct Filter<'a> {
     attributes: &'a BTreeMap<String, String>,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     sources: &'a [String],
+    #[serde(rename = "where", skip_serializing_if = "Option::is_none")]
+    expression: Option<&'a str>,
 }
 
 impl Filter<'_> {
     fn is_empty(&self) -> bool {
-        self.types.is_empty() && self.severity.is_none() && self.attributes.is_empty() && self.sources.is_empty()
+        self.types.is_empty()
+            && self.severity.is_none()
+            && self.attributes.is_empty()
+            && self.sources.is_empty()
+            && self.expression.is_none()
     }
 }
 
@@ -105,6 +117,7 @@ impl Filter<'_> {
 #[serde(untagged)]
 enum From<'a> {
     Word(&'static str),
+    Since { time: &'a str },
     One(WirePosition),
     Each(BTreeMap<&'a str, WirePosition>),
 }
@@ -142,6 +155,7 @@ mod tests {
             severity: Some(Severity::Warning),
             attributes: BTreeMap::from([("session".into(), "api*".into())]),
             sources: vec!["tmux".into()],
+            expression: Some("data.n > 1".into()),
             start: Start::Each(places),
             include_historical: true,
         };
@@ -149,7 +163,7 @@ mod tests {
             subscription.message("7"),
             concat!(
                 r#"{"type":"subscribe","request_id":"7","channels":["a","b*"],"#,
-                r#""filter":{"types":["pane.*"],"severity":"warning","attributes":{"session":"api*"},"sources":["tmux"]},"#,
+                r#""filter":{"types":["pane.*"],"severity":"warning","attributes":{"session":"api*"},"sources":["tmux"],"where":"data.n > 1"},"#,
                 r#""from":{"a":{"epoch":"00000000000000ab","offset":12}},"options":{"include_historical":true}}"#
             )
         );
@@ -165,20 +179,27 @@ mod tests {
         let mut places = Places::default();
         places.set("a", position);
         let nowhere = Start::Each(Places::default());
-        for start in [Start::Latest, Start::Earliest, Start::After(position), nowhere, Start::Each(places)] {
+        let since = Start::Since("2026-01-01T00:00:00Z".into());
+        for start in [Start::Latest, Start::Earliest, since, Start::After(position), nowhere, Start::Each(places)] {
             let subscription = Subscription {
                 types: vec!["pane.*".into()],
                 severity: Some(Severity::Warning),
                 attributes: BTreeMap::from([("session".into(), "api*".into())]),
+                expression: Some("data.n > 1".into()),
                 start: start.clone(),
                 ..Subscription::to(["a", "b*"])
             };
             let Ok(Request::Subscribe(read)) = dialects::native().decode(&subscription.message("1")) else { panic!() };
             assert_eq!((read.channels.len(), read.filter.severity), (2, Some(Severity::Warning)));
             assert_eq!((read.filter.types, read.filter.attributes), (subscription.types, subscription.attributes));
+            assert_eq!(read.filter.expression.as_deref(), Some("data.n > 1"));
             match start {
                 Start::Latest => assert_eq!(read.start, Read::At(StartAt::Latest)),
                 Start::Earliest => assert_eq!(read.start, Read::At(StartAt::Earliest)),
+                Start::Since(time) => {
+                    let Read::At(StartAt::Since(read)) = read.start else { panic!() };
+                    assert_eq!(Some(read), headwater_event::Timestamp::parse(&time));
+                }
                 Start::After(at) => assert_eq!(read.start, Read::At(StartAt::After(at))),
                 Start::Each(places) => {
                     let named: Vec<Position> = places.iter().map(|(_, position)| position).collect();

@@ -20,7 +20,7 @@ pub(crate) async fn run(args: SubscribeArgs, session: &mut Session) -> Result<()
     // The zone database is read only where times are shown.
     let lines = session.terminal.human.then(|| Lines::new(session.terminal, Clock::local(), several));
     // With history asked for, what is held comes first, and silence shows that nothing is.
-    if session.terminal.human && !args.history && args.from == Start::Latest {
+    if session.terminal.human && !args.history && args.since.is_none() && args.from == Start::Latest {
         announce(&follow, &args.channels);
     }
     let mut printer = Printer { follow, lines, left: args.count, reconnect: !args.no_reconnect, down: false };
@@ -36,7 +36,8 @@ fn subscription(args: &SubscribeArgs) -> Subscription {
         severity: args.severity,
         attributes: args.attributes.iter().cloned().collect(),
         sources: args.sources.clone(),
-        start: args.from.clone(),
+        expression: args.expression.clone(),
+        start: args.since.clone().map_or_else(|| args.from.clone(), Start::Since),
         include_historical: args.history,
     }
 }
