@@ -3,6 +3,7 @@
 //! Knows neither tokio nor sockets: bytes in, values out. The gateway and the client build on it.
 
 mod close;
+pub mod cloudevents;
 mod dialect;
 pub mod dialects;
 mod error;

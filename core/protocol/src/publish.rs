@@ -14,6 +14,9 @@ use std::{
     sync::{Arc, LazyLock},
 };
 
+/// The most events of one message or batch.
+pub const MAX_ITEMS: usize = 1000;
+
 type Attributes = Box<[(Box<str>, Box<str>)]>;
 
 /// The most attributes of one event, and the longest of their names and values. They are held parsed for as long as
@@ -36,6 +39,11 @@ impl PublishItem {
     /// The draft, from this source.
     pub fn into_draft(self, source: &Arc<str>) -> Draft {
         Draft { source: source.clone(), ..self.draft }
+    }
+
+    /// The same item, known by this key when it comes again.
+    pub(crate) fn identified(self, key: Box<str>) -> Self {
+        Self { idempotency_key: Some(key), ..self }
     }
 
     /// The channel that it goes to.
@@ -210,6 +218,11 @@ pub fn decode_item(json: &[u8]) -> Result<PublishItem, RequestError> {
     object(json)?;
     let raw: RawItem<'_> = serde_json::from_slice(json).map_err(|error| syntax(&error))?;
     raw.check(None)
+}
+
+/// The same error, about one item of a list.
+pub(crate) fn in_item(list: &str, index: usize, error: &RequestError) -> RequestError {
+    RequestError::new(error.code, format!("{list}, item {index}: {}", error.message))
 }
 
 /// Refuses what is no object: serde would read a list as the fields in order.

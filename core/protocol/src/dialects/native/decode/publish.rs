@@ -3,13 +3,10 @@
 use super::{Message, from_str};
 use crate::{
     RequestError,
-    publish::{ItemObject, PublishItem, RawItem, decode_item, share_key},
+    publish::{ItemObject, MAX_ITEMS, PublishItem, RawItem, decode_item, in_item, share_key},
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
-
-/// The most events of one `publish`.
-const MAX_ITEMS: usize = 1000;
 
 /// The events of a message, checked.
 pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
@@ -25,17 +22,13 @@ pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestErr
     }
     let mut items: Vec<PublishItem> = Vec::with_capacity(events.len());
     for (index, ItemObject(raw)) in events.into_iter().enumerate() {
-        let item = raw.check(items.last()).map_err(|error| in_item(index, &error))?;
+        let item = raw.check(items.last()).map_err(|error| in_item("`events`", index, &error))?;
         items.push(item);
     }
     if let Some(key) = idempotency_key {
         share_key(&mut items, key)?;
     }
     Ok(items)
-}
-
-fn in_item(index: usize, error: &RequestError) -> RequestError {
-    RequestError::new(error.code, format!("`events`, item {index}: {}", error.message))
 }
 
 /// What is wrong with a `publish` that could not be read in one pass.
@@ -47,8 +40,9 @@ pub(super) fn wrong_item(text: &str) -> RequestError {
     }
     let several: Result<Several<'_>, _> = from_str(text);
     let items = several.map(|several| several.events).unwrap_or_default();
-    let wrong =
-        |(index, raw): (usize, &&RawValue)| decode_item(raw.get().as_bytes()).err().map(|error| in_item(index, &error));
+    let wrong = |(index, raw): (usize, &&RawValue)| {
+        decode_item(raw.get().as_bytes()).err().map(|error| in_item("`events`", index, &error))
+    };
     items.iter().enumerate().find_map(wrong).unwrap_or_else(|| match from_str::<Message<'_>>(text) {
         Err(error) => error,
         Ok(_) => RequestError::validation("the message cannot be read"),
