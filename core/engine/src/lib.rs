@@ -10,8 +10,12 @@ mod engine;
 mod error;
 mod ids;
 mod memory;
+mod sqlite;
 
 pub use ack::{Ack, Outcome, Receipt};
 pub use engine::{Committed, Engine, Head, Page, PageLimit};
 pub use error::EngineError;
 pub use memory::MemoryEngine;
+pub use sqlite::{
+    ChannelRule, Durability, Keep, MovedAside, Notice, Notices, OpenError, Opened, SqliteEngine, SqliteOptions, Stats,
+};

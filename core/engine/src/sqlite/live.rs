@@ -1,0 +1,380 @@
+//! What is known without asking the file: the channels, how far each is numbered and written, and the events that wait
+//! for the writer. Changed under one lock by publishers and by the writer; readers look here first.
+
+use super::{
+    lineage::{Begin, Lineage, Seed},
+    options::SqliteOptions,
+};
+use crate::{EngineError, Head, PageLimit, Receipt, ids::Ids};
+use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+};
+
+/// Everything under the lock.
+pub(crate) struct Live {
+    pub(crate) max_channels: usize,
+    /// By name: where it stands in `channels`.
+    names: HashMap<ChannelName, usize>,
+    /// Channels are never removed, so that a place stays what it is.
+    pub(crate) channels: Vec<Channel>,
+    /// Where new channels' epochs come from.
+    pub(crate) seed: Seed,
+    next_id: i64,
+    ids: Ids,
+    /// Channels with something for the writer.
+    dirty: Vec<usize>,
+    /// Publishers that wait for what is waiting.
+    pub(crate) receipts: Vec<Waiting>,
+    /// The bytes of all events that wait or are being written, and their number.
+    pub(crate) bytes: usize,
+    pub(crate) events: u64,
+    /// Why writing does not work, while it does not.
+    pub(crate) failing: Option<Arc<str>>,
+    /// No publishes any more.
+    pub(crate) closing: bool,
+}
+
+/// A publisher that is told when its events are written.
+pub(crate) struct Waiting {
+    pub(crate) receipt: Receipt,
+    pub(crate) positions: Vec<Position>,
+}
+
+/// One channel.
+pub(crate) struct Channel {
+    /// Shared by all its events, whatever allocation their drafts came with.
+    pub(crate) name: ChannelName,
+    /// Its number in the file.
+    pub(crate) id: i64,
+    pub(crate) lineage: Lineage,
+    /// Whether its events are stored.
+    pub(crate) store: bool,
+    /// Whether the file has a row for it.
+    pub(crate) recorded: bool,
+    /// The first offset that can be read; one behind the last where there is none.
+    pub(crate) first: u64,
+    /// The last offset that was handed back.
+    pub(crate) last: u64,
+    /// Everything up to here is in the file, or lost.
+    pub(crate) written: u64,
+    /// What the writer is writing.
+    pub(crate) flying: Arc<Vec<Arc<Event>>>,
+    /// What waits for it.
+    pub(crate) waiting: Vec<Arc<Event>>,
+    /// Offsets that were handed back and not kept, and of which the file does not know yet.
+    pub(crate) lost: Vec<(u64, u64)>,
+    dirty: bool,
+}
+
+/// What the writer takes of one channel.
+pub(crate) struct Run {
+    pub(crate) index: usize,
+    pub(crate) id: i64,
+    pub(crate) name: ChannelName,
+    /// The present epoch, which is that of all the events.
+    pub(crate) begin: Begin,
+    pub(crate) recorded: bool,
+    /// Ascending; with holes only where `lost` has them.
+    pub(crate) events: Arc<Vec<Arc<Event>>>,
+    pub(crate) lost: Vec<(u64, u64)>,
+}
+
+/// What a batch came to.
+pub(crate) struct Numbered {
+    pub(crate) events: Vec<Arc<Event>>,
+    pub(crate) positions: Vec<Position>,
+    /// How many of them are queued for the writer.
+    pub(crate) queued: u64,
+    /// How many should have been, and found no room.
+    pub(crate) lost: u64,
+}
+
+/// About what an event costs while it waits.
+pub(crate) fn weight(event: &Event) -> usize {
+    300 + event.data.as_bytes().len()
+}
+
+impl Live {
+    pub(crate) fn new(options: &SqliteOptions, seed: Seed, channels: Vec<Channel>) -> Self {
+        let names = channels.iter().enumerate().map(|(index, channel)| (channel.name.clone(), index)).collect();
+        let next_id = channels.iter().map(|channel| channel.id).max().unwrap_or(0) + 1;
+        Self {
+            max_channels: options.max_channels,
+            names,
+            channels,
+            seed,
+            next_id,
+            ids: Ids::new(),
+            dirty: Vec::new(),
+            receipts: Vec::new(),
+            bytes: 0,
+            events: 0,
+            failing: None,
+            closing: false,
+        }
+    }
+
+    pub(crate) fn find(&self, name: &str) -> Option<&Channel> {
+        self.names.get(name).map(|index| &self.channels[*index])
+    }
+
+    /// The head of a channel, also of one that has never had an event.
+    pub(crate) fn head(&self, name: &ChannelName) -> Head {
+        match self.find(name.as_str()) {
+            Some(channel) => channel.head(),
+            None => Head { name: name.clone(), epoch: self.seed.epoch(name.as_str()), first: 1, last: 0 },
+        }
+    }
+
+    pub(crate) fn kept(&self, name: &str, epoch: Epoch) -> Option<u64> {
+        match self.find(name) {
+            Some(channel) => channel.lineage.kept(epoch, channel.last),
+            None => (self.seed.epoch(name) == epoch).then_some(0),
+        }
+    }
+
+    /// Refuses a batch that would create too many channels, before any of it has an offset.
+    pub(crate) fn admit(&self, batch: &[Draft]) -> Result<(), EngineError> {
+        if self.channels.len() + batch.len() <= self.max_channels {
+            return Ok(()); // even if every draft were a new channel
+        }
+        let mut new = HashSet::new();
+        for draft in batch {
+            if !self.names.contains_key(draft.channel.as_str()) {
+                new.insert(&draft.channel);
+                if self.channels.len() + new.len() > self.max_channels {
+                    return Err(EngineError::Refused(format!(
+                        "channel `{}` would be one more than the {} that may exist; publish to fewer channels or raise \
+                         `max_channels`",
+                        draft.channel, self.max_channels
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives a batch its positions and puts its events where the writer finds them.
+    pub(crate) fn number(&mut self, batch: Vec<Draft>, options: &SqliteOptions) -> Numbered {
+        self.ids.tick();
+        let mut numbered = Numbered {
+            events: Vec::with_capacity(batch.len()),
+            positions: Vec::with_capacity(batch.len()),
+            queued: 0,
+            lost: 0,
+        };
+        let mut drafts = batch.into_iter().peekable();
+        while let Some(mut draft) = drafts.next() {
+            let index = self.index(&draft.channel, options);
+            let channel = &mut self.channels[index];
+            let epoch = channel.lineage.epoch();
+            // Batches mostly go to one channel: look it up once for a run of drafts.
+            loop {
+                draft.channel = channel.name.clone();
+                channel.last += 1;
+                let position = Position { epoch, offset: channel.last };
+                let event = Arc::new(Event::new(draft, position, self.ids.next()));
+                numbered.positions.push(position);
+                numbered.events.push(event.clone());
+                if channel.store {
+                    let weight = weight(&event);
+                    if self.bytes + weight <= options.queue {
+                        self.bytes += weight;
+                        self.events += 1;
+                        numbered.queued += 1;
+                        channel.waiting.push(event);
+                    } else {
+                        channel.lose(position.offset);
+                        numbered.lost += 1;
+                    }
+                } else {
+                    channel.written = channel.last;
+                    channel.first = channel.last + 1;
+                }
+                match drafts.next_if(|next| next.channel == channel.name) {
+                    Some(next) => draft = next,
+                    None => break,
+                }
+            }
+            if channel.store && !channel.dirty {
+                channel.dirty = true;
+                self.dirty.push(index);
+            }
+        }
+        numbered
+    }
+
+    fn index(&mut self, name: &ChannelName, options: &SqliteOptions) -> usize {
+        if let Some(index) = self.names.get(name.as_str()) {
+            return *index;
+        }
+        let lineage = Lineage::new(Begin { first: 1, epoch: self.seed.epoch(name.as_str()) });
+        let store = options.keep_of(name.as_str()).is_some();
+        let channel = Channel::new(name.clone(), self.next_id, lineage, store);
+        self.next_id += 1;
+        self.channels.push(channel);
+        self.names.insert(name.clone(), self.channels.len() - 1);
+        self.channels.len() - 1
+    }
+
+    /// Whether the writer has something to do.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.dirty.is_empty()
+    }
+
+    /// Gives the writer all that waits. It stays readable here until [`Self::wrote`] or [`Self::failed`].
+    pub(crate) fn take(&mut self) -> Vec<Run> {
+        let runs = self.dirty.drain(..).map(|index| {
+            let channel = &mut self.channels[index];
+            channel.dirty = false;
+            channel.flying = Arc::new(std::mem::take(&mut channel.waiting));
+            Run {
+                index,
+                id: channel.id,
+                name: channel.name.clone(),
+                begin: channel.lineage.last(),
+                recorded: channel.recorded,
+                events: channel.flying.clone(),
+                lost: channel.lost.clone(),
+            }
+        });
+        runs.collect()
+    }
+
+    /// The writer has written what it took.
+    pub(crate) fn wrote(&mut self, runs: &[Run]) {
+        for run in runs {
+            let channel = &mut self.channels[run.index];
+            channel.recorded = true;
+            channel.flying = Arc::default();
+            let stored = run.events.last().map_or(0, |event| event.position.offset);
+            let lost = run.lost.last().map_or(0, |lost| lost.1);
+            channel.written = channel.written.max(stored).max(lost);
+            // What was lost since may have made the last hole longer.
+            channel.lost.retain(|(_, last)| *last > lost);
+            if let Some(open) = channel.lost.first_mut() {
+                open.0 = open.0.max(lost + 1);
+            }
+            self.bytes -= run.events.iter().map(|event| weight(event)).sum::<usize>();
+            self.events -= run.events.len() as u64;
+        }
+    }
+
+    /// The writer could not write what it took: it waits again, before what came since.
+    pub(crate) fn failed(&mut self, runs: Vec<Run>) {
+        for run in runs {
+            let channel = &mut self.channels[run.index];
+            channel.flying = Arc::default();
+            let since = std::mem::take(&mut channel.waiting);
+            channel.waiting = run.events.iter().cloned().chain(since).collect();
+            if !channel.dirty {
+                channel.dirty = true;
+                self.dirty.push(run.index);
+            }
+        }
+    }
+}
+
+impl Channel {
+    pub(crate) fn new(name: ChannelName, id: i64, lineage: Lineage, store: bool) -> Self {
+        Self {
+            name,
+            id,
+            lineage,
+            store,
+            recorded: false,
+            first: 1,
+            last: 0,
+            written: 0,
+            flying: Arc::default(),
+            waiting: Vec::new(),
+            lost: Vec::new(),
+            dirty: false,
+        }
+    }
+
+    pub(crate) fn head(&self) -> Head {
+        Head { name: self.name.clone(), epoch: self.lineage.epoch(), first: self.first, last: self.last }
+    }
+
+    fn lose(&mut self, offset: u64) {
+        match self.lost.last_mut() {
+            Some(open) if open.1 + 1 == offset => open.1 = offset,
+            _ => self.lost.push((offset, offset)),
+        }
+    }
+
+    /// The hole that an offset lies in, if the file does not know of it yet.
+    pub(crate) fn hole(&self, offset: u64) -> Option<(u64, u64)> {
+        let after = self.lost.partition_point(|(first, _)| *first <= offset);
+        self.lost.get(after.checked_sub(1)?).copied().filter(|(_, last)| *last >= offset)
+    }
+
+    /// The events that are not in the file yet, ascending from `next` on, without a hole, as many as a page holds.
+    pub(crate) fn pending_from(&self, next: u64, limit: PageLimit) -> Vec<Arc<Event>> {
+        let (flying, waiting) = (&self.flying[from(&self.flying, next)..], &self.waiting[from(&self.waiting, next)..]);
+        let mut page = Filling::new(limit);
+        for (event, expected) in flying.iter().chain(waiting).zip(next..) {
+            if event.position.offset != expected || !page.take(event) {
+                break;
+            }
+        }
+        page.events
+    }
+
+    /// The same downwards, from `last` on.
+    pub(crate) fn pending_down(&self, last: u64, limit: PageLimit) -> Vec<Arc<Event>> {
+        let upto = |events: &[Arc<Event>]| events.partition_point(|event| event.position.offset <= last);
+        let (flying, waiting) = (&self.flying[..upto(&self.flying)], &self.waiting[..upto(&self.waiting)]);
+        let mut page = Filling::new(limit);
+        for (event, expected) in waiting.iter().rev().chain(flying.iter().rev()).zip((0..=last).rev()) {
+            if event.position.offset != expected || !page.take(event) {
+                break;
+            }
+        }
+        page.events
+    }
+
+    /// All that is not in the file yet, in order.
+    pub(crate) fn pending(&self) -> impl DoubleEndedIterator<Item = &Arc<Event>> {
+        self.flying.iter().chain(&self.waiting)
+    }
+}
+
+fn from(events: &[Arc<Event>], next: u64) -> usize {
+    events.partition_point(|event| event.position.offset < next)
+}
+
+/// A page that is being filled.
+pub(crate) struct Filling {
+    pub(crate) events: Vec<Arc<Event>>,
+    limit: PageLimit,
+    bytes: usize,
+}
+
+impl Filling {
+    pub(crate) fn new(limit: PageLimit) -> Self {
+        Self { events: Vec::new(), limit, bytes: 0 }
+    }
+
+    /// Whether there is room for an event with this many bytes of payload. There always is for the first.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.events.is_empty()
+            || self.events.len() < self.limit.events && self.bytes.saturating_add(bytes) <= self.limit.bytes
+    }
+
+    pub(crate) fn push(&mut self, event: Arc<Event>) {
+        self.bytes += event.data.as_bytes().len();
+        self.events.push(event);
+    }
+
+    fn take(&mut self, event: &Arc<Event>) -> bool {
+        let room = self.has_room(event.data.as_bytes().len());
+        if room {
+            self.push(event.clone());
+        }
+        room
+    }
+}

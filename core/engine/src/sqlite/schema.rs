@@ -1,0 +1,112 @@
+//! The tables and views of a history file, and how a file is known to be ours. `docs/history.md` describes them to those
+//! who ask the file themselves. Used by opening and by verifying; nothing else in the room creates tables.
+
+use rusqlite::{Connection, Result};
+
+/// `PRAGMA application_id`: "HWTR".
+pub(crate) const APPLICATION: i64 = 0x4857_5452;
+
+/// `PRAGMA user_version`: the format of the tables.
+pub(crate) const FORMAT: i64 = 1;
+
+/// An event's key is its channel's number times this, plus its offset: one channel's events lie together and in order,
+/// in a table that SQLite appends to quickly. 2^42 offsets for each of 2^21 channels.
+pub(crate) const STRIDE: i64 = 1 << 42;
+
+/// How many offsets one row of `span` tells the times of.
+pub(crate) const SPAN: u64 = 256;
+
+/// The key of an event.
+pub(crate) fn at(channel: i64, offset: u64) -> i64 {
+    channel * STRIDE + offset.min(STRIDE as u64 - 1) as i64
+}
+
+/// The offset in a key.
+pub(crate) fn offset(at: i64) -> u64 {
+    (at % STRIDE) as u64
+}
+
+/// The settings that are part of a file; they must come before its first table.
+const LAYOUT: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;";
+
+const TABLES: &str = "
+CREATE TABLE meta(
+    key TEXT PRIMARY KEY,
+    value
+) WITHOUT ROWID;
+
+CREATE TABLE channel(
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE,
+    last INTEGER NOT NULL
+);
+
+CREATE TABLE epoch(
+    channel INTEGER NOT NULL,
+    number INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    began INTEGER NOT NULL,
+    PRIMARY KEY(channel, number)
+) WITHOUT ROWID;
+
+CREATE TABLE event(
+    at INTEGER PRIMARY KEY,
+    id BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    source TEXT NOT NULL,
+    severity INTEGER,
+    evidence INTEGER,
+    key TEXT,
+    forgotten INTEGER,
+    attributes TEXT,
+    data TEXT NOT NULL
+);
+
+CREATE TABLE span(
+    at INTEGER PRIMARY KEY,
+    earliest INTEGER NOT NULL,
+    latest INTEGER NOT NULL,
+    bytes INTEGER NOT NULL
+);
+
+CREATE TABLE hole(
+    channel INTEGER NOT NULL,
+    first INTEGER NOT NULL,
+    last INTEGER NOT NULL,
+    reason TEXT NOT NULL,
+    noticed INTEGER NOT NULL,
+    PRIMARY KEY(channel, first)
+) WITHOUT ROWID;
+
+CREATE TABLE snapshot(
+    channel INTEGER NOT NULL,
+    key TEXT NOT NULL,
+    at INTEGER NOT NULL,
+    epoch INTEGER NOT NULL,
+    id BLOB NOT NULL,
+    time INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    source TEXT NOT NULL,
+    severity INTEGER,
+    evidence INTEGER,
+    attributes TEXT,
+    data TEXT NOT NULL,
+    PRIMARY KEY(channel, key)
+) WITHOUT ROWID;
+";
+
+/// How many bytes a row of `event` takes, about. `row::size` says the same of an event.
+const SIZED: &str = "
+CREATE VIEW sized AS SELECT at, time, 48 + octet_length(data) + ifnull(octet_length(attributes), 0)
+    + octet_length(type) + octet_length(source) + ifnull(octet_length(key), 0) AS bytes FROM event;
+";
+
+/// Creates what a new file has. The connection has nothing open.
+pub(crate) fn create(connection: &Connection) -> Result<()> {
+    connection.execute_batch(LAYOUT)?;
+    connection.execute_batch(&format!(
+        "BEGIN IMMEDIATE; {TABLES} {SIZED} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
+    ))
+}

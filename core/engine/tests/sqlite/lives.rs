@@ -1,0 +1,117 @@
+//! What survives from one life of the engine to the next.
+
+use crate::world::{World, draft, name};
+use headwater_engine::{Engine, OpenError, Page, PageLimit, SqliteEngine};
+use headwater_event::{Evidence, Retention, Severity, Timestamp};
+
+fn payloads(page: Page) -> Vec<String> {
+    let Page::Events { events, .. } = page else { panic!("{page:?}") };
+    events.iter().map(|event| String::from_utf8(event.data.as_bytes().to_vec()).unwrap()).collect()
+}
+
+#[test]
+fn a_restart_goes_on_in_the_same_epoch_and_has_all_events() {
+    let world = World::new();
+    let before = {
+        let running = world.start();
+        assert!(running.opened.fresh);
+        (0..5).map(|number| running.publish(vec![draft("a", number)])[0]).last().unwrap()
+    };
+    let running = world.start();
+    assert!(!running.opened.fresh && !running.opened.unclean, "{:?}", running.opened);
+    let after = running.publish(vec![draft("a", 5)])[0];
+    assert_eq!((after.epoch, after.offset), (before.epoch, 6));
+    let page = running.engine.read(&name("a"), 1, PageLimit::default()).unwrap();
+    let Page::Events { events, next: 7 } = &page else { panic!("{page:?}") };
+    assert!(events.iter().all(|event| event.position.epoch == before.epoch));
+    assert_eq!(payloads(page), ["0", "1", "2", "3", "4", "5"]);
+}
+
+#[test]
+fn an_event_comes_back_as_it_was() {
+    let world = World::new();
+    let mut full = draft("a", 1);
+    full.time = Timestamp(-5);
+    full.severity = Some(Severity::Critical);
+    full.evidence = Some(Evidence::Polled);
+    full.attributes = Box::new([("z\"\n".into(), "ü".into()), ("a".into(), "".into()), ("a".into(), "2".into())]);
+    full.retention = Retention::Keep("".into());
+    let mut gone = draft("a", 2);
+    gone.retention = Retention::Forget("k".into());
+    let original = {
+        let running = world.start();
+        running.publish(vec![full, gone]);
+        running.seen.lock().unwrap().clone()
+    };
+    let running = world.start();
+    let page = running.engine.read(&name("a"), 1, PageLimit::default()).unwrap();
+    let Page::Events { events, .. } = page else { panic!("{page:?}") };
+    assert_eq!(format!("{events:?}"), format!("{original:?}"));
+}
+
+#[test]
+fn a_channel_without_events_has_the_same_epoch_after_a_restart() {
+    let world = World::new();
+    let before = world.start().engine.open(&name("quiet")).unwrap();
+    let running = world.start();
+    assert_eq!(running.engine.open(&name("quiet")).unwrap(), before);
+    assert_eq!(running.engine.kept(&name("quiet"), before.epoch), Some(0));
+}
+
+#[test]
+fn snapshots_are_there_after_a_restart() {
+    let world = World::new();
+    let keyed = |number, retention| {
+        let mut draft = draft("doors", number);
+        draft.retention = retention;
+        draft
+    };
+    {
+        let running = world.start();
+        let keep = |key: &str| Retention::Keep(key.into());
+        running.publish(vec![keyed(1, keep("front")), keyed(2, keep("back")), keyed(3, keep("front"))]);
+        running.publish(vec![keyed(4, keep("cellar")), draft("doors", 5)]);
+        running.publish(vec![keyed(6, Retention::Forget("back".into()))]);
+    }
+    let running = world.start();
+    let retained = running.engine.retained().unwrap();
+    let kept: Vec<_> = retained.iter().map(|event| (event.position.offset, event.retention.clone())).collect();
+    assert_eq!(kept, [(4, Retention::Keep("cellar".into())), (3, Retention::Keep("front".into()))]);
+}
+
+#[test]
+fn a_file_has_one_daemon() {
+    let world = World::new();
+    let _running = world.start();
+    let error = SqliteEngine::open(world.options()).unwrap_err();
+    let OpenError::InUse { by, .. } = &error else { panic!("{error}") };
+    assert_eq!(by, &format!("process {}", std::process::id()));
+}
+
+#[test]
+fn after_an_unclean_end_every_channel_goes_on_under_a_new_epoch() {
+    let world = World::new();
+    let old = {
+        let running = world.start();
+        running.publish(vec![draft("a", 1), draft("a", 2), draft("b", 3)]);
+        running.engine.open(&name("a")).unwrap()
+    };
+    // As a killed daemon leaves it.
+    let file = rusqlite::Connection::open(world.path()).unwrap();
+    file.execute("UPDATE meta SET value = NULL WHERE key = 'closed'", []).unwrap();
+    drop(file);
+    let running = world.start();
+    assert!(running.opened.unclean);
+    let new = running.engine.open(&name("a")).unwrap();
+    assert_ne!(new.epoch, old.epoch);
+    assert_eq!((new.first, new.last), (1, 2));
+    assert_eq!(running.engine.kept(&name("a"), old.epoch), Some(2));
+    let position = running.publish(vec![draft("a", 4)])[0];
+    assert_eq!((position.epoch, position.offset), (new.epoch, 3));
+    assert_eq!(running.engine.kept(&name("a"), old.epoch), Some(2));
+    assert_eq!(running.engine.kept(&name("a"), new.epoch), Some(3));
+    let page = running.engine.read(&name("a"), 2, PageLimit::default()).unwrap();
+    let Page::Events { events, .. } = page else { panic!("{page:?}") };
+    let epochs: Vec<_> = events.iter().map(|event| event.position.epoch).collect();
+    assert_eq!(epochs, [old.epoch, new.epoch], "an event keeps the position that it was handed back with");
+}

@@ -1,0 +1,7 @@
+//! The durable engine: that it keeps every promise of an engine, and what is its own: lives, faults, retention.
+
+#![allow(clippy::unwrap_used)] // a test crate
+
+mod lives;
+mod promises;
+mod world;

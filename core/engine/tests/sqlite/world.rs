@@ -1,0 +1,71 @@
+//! What the tests of the durable engine stand on: a directory of their own, engines in it, drafts, what was handed back.
+
+use bytes::Bytes;
+use headwater_engine::{Engine, Notice, Opened, SqliteEngine, SqliteOptions};
+use headwater_event::{ChannelName, Draft, Event, Payload, Position};
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex},
+};
+use tempfile::TempDir;
+
+/// A directory with a history in it.
+pub(crate) struct World {
+    pub(crate) directory: TempDir,
+    pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
+}
+
+/// A started engine and what it handed back.
+pub(crate) struct Running {
+    pub(crate) engine: SqliteEngine,
+    pub(crate) opened: Opened,
+    pub(crate) seen: Arc<Mutex<Vec<Arc<Event>>>>,
+}
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self { directory: tempfile::tempdir().unwrap(), notices: Arc::default() }
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.directory.path().join("history.db")
+    }
+
+    pub(crate) fn options(&self) -> SqliteOptions {
+        let notices = self.notices.clone();
+        SqliteOptions {
+            notices: Box::new(move |notice| notices.lock().unwrap().push(notice)),
+            ..SqliteOptions::new(self.path())
+        }
+    }
+
+    pub(crate) fn start(&self) -> Running {
+        self.start_with(|_| {})
+    }
+
+    pub(crate) fn start_with(&self, change: impl FnOnce(&mut SqliteOptions)) -> Running {
+        let mut options = self.options();
+        change(&mut options);
+        let (engine, opened) = SqliteEngine::open(options).unwrap();
+        let seen: Arc<Mutex<Vec<Arc<Event>>>> = Arc::default();
+        let record = seen.clone();
+        engine.start(Box::new(move |events| record.lock().unwrap().extend(events)));
+        Running { engine, opened, seen }
+    }
+}
+
+impl Running {
+    /// Publishes one event each and waits for the ack.
+    pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Vec<Position> {
+        self.engine.publish(drafts).unwrap().wait().unwrap()
+    }
+}
+
+pub(crate) fn name(text: &str) -> ChannelName {
+    ChannelName::new(text).unwrap()
+}
+
+/// A draft that is known again by its number.
+pub(crate) fn draft(channel: &str, number: u64) -> Draft {
+    Draft::new(name(channel), "tested", "test", Payload::new(Bytes::from(number.to_string())).unwrap())
+}
