@@ -51,6 +51,10 @@ impl ErrorCode {
     }
 }
 
+/// The longest message, in bytes. Many quote what the client sent, which may be as long as a message can be; the answer
+/// must not be.
+const MAX_MESSAGE: usize = 512;
+
 /// Why a request was refused. The connection goes on.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{}: {message}", code.as_str())]
@@ -64,9 +68,14 @@ pub struct RequestError {
 }
 
 impl RequestError {
-    /// An error that answers no particular request yet.
+    /// An error that answers no particular request yet. A message that is too long is cut.
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), request_id: None }
+        let mut message = message.into();
+        if message.len() > MAX_MESSAGE {
+            message.truncate(message.floor_char_boundary(MAX_MESSAGE - '…'.len_utf8()));
+            message.push('…');
+        }
+        Self { code, message, request_id: None }
     }
 
     /// A field that is missing or wrong.
@@ -79,5 +88,17 @@ impl RequestError {
     pub fn answering(mut self, request_id: Option<RequestId>) -> Self {
         self.request_id = request_id;
         self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_message_is_cut_at_a_character() {
+        let error = RequestError::validation("é".repeat(1000));
+        assert!(error.message.len() <= MAX_MESSAGE && error.message.ends_with("é…"));
+        assert_eq!(RequestError::validation("x".repeat(MAX_MESSAGE)).message.len(), MAX_MESSAGE);
     }
 }

@@ -20,7 +20,7 @@ pub use close::CloseCode;
 pub use dialect::Dialect;
 pub use error::{ErrorCode, RequestError};
 pub use moment::moment;
-pub use reply::{CommandFailure, FailedChannel, Lost, ReplayState, Reply, Resumed};
+pub use reply::{CommandFailure, FailedChannel, HistoryData, Lost, ReplayState, Reply, Resumed};
 pub use request::{
     AggregateSpec, CommandRequest, ConflateBy, FilterSpec, Granularity, HistoryRequest, LagPolicy, OneOrMany, Options,
     Order, Pace, ReplayAction, ReplayRequest, Request, RequestId, Start, StartAt, Subscribe,

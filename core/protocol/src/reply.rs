@@ -78,6 +78,27 @@ impl ReplayState {
     }
 }
 
+/// A page of an answer about the past: events or points. Over HTTP it is the whole answer.
+#[derive(Clone, Debug, Default)]
+pub struct HistoryData {
+    /// From this time on, when one was asked for.
+    pub since: Option<Timestamp>,
+    /// Until this time, when one was asked for.
+    pub until: Option<Timestamp>,
+    /// How long the stretches of the points are.
+    pub granularity: Option<&'static str>,
+    /// In the order asked for.
+    pub events: Option<Vec<Arc<Event>>>,
+    /// A JSON array.
+    pub points: Option<String>,
+    /// How many events or points these are.
+    pub count: u64,
+    /// What belongs here but was lost.
+    pub gaps: Vec<Gap>,
+    /// Where there is more: asks for it.
+    pub cursor: Option<String>,
+}
+
 /// One message to one connection.
 #[derive(Debug)]
 pub enum Reply<'a> {
@@ -119,24 +140,12 @@ pub enum Reply<'a> {
         /// Echoed.
         request_id: Option<RequestId>,
     },
-    /// The answer to `request_historical_data`: events or points.
+    /// The answer to `request_historical_data`.
     History {
         /// As it was asked for.
         channel: String,
-        /// As it was asked for.
-        since: Option<Timestamp>,
-        /// As it was asked for.
-        until: Option<Timestamp>,
-        /// How long the stretches of the points are.
-        granularity: Option<&'static str>,
-        /// In the order asked for.
-        events: Option<Vec<Arc<Event>>>,
-        /// A JSON array.
-        points: Option<String>,
-        /// How many events or points these are.
-        count: u64,
-        /// Where there are more: asks for them.
-        cursor: Option<String>,
+        /// What was found.
+        data: HistoryData,
         /// Echoed.
         request_id: Option<RequestId>,
     },

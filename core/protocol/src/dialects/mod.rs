@@ -3,7 +3,7 @@
 mod cloudevents;
 mod native;
 
-use crate::Dialect;
+use crate::{Dialect, HistoryData};
 
 /// The native protocol: subprotocol `headwater.v1`, or none.
 pub fn native() -> &'static dyn Dialect {
@@ -13,4 +13,9 @@ pub fn native() -> &'static dyn Dialect {
 /// CloudEvents 1.0: subprotocol `cloudevents.json`.
 pub fn cloudevents() -> &'static dyn Dialect {
     &cloudevents::CloudEvents
+}
+
+/// Appends a page of an answer about the past as JSON: what stands in a native `historical_data` message as `data`.
+pub fn history_data(data: &HistoryData, out: &mut Vec<u8>) {
+    native::history_data(data, out);
 }

@@ -8,6 +8,8 @@ mod publish;
 mod replay;
 mod session;
 mod subscribe;
+#[cfg(test)]
+mod whatever_comes;
 
 use crate::{
     CommandRequest, ErrorCode, FilterSpec, OneOrMany, Request, RequestError, RequestId,

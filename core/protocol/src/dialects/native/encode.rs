@@ -1,7 +1,7 @@
 //! From events and replies to text messages.
 
 mod command;
-mod past;
+pub(super) mod past;
 mod session;
 
 use crate::{Reply, RequestId, text};
@@ -113,14 +113,9 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
         | Reply::CommandError { .. } => command::reply(reply, out),
         Reply::History { .. } | Reply::Replay { .. } => past::reply(reply, out),
         Reply::Heartbeat { .. } | Reply::Authenticated { .. } | Reply::Error { .. } => session::reply(reply, out),
-        Reply::Gap(Gap { channel, from, to, reason }) => {
+        Reply::Gap(missing) => {
             begin(out, "gap");
-            text::pair(out, "channel", channel.as_str());
-            text::key(out, "epoch");
-            quoted(out, from.epoch);
-            count(out, "from", from.offset);
-            count(out, "to", *to);
-            text::pair(out, "reason", reason.as_str());
+            gap(out, missing);
             end(out, None);
         }
         Reply::Lag { channel, behind, bytes } => {
@@ -146,6 +141,16 @@ fn end(out: &mut Vec<u8>, request_id: Option<&RequestId>) {
     text::key(out, "timestamp");
     quoted(out, Timestamp::now());
     out.push(b'}');
+}
+
+/// `,"channel":…,"epoch":…,"from":…,"to":…,"reason":…`
+fn gap(out: &mut Vec<u8>, Gap { channel, from, to, reason }: &Gap) {
+    text::pair(out, "channel", channel.as_str());
+    text::key(out, "epoch");
+    quoted(out, from.epoch);
+    count(out, "from", from.offset);
+    count(out, "to", *to);
+    text::pair(out, "reason", reason.as_str());
 }
 
 /// `,"epoch":…,"offset":…`

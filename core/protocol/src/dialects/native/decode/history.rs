@@ -13,10 +13,10 @@ use serde::Deserialize;
 /// The most events or points of one answer; what is more comes with the cursor.
 const MAX_LIMIT: u64 = 10_000;
 /// The most numbers of one aggregate, and the longest of their names: each event is searched for them.
-const MAX_METRICS: usize = 32;
+const MAX_METRICS: usize = 100;
 const MAX_METRIC: usize = 128;
 /// The longest cursor; the daemon writes shorter ones.
-const MAX_CURSOR: usize = 16_384;
+const MAX_CURSOR: usize = 12_000;
 
 pub(super) fn request(text: &str, request_id: Option<RequestId>) -> Result<HistoryRequest, RequestError> {
     #[derive(Deserialize)]

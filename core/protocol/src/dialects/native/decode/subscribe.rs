@@ -2,7 +2,7 @@
 
 use super::{MAX_CHANNELS, bounded, filter, from_str, options};
 use crate::{OneOrMany, RequestError, RequestId, Start, StartAt, Subscribe, moment, publish::object};
-use headwater_event::{ChannelName, ChannelPattern, Epoch, Position};
+use headwater_event::{ChannelName, ChannelPattern, Epoch, MAX_NAME, Position};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -23,7 +23,7 @@ pub(super) fn request(text: &str, request_id: Option<RequestId>) -> Result<Subsc
     for name in bounded(body.channels)? {
         match ChannelPattern::parse(&name) {
             Ok(pattern) => patterns.push(pattern),
-            Err(error) => refused.push((name, error.to_string())),
+            Err(error) => refused.push((shown(name), error.to_string())),
         }
     }
     Ok(Subscribe {
@@ -34,6 +34,14 @@ pub(super) fn request(text: &str, request_id: Option<RequestId>) -> Result<Subsc
         options: options::read(body.options)?,
         request_id,
     })
+}
+
+/// A name that is none, as the answer shows it: it may be as long as a message can be, and the answer must not be.
+fn shown(name: String) -> String {
+    if name.chars().nth(MAX_NAME).is_none() {
+        return name;
+    }
+    name.chars().take(MAX_NAME - 1).chain(['…']).collect()
 }
 
 #[derive(Deserialize)]
@@ -123,6 +131,9 @@ mod tests {
         let Request::Subscribe(subscribe) = request(text).unwrap() else { panic!() };
         assert_eq!((subscribe.channels.len(), subscribe.refused.len()), (1, 1));
         assert_eq!(subscribe.request_id.unwrap().as_json(), "7");
+        let long = format!(r#"{{"type":"subscribe","channels":"{}"}}"#, "é".repeat(100_000));
+        let Request::Subscribe(subscribe) = request(&long).unwrap() else { panic!() };
+        assert_eq!(subscribe.refused[0].0.chars().count(), MAX_NAME);
     }
 
     #[test]
