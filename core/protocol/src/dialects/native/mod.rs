@@ -4,7 +4,7 @@
 mod decode;
 mod encode;
 
-use crate::{Dialect, Reply, Request, RequestError};
+use crate::{Dialect, HistoryData, Reply, Request, RequestError};
 use headwater_event::{Encoding, Event};
 
 /// The native protocol.
@@ -30,4 +30,9 @@ impl Dialect for Native {
     fn reply(&self, reply: &Reply<'_>, out: &mut Vec<u8>) {
         encode::reply(reply, out);
     }
+}
+
+/// Appends a page of an answer about the past.
+pub(super) fn history_data(data: &HistoryData, out: &mut Vec<u8>) {
+    encode::past::data(data, out);
 }
