@@ -88,14 +88,13 @@ impl Directory {
             }
         }
         if last {
-            for log in self.matching(pattern) {
+            let matching = self.matching(pattern);
+            for log in &matching {
                 log.remove_interest(shard);
             }
             // A name that was watched and never published to would otherwise take one of the channels for ever.
-            if let ChannelPattern::Exact(name) = pattern
-                && self.logs.get(name).is_some_and(|log| log.is_idle())
-            {
-                self.logs.remove(name);
+            for log in matching.iter().filter(|log| log.is_idle()) {
+                self.logs.remove(log.name());
             }
         }
     }

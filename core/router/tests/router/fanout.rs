@@ -97,6 +97,13 @@ fn a_name_that_was_only_watched_is_forgotten_with_its_last_watcher() {
     one.inbox.watch(&pattern("typo")).unwrap();
     one.inbox.unwatch(&pattern("typo"));
     assert!(router.log("typo").is_none());
+    // Also when a pattern was the last to mean it.
+    one.inbox.watch(&pattern("typo")).unwrap();
+    one.inbox.watch(&pattern("t*")).unwrap();
+    one.inbox.unwatch(&pattern("typo"));
+    assert!(router.log("typo").is_some());
+    one.inbox.unwatch(&pattern("t*"));
+    assert!(router.log("typo").is_none(), "a name takes one of the channels for ever");
     publish_many(&router, "real", 1);
     one.inbox.watch(&pattern("real")).unwrap();
     one.inbox.unwatch(&pattern("real"));
