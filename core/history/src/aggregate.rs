@@ -18,7 +18,7 @@ pub const MAX_BUCKETS: usize = 10_000;
 /// The most metrics of a question.
 pub const MAX_METRICS: usize = 100;
 /// The longest name of a metric, in bytes.
-const MAX_NAME: usize = 256;
+const MAX_NAME: usize = 128;
 
 /// How long the stretches are. They begin where UTC's do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

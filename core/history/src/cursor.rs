@@ -8,8 +8,8 @@ use crate::{HistoryError, Order, Span};
 use headwater_event::{ChannelName, Epoch, Position, Timestamp};
 use std::{collections::BTreeMap, fmt};
 
-/// The longest text that is read: as many channels as a question may have, each with the longest name.
-const MAX_TEXT: usize = 100 * 1024;
+/// The longest text, in bytes: in a URL it has to fit into the head of an HTTP request, of which the gateway takes 16 KiB.
+pub(crate) const MAX_TEXT: usize = 12_000;
 
 /// Where the page before ended.
 #[derive(Clone, Debug, PartialEq, Eq)]

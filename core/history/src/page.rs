@@ -2,7 +2,7 @@
 
 use crate::{
     Budget, Cursor, HistoryError, Order, Query, Withdrawal,
-    cursor::At,
+    cursor::{At, MAX_TEXT},
     effort::Effort,
     query::{DEFAULT_LIMIT, MAX_BYTES},
     stream::{Stream, Wanted},
@@ -11,7 +11,7 @@ use headwater_event::{ChannelName, Event, Gap, Position};
 use headwater_router::{PageLimit, Router};
 use std::{collections::BinaryHeap, sync::Arc};
 
-/// The most payload that streams hold unread. What goes beyond is read again when it is due: five hundred channels whose
+/// The most payload that streams hold unread. What goes beyond is read again when it is due: hundreds of channels whose
 /// next event is a large one must not fill the memory.
 const MAX_HELD: usize = 16 * 1024 * 1024;
 /// The least that a read of one of many channels takes.
@@ -46,11 +46,11 @@ impl Query {
         let streams = self.streams(router, &wanted, self.order)?;
         let mut merge = Merge::new(streams, self.order, effort);
         let events = merge.events(self.limit.unwrap_or(DEFAULT_LIMIT))?;
-        Ok(self.turned(events, merge.streams))
+        self.turned(events, merge.streams)
     }
 
     /// Ends a page.
-    fn turned(&self, events: Vec<Arc<Event>>, streams: Vec<Stream<'_>>) -> Page {
+    fn turned(&self, events: Vec<Arc<Event>>, streams: Vec<Stream<'_>>) -> Result<Page, HistoryError> {
         let place = |stream: &Stream<'_>| (stream.log().name().clone(), stream.place());
         let mut page = Page { events, ..Page::default() };
         if streams.iter().any(|stream| !stream.is_over()) {
@@ -58,13 +58,21 @@ impl Query {
             let kept =
                 |stream: &&Stream<'_>| stream.is_placed() && (self.order == Order::Ascending || !stream.is_over());
             let places = streams.iter().filter(kept).map(place).collect();
-            page.cursor = Some(Cursor { order: self.order, span: self.span(), at: At::Channels(places) });
+            let cursor = Cursor { order: self.order, span: self.span(), at: At::Channels(places) };
+            if cursor.to_string().len() > MAX_TEXT {
+                return Err(HistoryError::TooLarge(format!(
+                    "`{}` means so many channels with such long names that no cursor holds their places; ask for fewer, \
+                     or for a shorter range",
+                    self.channels
+                )));
+            }
+            page.cursor = Some(cursor);
         }
         if self.order == Order::Ascending {
             page.positions = streams.iter().map(place).collect();
         }
         page.gaps = streams.into_iter().flat_map(Stream::into_gaps).collect();
-        page
+        Ok(page)
     }
 }
 

@@ -12,7 +12,7 @@ use headwater_router::{Attach, ChannelLog, From, Router};
 use std::{ops::Range, sync::Arc};
 
 /// The most channels with something to read in one question: each has a place in the cursor and a read of its own.
-pub const MAX_CHANNELS: usize = 500;
+pub const MAX_CHANNELS: usize = 256;
 /// The most events of a page, or points.
 pub const MAX_LIMIT: usize = 10_000;
 /// The events of a page unless the asker says otherwise.

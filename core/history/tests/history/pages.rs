@@ -224,9 +224,21 @@ fn too_many_channels_are_refused_by_number_unless_they_have_nothing_to_tell() {
         publish(&router, &format!("c{channel}"), channel as i64, "1");
     }
     let error = page(&router, &query("c*")).unwrap_err();
-    assert!(matches!(&error, HistoryError::TooLarge(text) if text.contains("501") && text.contains("500")), "{error}");
-    let span = Span { since: Some(time(490)), until: None };
-    assert_eq!(page(&router, &Query { span, ..query("c*") }).unwrap().events.len(), 11);
+    assert!(matches!(&error, HistoryError::TooLarge(text) if text.contains("257") && text.contains("256")), "{error}");
+    let span = Span { since: Some(time(250)), until: None };
+    assert_eq!(page(&router, &Query { span, ..query("c*") }).unwrap().events.len(), 7);
+}
+
+/// Harm prevented: a cursor that a URL cannot carry back ends the answer with an error of HTTP that says nothing.
+#[test]
+fn a_cursor_that_would_be_too_long_is_refused_before_it_is_given() {
+    let router = router(Arc::new(MemoryEngine::new(1_000)));
+    for channel in 0..100 {
+        publish(&router, &format!("{}{channel}", "long".repeat(30)), channel, "1");
+    }
+    assert_eq!(page(&router, &query("*")).unwrap().events.len(), 100);
+    let error = page(&router, &Query { limit: Some(99), ..query("*") }).unwrap_err();
+    assert!(matches!(&error, HistoryError::TooLarge(text) if text.contains("fewer")), "{error}");
 }
 
 /// A replay reads pages and then goes live: together they are everything, once.
