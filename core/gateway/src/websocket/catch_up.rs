@@ -1,18 +1,21 @@
 //! The slow path: a connection whose socket is full, or who asked for history, is a set of cursors into the logs. A
-//! drain task pages it forward until it stands where the shard stands; then the turns write to it again.
+//! drain task pages it forward, from the store where the log no longer holds its place, until it stands where the shard
+//! stands; then the turns write to it again.
 
 use super::{
-    connection::{Connection, Cursor, Cursors, Mode},
+    connection::{Connection, Mode},
+    cursor::Cursors,
+    fetch::{Fetch, Fetched},
     shard::{Shard, Shared},
-    turn::{Frame, KEEP, frame_of},
+    share::{self, Share},
+    turn::{Batch, KEEP, caught_up},
 };
-use headwater_event::{Event, Gap, GapReason, Position};
-use headwater_protocol::{CloseCode, LagPolicy, Reply};
-use headwater_router::{Read, ReadLimit};
-use std::{io::ErrorKind, rc::Rc, sync::Arc};
+use headwater_protocol::CloseCode;
+use headwater_router::ReadLimit;
+use std::{io::ErrorKind, rc::Rc};
 use tokio::time::{Instant, timeout_at};
 
-/// The most that one step reads and writes. Between steps other connections of the shard have their turn.
+/// The most that one step reads from the logs and writes. Between steps other connections of the shard have their turn.
 const PAGE: ReadLimit = ReadLimit { events: 1_000, bytes: 64 * 1024 };
 
 /// What one step came to.
@@ -21,6 +24,8 @@ enum Step {
     More,
     /// The socket is full.
     Full,
+    /// What comes next has to be read where a thread may block.
+    Fetch(Fetch),
     /// The connection stands where the shard stands; the turns go on.
     Live,
     /// The close frame is written; the reader waits for the client's end.
@@ -32,15 +37,20 @@ enum Step {
 /// Drains one connection. Only one such task runs for a connection: it is started when its mode becomes
 /// [`Mode::Draining`], and makes it live again.
 pub(super) async fn drain(shared: Shared, connection: Rc<Connection>) {
+    let fetches = shared.borrow().fetches.clone();
     loop {
-        let step = step(&mut shared.borrow_mut(), &connection);
+        let mut step = step(&mut shared.borrow_mut(), &connection);
+        if let Step::Fetch(fetch) = step {
+            let fetched = fetches.read(fetch).await;
+            step = take(&mut shared.borrow_mut(), &connection, &fetched);
+        }
         match step {
             Step::Live | Step::Closed => break,
             Step::Ended => {
                 shared.borrow_mut().remove(&connection);
                 break;
             }
-            Step::More => {}
+            Step::More | Step::Fetch(_) => {}
             Step::Full => {
                 let deadline = connection.progress.get() + shared.borrow().options.stall_timeout;
                 // An error of the socket shows at the next write.
@@ -119,121 +129,95 @@ pub(super) fn flush_waiting(connection: &Connection, shard: &Shard) -> Flushed {
 
 /// Reads and writes one page of events, a share for each channel that is behind.
 fn page(shard: &mut Shard, connection: &Rc<Connection>) -> Step {
-    let mut cursors = match &mut connection.output.borrow_mut().mode {
-        Mode::Live => return Step::Live,
-        Mode::Draining(cursors) => std::mem::take(cursors),
-    };
-    let is_behind = |(channel, cursor): (&u32, &Cursor)| cursor.next < shard.channels.get(*channel).next;
-    let behind = cursors.places.iter().filter(|place| is_behind(*place)).count();
+    let Some(mut cursors) = taken(connection) else { return Step::Live };
+    let is_behind = |channel: &u32, next: u64| next < shard.channels.get(*channel).next;
+    let behind = cursors.places.iter().filter(|(channel, cursor)| is_behind(channel, cursor.next)).count();
     if behind == 0 {
         connection.output.borrow_mut().mode = Mode::Live;
         return Step::Live;
     }
     let share = ReadLimit { events: PAGE.events.div_ceil(behind), bytes: PAGE.bytes.div_ceil(behind) };
-    let mut bytes = std::mem::take(&mut shard.scratch);
-    bytes.clear();
-    let mut frames = Vec::new();
-    let after = cursors.after;
-    let order: Vec<u32> =
-        cursors.places.range(after + 1..).chain(cursors.places.range(..=after)).map(|(channel, _)| *channel).collect();
-    let mut disconnect = false;
-    for channel in order {
+    let mut page = blank(shard);
+    let (mut fetch, mut disconnect) = (None, false);
+    for channel in cursors.order() {
+        let appetite = cursors.appetite;
         let cursor = cursors.places.get_mut(&channel).expect("the channel was listed a line ago");
-        disconnect |= read(shard, connection, channel, cursor, share, &mut bytes, &mut frames).is_err();
+        match share::read(shard, connection, channel, cursor, share, appetite, &mut page) {
+            Share::Read => {}
+            Share::Fetch(what) => fetch = Some(what),
+            Share::Disconnect => disconnect = true,
+        }
         cursors.after = channel;
         // However many channels there are, a page is a page.
-        if disconnect || bytes.len() >= PAGE.bytes {
+        if disconnect || fetch.is_some() || page.bytes.len() >= PAGE.bytes {
             break;
         }
     }
-    let step = write(shard, connection, &bytes, &frames, &mut cursors);
-    bytes.clear();
-    bytes.shrink_to(KEEP);
-    shard.scratch = bytes;
+    let step = write(shard, connection, &page, &mut cursors);
+    done(shard, page);
     connection.output.borrow_mut().mode = Mode::Draining(cursors);
     if disconnect {
         shard.lose(connection, CloseCode::SlowConsumer, "fell off the log; resume at these positions");
     }
+    match (step, fetch) {
+        // What the page had before it is written: now it is its turn.
+        (Step::More, Some(fetch)) if connection.output.borrow().control.is_empty() => Step::Fetch(fetch),
+        (step, _) => step,
+    }
+}
+
+/// Writes what was read elsewhere, if it is still wanted.
+fn take(shard: &mut Shard, connection: &Rc<Connection>, fetched: &Fetched) -> Step {
+    if connection.output.borrow().dead {
+        return Step::Ended;
+    }
+    let Some(mut cursors) = taken(connection) else { return Step::Live };
+    let mut page = blank(shard);
+    // It may have been unsubscribed meanwhile, or subscribed again from elsewhere.
+    if let Some(cursor) = cursors.places.get_mut(&fetched.fetch.channel)
+        && cursor.next == fetched.fetch.next
+    {
+        share::take(shard, connection, cursor, fetched, &mut page);
+    }
+    // The socket did not have to wait for the client while this was read.
+    connection.progress.set(Instant::now());
+    let step = write(shard, connection, &page, &mut cursors);
+    if !page.frames.is_empty() {
+        let channel = fetched.fetch.channel;
+        let left = cursors.places.get(&channel).map_or(0, |cursor| cursor.next);
+        let taken = page.frames.iter().filter(|frame| frame.offset < left).count();
+        cursors.fed(page.frames.len(), taken);
+    }
+    done(shard, page);
+    connection.output.borrow_mut().mode = Mode::Draining(cursors);
     step
 }
 
-/// A subscription's policy is to be closed when it falls off the log.
-struct Disconnect;
-
-/// Appends one channel's share of a page.
-fn read(
-    shard: &Shard,
-    connection: &Connection,
-    index: u32,
-    cursor: &mut Cursor,
-    share: ReadLimit,
-    bytes: &mut Vec<u8>,
-    frames: &mut Vec<Frame>,
-) -> Result<(), Disconnect> {
-    let channel = shard.channels.get(index);
-    if cursor.next >= channel.next {
-        cursor.warned = false;
-        return Ok(());
+/// The cursors of a connection that drains; they are put back when they have been moved.
+fn taken(connection: &Connection) -> Option<Cursors> {
+    match &mut connection.output.borrow_mut().mode {
+        Mode::Live => None,
+        Mode::Draining(cursors) => Some(std::mem::take(cursors)),
     }
-    let Some(membership) = connection.reading.borrow().memberships.get(&index).copied() else { return Ok(()) };
-    let group = &channel.groups[membership.group as usize];
-    let mut events: Vec<Arc<Event>> = Vec::new();
-    match channel.log.read(cursor.next, share, &mut events) {
-        Read::Behind { tail } => {
-            let policy = connection.subscription(membership.subscription).and_then(|s| s.lag_policy);
-            if policy == Some(LagPolicy::Disconnect) {
-                return Err(Disconnect);
-            }
-            let from = Position { epoch: channel.log.epoch(), offset: cursor.next };
-            let tail = tail.min(channel.next);
-            shard.metrics.gap(GapReason::SlowConsumer, tail - cursor.next);
-            let name = channel.log.name().clone();
-            let gap = Gap { channel: name, from, to: tail - 1, reason: GapReason::SlowConsumer };
-            connection.reply(&Reply::Gap(gap));
-            cursor.next = tail;
-        }
-        Read::Ok { .. } => {
-            for event in &events {
-                // The log may be ahead of this shard; what it has not taken from its inbox comes by the turn.
-                if event.position.offset >= channel.next {
-                    break;
-                }
-                cursor.next = event.position.offset + 1;
-                if group.wants(event, &shard.filters) {
-                    bytes.extend_from_slice(&frame_of(event, connection.dialect));
-                    let end = bytes.len() as u32;
-                    frames.push(Frame { end, channel: index, offset: event.position.offset });
-                }
-            }
-            warn(connection, channel, cursor);
-        }
-    }
-    Ok(())
 }
 
-/// Says `lag` once, when the older half of the log is all that lies between a reader and a gap.
-fn warn(connection: &Connection, channel: &super::channel::Channel, cursor: &mut Cursor) {
-    let log = channel.log.info();
-    let (tail, head) = (log.first, log.head);
-    let held = head.saturating_sub(tail) + 1;
-    let behind = (head + 1).saturating_sub(cursor.next);
-    // The oldest may go at any moment once the log is full; before that there is room to grow.
-    if cursor.warned || tail == 1 || behind * 2 < held {
-        return;
-    }
-    cursor.warned = true;
-    let bytes = log.bytes * behind / held;
-    connection.reply(&Reply::Lag { channel: channel.log.name().clone(), behind, bytes });
+/// An empty page in the shard's buffer.
+fn blank(shard: &mut Shard) -> Batch {
+    let mut bytes = std::mem::take(&mut shard.scratch);
+    bytes.clear();
+    Batch { bytes, frames: Vec::new() }
 }
 
-/// Writes a page; what did not go through is read again from the log.
-fn write(
-    shard: &mut Shard,
-    connection: &Rc<Connection>,
-    bytes: &[u8],
-    frames: &[Frame],
-    cursors: &mut Cursors,
-) -> Step {
+/// Gives the buffer back.
+fn done(shard: &mut Shard, page: Batch) {
+    shard.scratch = page.bytes;
+    shard.scratch.clear();
+    shard.scratch.shrink_to(KEEP);
+}
+
+/// Writes a page; what did not go through is read again.
+fn write(shard: &mut Shard, connection: &Rc<Connection>, page: &Batch, cursors: &mut Cursors) -> Step {
+    let Batch { bytes, frames } = page;
     if bytes.is_empty() {
         return Step::More;
     }
@@ -259,19 +243,29 @@ fn write(
     shard.metrics.delivered(unsent as u64, written as u64);
     for frame in frames[unsent..].iter().rev() {
         if let Some(cursor) = cursors.places.get_mut(&frame.channel) {
-            cursor.next = frame.offset;
+            cursor.back_to(frame.offset);
         }
     }
     Step::Full
 }
 
 impl Shard {
+    /// A live connection reads the logs from now on, from where the shard stands.
+    pub(super) fn fall_behind(&mut self, connection: &Rc<Connection>) {
+        if let Mode::Draining(_) = connection.output.borrow().mode {
+            return;
+        }
+        let cursors = caught_up(connection, &self.channels);
+        connection.output.borrow_mut().mode = Mode::Draining(cursors);
+        self.start_drain(connection);
+    }
+
     /// Lets a drain task see to a connection.
     pub(super) fn start_drain(&mut self, connection: &Rc<Connection>) {
         let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
         connection.progress.set(Instant::now());
         self.metrics.lagging(1);
-        self.tasks.spawn_local(drain(shared, connection));
+        self.tasks.spawn(drain(shared, connection));
     }
 
     /// Cuts a connection that has made no progress. What the kernel holds for it is thrown away with it: a closed

@@ -1,12 +1,15 @@
 //! One client's connection: its socket, what waits to be written, what it reads.
 
-use super::channel::Membership;
+use super::{
+    channel::Membership,
+    cursor::{Cursor, Cursors},
+};
 use headwater_event::{ChannelPattern, Position};
 use headwater_filter::FilterId;
-use headwater_protocol::{CloseCode, Dialect, LagPolicy, Reply, RequestId, websocket};
+use headwater_protocol::{CloseCode, Dialect, FilterSpec, Options, Reply, RequestId, websocket};
 use std::{
     cell::{Cell, RefCell},
-    collections::{BTreeMap, HashMap},
+    collections::HashMap,
     net::SocketAddr,
     rc::Rc,
 };
@@ -37,8 +40,10 @@ pub(super) struct Connection {
     pub(super) progress: Cell<Instant>,
     /// Its close frame is written; its own end is awaited since then.
     pub(super) finished: Cell<Option<Instant>>,
-    /// Tells its reader that replies have been written.
+    /// Tells its reader that replies have been written, or that it is not busy any more.
     pub(super) drained: Notify,
+    /// A request is at work that the next one may build on: nothing more is read until it is done.
+    pub(super) busy: Cell<bool>,
     /// When it was pinged, if it has not answered since.
     pub(super) pinged: Cell<Option<Instant>>,
     /// What it is sent.
@@ -74,23 +79,6 @@ pub(super) enum Mode {
     Draining(Cursors),
 }
 
-/// A connection's places in the logs, by the index of the channel.
-#[derive(Clone, Debug, Default)]
-pub(super) struct Cursors {
-    pub(super) places: BTreeMap<u32, Cursor>,
-    /// Where the last page ended: the next one begins behind it, so that no channel is always last.
-    pub(super) after: u32,
-}
-
-/// A place in a channel's log.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Cursor {
-    /// The next offset to send.
-    pub(super) next: u64,
-    /// Whether `lag` has been said since it last had caught up.
-    pub(super) warned: bool,
-}
-
 /// What a connection has subscribed to.
 #[derive(Default)]
 pub(super) struct Reading {
@@ -111,8 +99,24 @@ pub(super) struct Subscription {
     pub(super) pattern: ChannelPattern,
     /// Which events; `None` wants all. The number counts as used while the subscription stands.
     pub(super) filter: Option<FilterId>,
-    /// What happens when it falls off the log.
-    pub(super) lag_policy: Option<LagPolicy>,
+    /// What it was asked for with. Shared by all that ask for nothing special.
+    pub(super) terms: Rc<Terms>,
+}
+
+/// A subscription's own words: which events, and how they are delivered.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Terms {
+    /// Which events.
+    pub(super) filter: FilterSpec,
+    /// How they are delivered.
+    pub(super) options: Options,
+}
+
+impl Terms {
+    /// Whether events of this type go first and are skipped last.
+    pub(super) fn is_priority(&self, kind: &str) -> bool {
+        self.options.priority_events.iter().any(|first| first == kind)
+    }
 }
 
 impl Connection {
@@ -128,6 +132,7 @@ impl Connection {
             progress: Cell::new(Instant::now()),
             finished: Cell::new(None),
             drained: Notify::new(),
+            busy: Cell::new(false),
             pinged: Cell::new(None),
             output: RefCell::default(),
             reading: RefCell::default(),
@@ -161,9 +166,9 @@ impl Connection {
         frame(&mut output.control);
     }
 
-    /// Whether so many replies wait that the client has to read first.
-    pub(super) fn must_read(&self) -> bool {
-        self.output.borrow().control.len() > CONTROL_LANE
+    /// Whether the client has to wait: a request of it is at work, or so many replies wait that it has to read first.
+    pub(super) fn must_wait(&self) -> bool {
+        self.busy.get() || self.output.borrow().control.len() > CONTROL_LANE
     }
 
     /// Ends the connection after what waits is written.
@@ -183,11 +188,16 @@ impl Connection {
         self.reading.borrow().subscriptions.iter().find(|s| s.number == number).cloned()
     }
 
+    /// What the subscription of this number was asked for with.
+    pub(super) fn terms(&self, number: u32) -> Option<Rc<Terms>> {
+        self.reading.borrow().subscriptions.iter().find(|s| s.number == number).map(|s| s.terms.clone())
+    }
+
     /// The offset before which everything of this channel has been written or given up; `None`: as the shard stands.
     pub(super) fn cursor(&self, channel: u32) -> Option<u64> {
         match &self.output.borrow().mode {
             Mode::Live => None,
-            Mode::Draining(cursors) => cursors.places.get(&channel).map(|cursor| cursor.next),
+            Mode::Draining(cursors) => cursors.places.get(&channel).map(Cursor::place),
         }
     }
 }

@@ -4,6 +4,7 @@ use super::Adopted;
 use crate::ports::CommandAnswer;
 use headwater_protocol::{CloseCode, RequestId};
 use std::{
+    collections::VecDeque,
     sync::{Mutex, PoisonError},
     time::Duration,
 };
@@ -26,7 +27,7 @@ pub(super) enum Mail {
 /// The letters of one shard.
 #[derive(Default)]
 pub(super) struct Mailbox {
-    letters: Mutex<Vec<Mail>>,
+    letters: Mutex<VecDeque<Mail>>,
     arrived: Notify,
 }
 
@@ -39,17 +40,17 @@ impl Mailbox {
             if progress && letters.len() >= MAX_PROGRESS {
                 return;
             }
-            letters.push(mail);
+            letters.push_back(mail);
         }
         self.arrived.notify_one();
     }
 
-    /// Waits for letters and takes them all.
-    pub(super) async fn take(&self) -> Vec<Mail> {
+    /// Waits for a letter and takes it. One by one: what a shard that fails has not taken is there for its next life.
+    pub(super) async fn take(&self) -> Mail {
         loop {
-            let letters = std::mem::take(&mut *self.letters.lock().unwrap_or_else(PoisonError::into_inner));
-            if !letters.is_empty() {
-                return letters;
+            let letter = self.letters.lock().unwrap_or_else(PoisonError::into_inner).pop_front();
+            if let Some(letter) = letter {
+                return letter;
             }
             self.arrived.notified().await;
         }

@@ -10,25 +10,39 @@
 //! | `turn` | the live path: events of a turn into one batch, ranges of it to readers |
 //! | `writer` | one write per connection and turn, and what a short write leaves |
 //! | `catch_up` | the slow path: a connection as cursors into the logs |
+//! | `cursor` | one place in a log, and why it is there |
+//! | `share` | one channel's part of a page |
+//! | `lag` | what becomes of a reader that falls behind |
+//! | `fetch` | reads that may block |
 //! | `connection` | one socket: its control lane, its subscriptions, its place |
 //! | `reader` | frames of a client, their limits |
 //! | `session` | what a request does |
-//! | `subscribe` | joining and leaving channels |
+//! | `subscribe` | beginning and ending subscriptions |
+//! | `join` | becoming a reader of a channel |
 //! | `command` | commands in flight |
+//! | `tasks`, `ending` | a shard's tasks, and how it ends |
 
 mod catch_up;
 mod channel;
 mod command;
 mod connection;
+mod cursor;
+mod ending;
+mod fetch;
+mod join;
+mod lag;
 mod mailbox;
 mod reader;
 mod session;
 mod shard;
+mod share;
 mod subscribe;
+mod tasks;
 mod turn;
 mod writer;
 
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
+use ending::Ended;
 use headwater_protocol::{CloseCode, Dialect};
 use headwater_router::Router;
 use mailbox::{Mail, Mailbox};
@@ -36,12 +50,15 @@ use std::{
     net::{SocketAddr, TcpStream},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     thread::JoinHandle,
     time::Duration,
 };
 use tokio::sync::watch;
+
+/// Threads of a shard that may block on a disk.
+const BLOCKING: usize = 4;
 
 /// A socket whose handshake is done.
 pub(crate) struct Adopted {
@@ -83,9 +100,11 @@ impl Shards {
             let mailbox = Arc::new(Mailbox::default());
             let connections = Arc::new(AtomicUsize::new(0));
             let (end, ended) = watch::channel(false);
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+            let mut builder = tokio::runtime::Builder::new_current_thread();
+            let runtime = builder.enable_all().max_blocking_threads(BLOCKING).build()?;
             let parts = shard::Parts {
-                index,
+                // Unique in the daemon, and for ever: also a shard that is run anew goes on with it.
+                numbered: Arc::new(AtomicU64::new((index as u64) << 48 | 1)),
                 options: options.clone(),
                 router: router.clone(),
                 publisher: publisher.clone(),
@@ -95,7 +114,8 @@ impl Shards {
                 connections: connections.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
-                tokio::task::LocalSet::new().block_on(&runtime, shard::run(parts));
+                // With the set of its tasks goes everything that they held of a shard that has failed.
+                while tokio::task::LocalSet::new().block_on(&runtime, shard::run(parts.clone())) == Ended::Failed {}
                 end.send_replace(true);
             })?;
             handles.push(Handle { mailbox, connections, ended, thread: Some(thread) });

@@ -56,7 +56,7 @@ pub(super) async fn run(shared: Shared, connection: Rc<Connection>, mut carry: V
             }
             Next::Again => {
                 // Its answers first. The drain task tells when they are written, and ends who never reads.
-                while connection.must_read() && !connection.ending() {
+                while connection.must_wait() && !connection.ending() {
                     connection.drained.notified().await;
                 }
                 tokio::task::yield_now().await;
@@ -109,7 +109,7 @@ impl Shard {
         let limit = self.options.max_message_bytes;
         let (frame_rate, now) = (self.options.limits.frames(), Instant::now());
         let mut used = 0;
-        while !connection.ending() && !connection.must_read() {
+        while !connection.ending() && !connection.must_wait() {
             match reader.next(&mut buffer[used..end], limit) {
                 Ok(None) => break,
                 Ok(Some((taken, incoming))) => {
@@ -134,7 +134,7 @@ impl Shard {
             self.flush_control(connection);
             return if self.connection(connection.id).is_some() { read_on } else { Next::End };
         }
-        let again = connection.must_read();
+        let again = connection.must_wait();
         if used < end {
             carry.clear();
             carry.extend_from_slice(&buffer[used..end]);

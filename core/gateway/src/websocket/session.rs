@@ -160,7 +160,7 @@ impl Shard {
             Ok(outcome) => self.published(connection, channels, outcome.map_err(RouterError::from), request_id),
             Err(pending) => {
                 let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
-                self.tasks.spawn_local(async move {
+                self.tasks.spawn(async move {
                     let outcome = pending.await.map_err(RouterError::from);
                     let mut shard = shared.borrow_mut();
                     shard.published(&connection, channels, outcome, request_id);

@@ -5,10 +5,13 @@ use super::{
     Adopted,
     catch_up::{Flushed, flush_waiting},
     channel::Channels,
-    connection::{Connection, Mode, before},
+    connection::{Connection, Mode, Terms, before},
+    ending::{self, Ended},
+    fetch::Fetches,
     mailbox::{Mail, Mailbox},
     reader,
-    turn::{Turn, caught_up},
+    tasks::Tasks,
+    turn::Turn,
 };
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
 use headwater_event::{ChannelName, ChannelPattern, Position};
@@ -21,30 +24,28 @@ use std::{
     rc::{Rc, Weak},
     sync::{
         Arc,
-        atomic::{AtomicUsize, Ordering},
+        atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 use tokio::{
     net::TcpStream,
-    sync::Notify,
+    sync::{Notify, oneshot},
     time::{Instant, MissedTickBehavior, interval, sleep_until},
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::sync::CancellationToken;
 
 /// How often the clock looks at every connection. Pings and their deadlines are this exact.
 const SWEEP: Duration = Duration::from_secs(1);
-/// How many connections are closed at once when the daemon ends, and how long it waits before the next ones: clients
-/// that come back at once would otherwise all come at the same moment.
-const CLOSE_AT_ONCE: usize = 256;
-const CLOSE_PAUSE: Duration = Duration::from_millis(20);
 
 /// A shard as its tasks hold it.
 pub(super) type Shared = Rc<RefCell<Shard>>;
 
 /// What a shard is made of.
+#[derive(Clone)]
 pub(super) struct Parts {
-    pub(super) index: usize,
+    /// The next connection's number.
+    pub(super) numbered: Arc<AtomicU64>,
     pub(super) options: Options,
     pub(super) router: Arc<Router>,
     pub(super) publisher: Arc<Publisher>,
@@ -73,21 +74,29 @@ pub(super) struct Shard {
     pub(super) scratch: Vec<u8>,
     /// A buffer for what is read in one go.
     pub(super) inward: Vec<u8>,
-    pub(super) tasks: TaskTracker,
+    pub(super) tasks: Tasks,
+    /// Reads that would block this thread.
+    pub(super) fetches: Rc<Fetches>,
+    /// What a subscription asks for that asks for nothing special.
+    pub(super) plain: Rc<Terms>,
     pub(super) myself: Weak<RefCell<Shard>>,
     pub(super) executions: u64,
-    connections: HashMap<u64, Rc<Connection>>,
+    pub(super) connections: HashMap<u64, Rc<Connection>>,
+    /// Wakes who waits for the last connection to go.
+    pub(super) emptied: Rc<Notify>,
     count: Arc<AtomicUsize>,
-    numbered: u64,
-    emptied: Rc<Notify>,
+    numbered: Arc<AtomicU64>,
 }
 
-/// Runs a shard until it has been drained.
-pub(super) async fn run(parts: Parts) {
+/// Runs a shard until it has been drained, or until one of its tasks has panicked. Then all its connections have been
+/// closed, and it can be run anew.
+pub(super) async fn run(parts: Parts) -> Ended {
     let woken = Arc::new(Notify::new());
     let wake = woken.clone();
     let inbox = parts.router.shard(Box::new(move || wake.notify_one()));
     let room = parts.options.max_message_bytes + 64 * 1024;
+    let tasks = Tasks::new();
+    let fetches = Fetches::new(parts.router.clone(), tasks.blocking());
     let shard = Rc::new_cyclic(|myself| {
         RefCell::new(Shard {
             options: parts.options,
@@ -103,24 +112,39 @@ pub(super) async fn run(parts: Parts) {
             turn: Turn::default(),
             scratch: Vec::new(),
             inward: vec![0; room],
-            tasks: TaskTracker::new(),
+            tasks: tasks.clone(),
+            fetches,
+            plain: Rc::default(),
             myself: myself.clone(),
             executions: 0,
             connections: HashMap::new(),
             count: parts.connections,
-            numbered: (parts.index as u64) << 48,
+            numbered: parts.numbered,
             emptied: Rc::default(),
         })
     });
     let ended = CancellationToken::new();
-    let tasks = shard.borrow().tasks.clone();
-    tasks.spawn_local(turns(shard.clone(), woken, ended.clone()));
-    tasks.spawn_local(sweeps(shard.clone(), ended.clone()));
-    let (code, grace) = letters(&shard).await;
-    drain(&shard, code, grace).await;
+    tasks.spawn(turns(shard.clone(), woken, ended.clone()));
+    tasks.spawn(sweeps(shard.clone(), ended.clone()));
+    let (order, mut ordered) = oneshot::channel();
+    tasks.spawn(letters(shard.clone(), order));
+    let (code, grace) = tokio::select! {
+        // First: an order that was taken from the mailbox is not given again.
+        biased;
+        // The sender goes with its task only.
+        Ok(order) = &mut ordered => order,
+        () = tasks.failed() => {
+            ending::fail(&shard);
+            return Ended::Failed;
+        }
+    };
+    tokio::select! {
+        () = ending::drain(&shard, code, grace) => {}
+        () = tasks.failed() => ending::fail(&shard),
+    }
     ended.cancel();
-    tasks.close();
-    tasks.wait().await;
+    tasks.ended().await;
+    Ended::Drained
 }
 
 /// One turn after each wake; immediate after quiet, otherwise at most one per interval.
@@ -154,54 +178,22 @@ async fn sweeps(shard: Shared, ended: CancellationToken) {
 }
 
 /// Handles the mailbox until the order to end.
-async fn letters(shard: &Shared) -> (CloseCode, Duration) {
+async fn letters(shard: Shared, order: oneshot::Sender<(CloseCode, Duration)>) {
     let mailbox = shard.borrow().mailbox.clone();
     loop {
-        for mail in mailbox.take().await {
-            match mail {
-                Mail::Adopt(adopted) => shard.borrow_mut().adopt(adopted),
-                Mail::Answer { connection, request_id, execution_id, answer } => {
-                    shard.borrow_mut().answer(connection, &request_id, &execution_id, answer);
-                }
-                Mail::Drain { code, grace } => return (code, grace),
+        match mailbox.take().await {
+            Mail::Adopt(adopted) => shard.borrow_mut().adopt(adopted),
+            Mail::Answer { connection, request_id, execution_id, answer } => {
+                shard.borrow_mut().answer(connection, &request_id, &execution_id, answer);
+            }
+            Mail::Drain { code, grace } => {
+                // Nobody waits for it only when the shard has failed; then it runs no more.
+                let _ = order.send((code, grace));
+                return;
             }
         }
-    }
-}
-
-/// Writes what is left, then closes everyone, a few at a time.
-async fn drain(shard: &Shared, code: CloseCode, grace: Duration) {
-    let deadline = Instant::now() + grace;
-    let all: Vec<Rc<Connection>> = {
-        let mut shard = shard.borrow_mut();
-        shard.turn();
-        shard.connections.values().cloned().collect()
-    };
-    for some in all.chunks(CLOSE_AT_ONCE) {
-        for connection in some {
-            let mut shard = shard.borrow_mut();
-            shard.lose(connection, code, "the daemon ends; resume at these positions");
-            shard.flush_control(connection);
-        }
-        if some.len() == CLOSE_AT_ONCE {
-            tokio::time::sleep(CLOSE_PAUSE).await;
-        }
-    }
-    let emptied = shard.borrow().emptied.clone();
-    loop {
-        let left = shard.borrow().connections.len();
-        if left == 0 {
-            return;
-        }
-        tokio::select! {
-            () = emptied.notified() => {}
-            () = sleep_until(deadline) => break,
-        }
-    }
-    let left: Vec<Rc<Connection>> = shard.borrow().connections.values().cloned().collect();
-    tracing::warn!(connections = left.len(), "clients did not close in time and were cut");
-    for connection in left {
-        shard.borrow_mut().remove(&connection);
+        // Letters may come as fast as they are taken.
+        tokio::task::consume_budget().await;
     }
 }
 
@@ -211,15 +203,20 @@ impl Shard {
             Ok(stream) => stream,
             Err(error) => {
                 tracing::warn!(%error, "cannot take over a connection");
-                self.count.fetch_sub(1, Ordering::Relaxed);
+                self.forgotten();
                 return;
             }
         };
-        self.numbered += 1;
-        let connection = Connection::new(self.numbered, stream, adopted.dialect, adopted.peer);
+        let number = self.numbered.fetch_add(1, Ordering::Relaxed);
+        let connection = Connection::new(number, stream, adopted.dialect, adopted.peer);
         self.connections.insert(connection.id, connection.clone());
         let Some(myself) = self.myself.upgrade() else { return };
-        self.tasks.spawn_local(reader::run(myself, connection, adopted.carry));
+        self.tasks.spawn(reader::run(myself, connection, adopted.carry));
+    }
+
+    /// One connection less.
+    pub(super) fn forgotten(&self) {
+        self.count.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Forgets a connection and shuts its socket.
@@ -234,7 +231,7 @@ impl Shard {
         };
         self.metrics.closed(code);
         self.leave_all(connection);
-        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.forgotten();
         connection.drained.notify_one();
         // Wakes its reader, whose task holds the socket too.
         if let Err(error) = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both) {
@@ -260,11 +257,7 @@ impl Shard {
                 }
             }
             Flushed::Failed => self.remove(connection),
-            Flushed::Full => {
-                let cursors = caught_up(connection, &self.channels);
-                connection.output.borrow_mut().mode = Mode::Draining(cursors);
-                self.start_drain(connection);
-            }
+            Flushed::Full => self.fall_behind(connection),
         }
     }
 

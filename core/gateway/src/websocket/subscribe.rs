@@ -1,27 +1,84 @@
-//! Joining and leaving channels. A connection reads a channel at most once, however many of its patterns mean it: an
-//! exact name goes before a glob, an earlier glob before a later one.
+//! Beginning and ending subscriptions. How they become readers of channels stands in `join`.
 
 use super::{
     channel::Membership,
-    connection::{Connection, Cursor, Mode, Subscription},
+    connection::{Connection, Subscription, Terms},
+    join::membership,
     shard::Shard,
-    turn::caught_up,
 };
 use crate::origin::{filter_of, origin_of};
-use headwater_event::{ChannelName, ChannelPattern};
+use headwater_event::{ChannelName, ChannelPattern, Position};
 use headwater_filter::Filter;
-use headwater_protocol::{ErrorCode, FailedChannel, Options, Reply, RequestId, Start, Subscribe};
-use headwater_router::{Attach, ChannelLog, From as Origin};
+use headwater_protocol::{ErrorCode, FailedChannel, Reply, RequestId, Start, StartAt, Subscribe};
+use headwater_router::{Attach, ChannelLog, EngineError, From as Origin};
 use std::{
     collections::{HashMap, HashSet},
     rc::Rc,
-    sync::Arc,
 };
+
+/// What subscriptions of one message have in common.
+pub(super) struct Asked<'a> {
+    pub(super) filter: Filter,
+    pub(super) terms: Rc<Terms>,
+    /// Where a channel begins.
+    pub(super) origin: &'a dyn Fn(&ChannelLog) -> Origin,
+}
+
+/// Where channels begin that were asked for by a time.
+type Begins = HashMap<ChannelName, Position>;
 
 impl Shard {
     /// Adds or replaces subscriptions and answers with what the connection holds now.
     pub(super) fn subscribe(&mut self, connection: &Rc<Connection>, request: Subscribe) {
-        let Subscribe { channels, refused, filter, start, options, request_id } = request;
+        if let Start::At(StartAt::Since(_)) = request.start {
+            return self.look_up(connection, request);
+        }
+        let (start, options) = (request.start.clone(), request.options.clone());
+        self.begin(connection, request, &move |log| origin_of(&start, &options, log.name()));
+    }
+
+    /// Finds where a time lies, on a thread that may block, and goes on then. The client is not read meanwhile: what it
+    /// says next may build on this.
+    fn look_up(&mut self, connection: &Rc<Connection>, request: Subscribe) {
+        let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
+        let (fetches, router) = (self.fetches.clone(), self.router.clone());
+        let (start, options, patterns) = (request.start.clone(), request.options.clone(), request.channels.clone());
+        connection.busy.set(true);
+        self.tasks.spawn(async move {
+            let begins = fetches.blocking(move || -> Result<Begins, EngineError> {
+                let mut begins = Begins::new();
+                for log in patterns.iter().flat_map(|pattern| router.logs(pattern)) {
+                    let origin = origin_of(&start, &options, log.name());
+                    if let Attach::At(next) = router.attach(&log, &origin)? {
+                        begins.insert(log.name().clone(), Position { epoch: log.epoch(), offset: next - 1 });
+                    }
+                }
+                Ok(begins)
+            });
+            let begins = begins.await;
+            connection.busy.set(false);
+            let mut shard = shared.borrow_mut();
+            if shard.connection(connection.id).is_none() {
+                return; // it has gone meanwhile
+            }
+            match begins {
+                // What is not among them has appeared since.
+                Ok(begins) => shard.begin(&connection, request, &move |log| {
+                    begins.get(log.name()).map_or(Origin::Earliest, |position| Origin::After(*position))
+                }),
+                Err(error) => {
+                    let message = format!("the store cannot say where this time lies: {error}");
+                    let refused = request.channels.iter().map(|pattern| (pattern.as_str().to_owned(), message.clone()));
+                    let refused = refused.map(|(channel, why)| failed(channel, ErrorCode::Unavailable, why)).collect();
+                    shard.answer_subscribe(&connection, refused, Vec::new(), request.request_id);
+                }
+            }
+            connection.drained.notify_one();
+        });
+    }
+
+    fn begin(&mut self, connection: &Rc<Connection>, request: Subscribe, origin: &dyn Fn(&ChannelLog) -> Origin) {
+        let Subscribe { channels, refused, filter, start: _, options, request_id } = request;
         let refused = refused.into_iter().map(|(channel, message)| failed(channel, ErrorCode::Validation, message));
         let mut failures: Vec<FailedChannel> = refused.collect();
         // What the inbox holds is written first, so that a position that a client brings is rarely ahead of this shard;
@@ -30,47 +87,56 @@ impl Shard {
         // A pattern costs in proportion to what it means; naming it again in one message would only cost again.
         let mut seen = HashSet::new();
         let channels = channels.into_iter().filter(|pattern| seen.insert(pattern.clone())).collect::<Vec<_>>();
-        let filter = filter_of(&filter, &options);
+        let asked =
+            Asked { filter: filter_of(&filter, &options), terms: self.terms(Terms { filter, options }), origin };
         let mut notices = Vec::new();
         for pattern in channels {
-            match self.subscribe_one(connection, &pattern, &filter, &start, &options, &mut notices) {
+            match self.subscribe_one(connection, &pattern, &asked, &mut notices) {
                 Ok(()) => {}
                 Err((code, message)) => failures.push(failed(pattern.as_str().into(), code, message)),
             }
         }
-        if let Some(first) = failures.first() {
+        self.answer_subscribe(connection, failures, notices, request_id);
+    }
+
+    fn answer_subscribe(
+        &mut self,
+        connection: &Rc<Connection>,
+        failed: Vec<FailedChannel>,
+        notices: Vec<Reply<'static>>,
+        request_id: Option<RequestId>,
+    ) {
+        if let Some(first) = failed.first() {
             self.metrics.error(first.code);
         }
         let held = connection.reading.borrow().subscriptions.iter().map(|s| s.pattern.as_str().to_owned()).collect();
         let positions = self.positions(connection);
         let connection_id = &connection.name();
-        connection.reply(&Reply::Subscribed {
-            held,
-            failed: failures,
-            positions,
-            connection_id,
-            reconnect_token: None,
-            request_id,
-        });
+        let reconnect_token = None;
+        connection.reply(&Reply::Subscribed { held, failed, positions, connection_id, reconnect_token, request_id });
         for notice in notices {
             connection.reply(&notice);
         }
         self.flush_control(connection);
     }
 
-    fn subscribe_one(
+    /// One copy of what most subscriptions ask for.
+    pub(super) fn terms(&self, terms: Terms) -> Rc<Terms> {
+        if terms == *self.plain { self.plain.clone() } else { Rc::new(terms) }
+    }
+
+    /// Adds or replaces one subscription.
+    pub(super) fn subscribe_one(
         &mut self,
         connection: &Rc<Connection>,
         pattern: &ChannelPattern,
-        filter: &Filter,
-        start: &Start,
-        options: &Options,
+        asked: &Asked<'_>,
         notices: &mut Vec<Reply<'static>>,
     ) -> Result<(), (ErrorCode, String)> {
         self.admit(connection, pattern)?;
         let logs = self.inbox.watch(pattern).map_err(|error| (ErrorCode::Validation, error.to_string()))?;
         if let (ChannelPattern::Exact(_), [log]) = (pattern, logs.as_slice())
-            && let Ok(Attach::Ahead { head }) = self.router.attach(log, &origin_of(start, options, log.name()))
+            && let Ok(Attach::Ahead { head }) = self.router.attach(log, &(asked.origin)(log))
         {
             self.inbox.unwatch(pattern);
             return Err((
@@ -85,15 +151,14 @@ impl Shard {
         let number = {
             let mut reading = connection.reading.borrow_mut();
             reading.numbered += 1;
-            let filter = (!filter.is_empty()).then(|| self.filters.intern(filter.clone()));
+            let filter = (!asked.filter.is_empty()).then(|| self.filters.intern(asked.filter.clone()));
             let number = reading.numbered;
-            let pattern = pattern.clone();
-            let lag_policy = options.lag_policy.clone();
-            reading.subscriptions.push(Subscription { number, pattern, filter, lag_policy });
+            let (pattern, terms) = (pattern.clone(), asked.terms.clone());
+            reading.subscriptions.push(Subscription { number, pattern, filter, terms });
             number
         };
         for log in logs {
-            let origin = origin_of(start, options, log.name());
+            let origin = (asked.origin)(&log);
             let place = places.get(log.name()).copied();
             self.join(connection, &log, number, &origin, place, notices);
         }
@@ -102,19 +167,6 @@ impl Shard {
             self.globs.entry(pattern.clone()).or_default().push(connection.clone());
         }
         Ok(())
-    }
-
-    /// How far a connection has been written in the channels that it reads by this pattern.
-    fn places(&self, connection: &Connection, pattern: &ChannelPattern) -> HashMap<ChannelName, u64> {
-        let reading = connection.reading.borrow();
-        let Some(old) = reading.subscriptions.iter().find(|s| s.pattern == *pattern) else { return HashMap::new() };
-        let of_it = reading.memberships.values().filter(|m| m.subscription == old.number);
-        of_it.map(|m| (self.channels.get(m.channel).log.name().clone(), self.place(connection, m.channel))).collect()
-    }
-
-    /// The next offset that a connection has not been written.
-    fn place(&self, connection: &Connection, channel: u32) -> u64 {
-        connection.cursor(channel).unwrap_or(self.channels.get(channel).next)
     }
 
     /// Whether one more subscription is within the limits.
@@ -137,102 +189,6 @@ impl Shard {
         } else {
             Ok(())
         }
-    }
-
-    /// Makes a connection a reader of a channel, unless a better subscription of its own already does. `place` is how far
-    /// it has been written by a subscription that this one takes the place of: from there on nothing is left out.
-    fn join(
-        &mut self,
-        connection: &Rc<Connection>,
-        log: &Arc<ChannelLog>,
-        number: u32,
-        origin: &Origin,
-        mut place: Option<u64>,
-        notices: &mut Vec<Reply<'static>>,
-    ) {
-        let Some(subscription) = connection.subscription(number) else { return };
-        let index = self.channels.index(log.name()).unwrap_or_else(|| self.enter(log, log.head() + 1));
-        if let Some(existing) = membership(connection, index) {
-            if !matches!(subscription.pattern, ChannelPattern::Exact(_)) {
-                return;
-            }
-            place = Some(self.place(connection, index));
-            self.leave(connection, existing);
-        }
-        // A store that cannot be asked just now: with what is in memory, then.
-        let next = match self.router.attach(log, origin).unwrap_or_else(|_| Attach::At(log.tail())) {
-            // What comes next, for one who was behind, is what it has not been written yet.
-            Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
-            Attach::At(next) => next,
-            // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
-            Attach::Ahead { head } => head + 1,
-            Attach::Gap { next, gap } => {
-                self.metrics.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));
-                notices.push(Reply::Gap(gap));
-                next
-            }
-        };
-        // The entry goes with its last reader, which may have been this one a moment ago.
-        let index = self.channels.index(log.name());
-        let index = index.unwrap_or_else(|| self.channels.insert(log.clone(), log.head() + 1));
-        self.read_from(connection, index, &subscription, next);
-    }
-
-    /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new
-    /// to them: whatever existed when they subscribed, they joined then. So they read it from its first event.
-    fn enter(&mut self, log: &Arc<ChannelLog>, next: u64) -> u32 {
-        let name = log.name().as_str();
-        let fits = self.globs.iter().filter(|(pattern, _)| pattern.matches(name));
-        let readers: Vec<Rc<Connection>> = fits.flat_map(|(_, readers)| readers.iter().cloned()).collect();
-        let index = self.channels.insert(log.clone(), next);
-        for connection in readers {
-            let best = {
-                let reading = connection.reading.borrow();
-                reading.subscriptions.iter().find(|s| s.pattern.matches(name)).cloned()
-            };
-            if let Some(best) = best.filter(|_| membership(&connection, index).is_none()) {
-                self.read_from(&connection, index, &best, 1);
-            }
-        }
-        index
-    }
-
-    /// A reader of a channel, from `next` on.
-    fn read_from(&mut self, connection: &Rc<Connection>, index: u32, subscription: &Subscription, next: u64) {
-        let membership = self.channels.join(index, connection, subscription.filter, subscription.number);
-        connection.reading.borrow_mut().memberships.insert(index, membership);
-        self.set_cursor(connection, index, next);
-    }
-
-    /// Lets a connection read a channel from `next` on: by the turns where that is the present, by a cursor otherwise.
-    fn set_cursor(&mut self, connection: &Rc<Connection>, channel: u32, next: u64) {
-        let present = self.channels.get(channel).next;
-        let next = next.min(present);
-        let mut start = false;
-        {
-            let mut output = connection.output.borrow_mut();
-            if let Mode::Live = output.mode
-                && next < present
-            {
-                output.mode = Mode::Draining(caught_up(connection, &self.channels));
-                start = true;
-            }
-            if let Mode::Draining(cursors) = &mut output.mode {
-                cursors.places.insert(channel, Cursor { next, warned: false });
-            }
-        }
-        if start {
-            self.start_drain(connection);
-        }
-    }
-
-    /// A channel that this shard hears of while nobody reads it here: those are let in whose globs mean it.
-    pub(super) fn meet(&mut self, name: &ChannelName, next: u64) -> Option<u32> {
-        if !self.globs.keys().any(|pattern| pattern.matches(name.as_str())) {
-            return None;
-        }
-        let log = self.router.log(name.as_str())?;
-        Some(self.enter(&log, next))
     }
 
     /// Ends subscriptions and answers with what is left.
@@ -295,14 +251,6 @@ impl Shard {
         }
     }
 
-    fn leave(&mut self, connection: &Rc<Connection>, membership: Membership) {
-        connection.reading.borrow_mut().memberships.remove(&membership.channel);
-        if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
-            cursors.places.remove(&membership.channel);
-        }
-        self.channels.leave(membership);
-    }
-
     /// Gives back what a subscription held of the shard's and the router's.
     fn forget(&mut self, connection: &Rc<Connection>, subscription: &Subscription) {
         self.inbox.unwatch(&subscription.pattern);
@@ -316,10 +264,6 @@ impl Shard {
             }
         }
     }
-}
-
-fn membership(connection: &Connection, channel: u32) -> Option<Membership> {
-    connection.reading.borrow().memberships.get(&channel).copied()
 }
 
 fn failed(channel: String, code: ErrorCode, message: String) -> FailedChannel {

@@ -2,14 +2,15 @@
 //! for each group of readers which ranges of the batch are theirs; at the end there is one write per connection.
 
 use super::{
-    channel::Channels,
-    connection::{Connection, Cursor, Cursors, Mode},
+    channel::{Channel, Channels},
+    connection::{Connection, Mode},
+    cursor::{Cursor, Cursors},
     shard::Shard,
     writer,
 };
 use bytes::Bytes;
-use headwater_event::{ENCODINGS, Encoding, Event};
-use headwater_protocol::{Dialect, websocket};
+use headwater_event::{ENCODINGS, Encoding, Event, Gap, GapReason, Position};
+use headwater_protocol::{Dialect, Reply, websocket};
 use headwater_router::Taken;
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
@@ -88,9 +89,12 @@ impl Shard {
                 None => return,
             },
         };
+        if event.position.epoch != self.channels.get(index).epoch && !self.renumber(index, event.position) {
+            return;
+        }
         let channel = self.channels.get_mut(index);
         // An event between watching and reading the head is in both; it has been counted already.
-        if event.position.offset < channel.next || event.position.epoch != channel.epoch {
+        if event.position.offset < channel.next {
             return;
         }
         channel.next = event.position.offset + 1;
@@ -116,6 +120,38 @@ impl Shard {
         if self.turn.batches.iter().any(|batch| batch.bytes.len() >= FLUSH_AT) {
             self.flush();
         }
+    }
+
+    /// The channel's numbering goes on in another epoch, with this position. Its readers are told, and go on there. `false`:
+    /// the log is further already, and will be heard of.
+    fn renumber(&mut self, index: u32, first: Position) -> bool {
+        if self.channels.get(index).log.epoch() != first.epoch {
+            return false;
+        }
+        // What was gathered lies before it.
+        self.flush();
+        let name = self.channels.get(index).log.name().clone();
+        let members = self.channels.get(index).groups.iter().flat_map(|group| group.members.iter().cloned());
+        let members: Vec<Rc<Connection>> = members.collect();
+        let places: Vec<u64> = members.iter().map(|member| self.place(member, index)).collect();
+        let channel = self.channels.get_mut(index);
+        (channel.epoch, channel.next) = (first.epoch, first.offset);
+        tracing::warn!(channel = %name, epoch = %first.epoch, "the numbering of a channel goes on in another epoch");
+        for (member, place) in members.iter().zip(places) {
+            // Who is behind reads what was before from the store, in the same numbering.
+            if place < first.offset && self.router.has_history() {
+                continue;
+            }
+            if let Mode::Draining(cursors) = &mut member.output.borrow_mut().mode {
+                cursors.places.insert(index, Cursor::behind(first.offset));
+            }
+            let from = Position { offset: place.min(first.offset), ..first };
+            let gap = Gap { channel: name.clone(), from, to: first.offset - 1, reason: GapReason::EpochChange };
+            self.metrics.gap(gap.reason, first.offset - from.offset);
+            member.reply(&Reply::Gap(gap));
+            self.flush_control(member);
+        }
+        true
     }
 
     /// One write to each connection that this turn has something for.
@@ -154,6 +190,12 @@ impl Shard {
 
     /// The inbox held more than it may, and let go of it: every reader goes to the logs for what it has not seen.
     fn reread(&mut self) {
+        let renumbered = |(index, c): (u32, &mut Channel)| (c.log.epoch() != c.epoch).then_some(index);
+        for index in self.channels.iter_mut().filter_map(renumbered).collect::<Vec<_>>() {
+            let log = &self.channels.get(index).log;
+            let first = Position { epoch: log.epoch(), offset: log.tail() };
+            self.renumber(index, first);
+        }
         let mut readers: Vec<Rc<Connection>> = Vec::new();
         let before: HashMap<u32, u64> = self.channels.iter_mut().map(|(index, c)| (index, c.next)).collect();
         for (_, channel) in self.channels.iter_mut() {
@@ -189,6 +231,6 @@ pub(super) fn caught_up(connection: &Connection, channels: &Channels) -> Cursors
 
 fn cursors(connection: &Connection, next: impl Fn(u32) -> u64) -> Cursors {
     let memberships = &connection.reading.borrow().memberships;
-    let place = |channel: &u32| (*channel, Cursor { next: next(*channel), warned: false });
-    Cursors { places: memberships.keys().map(place).collect(), after: 0 }
+    let place = |channel: &u32| (*channel, Cursor::behind(next(*channel)));
+    Cursors::new(memberships.keys().map(place).collect())
 }

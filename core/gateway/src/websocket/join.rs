@@ -1,0 +1,134 @@
+//! Becoming a reader of a channel, and ceasing to be one. A connection reads a channel at most once, however many of its
+//! patterns mean it: an exact name goes before a glob, an earlier glob before a later one.
+
+use super::{
+    channel::Membership,
+    connection::{Connection, Mode, Subscription},
+    cursor::Cursor,
+    shard::Shard,
+};
+use headwater_event::{ChannelName, ChannelPattern};
+use headwater_protocol::Reply;
+use headwater_router::{Attach, ChannelLog, From as Origin};
+use std::{collections::HashMap, rc::Rc, sync::Arc};
+
+impl Shard {
+    /// How far a connection has been written in the channels that it reads by this pattern.
+    pub(super) fn places(&self, connection: &Connection, pattern: &ChannelPattern) -> HashMap<ChannelName, u64> {
+        let reading = connection.reading.borrow();
+        let Some(old) = reading.subscriptions.iter().find(|s| s.pattern == *pattern) else { return HashMap::new() };
+        let of_it = reading.memberships.values().filter(|m| m.subscription == old.number);
+        of_it.map(|m| (self.channels.get(m.channel).log.name().clone(), self.place(connection, m.channel))).collect()
+    }
+
+    /// The next offset that a connection has not been written.
+    pub(super) fn place(&self, connection: &Connection, channel: u32) -> u64 {
+        connection.cursor(channel).unwrap_or(self.channels.get(channel).next)
+    }
+
+    /// Makes a connection a reader of a channel, unless a better subscription of its own already does. `place` is how far
+    /// it has been written by a subscription that this one takes the place of: from there on nothing is left out.
+    pub(super) fn join(
+        &mut self,
+        connection: &Rc<Connection>,
+        log: &Arc<ChannelLog>,
+        number: u32,
+        origin: &Origin,
+        mut place: Option<u64>,
+        notices: &mut Vec<Reply<'static>>,
+    ) {
+        let Some(subscription) = connection.subscription(number) else { return };
+        let index = self.channels.index(log.name()).unwrap_or_else(|| self.enter(log, log.head() + 1));
+        if let Some(existing) = membership(connection, index) {
+            if !matches!(subscription.pattern, ChannelPattern::Exact(_)) {
+                return;
+            }
+            place = Some(self.place(connection, index));
+            self.leave(connection, existing);
+        }
+        // A store that cannot be asked just now: with what is in memory, then.
+        let next = match self.router.attach(log, origin).unwrap_or_else(|_| Attach::At(log.tail())) {
+            // What comes next, for one who was behind, is what it has not been written yet.
+            Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
+            Attach::At(next) => next,
+            // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
+            Attach::Ahead { head } => head + 1,
+            Attach::Gap { next, gap } => {
+                self.metrics.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));
+                notices.push(Reply::Gap(gap));
+                next
+            }
+        };
+        // The entry goes with its last reader, which may have been this one a moment ago.
+        let index = self.channels.index(log.name());
+        let index = index.unwrap_or_else(|| self.channels.insert(log.clone(), log.head() + 1));
+        self.read_from(connection, index, &subscription, next);
+    }
+
+    /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new
+    /// to them: whatever existed when they subscribed, they joined then. So they read it from its first event.
+    fn enter(&mut self, log: &Arc<ChannelLog>, next: u64) -> u32 {
+        let name = log.name().as_str();
+        let fits = self.globs.iter().filter(|(pattern, _)| pattern.matches(name));
+        let readers: Vec<Rc<Connection>> = fits.flat_map(|(_, readers)| readers.iter().cloned()).collect();
+        let index = self.channels.insert(log.clone(), next);
+        for connection in readers {
+            let best = {
+                let reading = connection.reading.borrow();
+                reading.subscriptions.iter().find(|s| s.pattern.matches(name)).cloned()
+            };
+            if let Some(best) = best.filter(|_| membership(&connection, index).is_none()) {
+                self.read_from(&connection, index, &best, 1);
+            }
+        }
+        index
+    }
+
+    /// A reader of a channel, from `next` on.
+    pub(super) fn read_from(
+        &mut self,
+        connection: &Rc<Connection>,
+        index: u32,
+        subscription: &Subscription,
+        next: u64,
+    ) {
+        let membership = self.channels.join(index, connection, subscription.filter, subscription.number);
+        connection.reading.borrow_mut().memberships.insert(index, membership);
+        self.set_cursor(connection, index, next);
+    }
+
+    /// Lets a connection read a channel from `next` on: by the turns where that is the present, by a cursor otherwise.
+    fn set_cursor(&mut self, connection: &Rc<Connection>, channel: u32, next: u64) {
+        let present = self.channels.get(channel).next;
+        let next = next.min(present);
+        if next < present {
+            self.fall_behind(connection);
+        }
+        if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
+            cursors.places.insert(channel, Cursor::past(next));
+        }
+    }
+
+    /// A channel that this shard hears of while nobody reads it here: those are let in whose globs mean it.
+    pub(super) fn meet(&mut self, name: &ChannelName, next: u64) -> Option<u32> {
+        if !self.globs.keys().any(|pattern| pattern.matches(name.as_str())) {
+            return None;
+        }
+        let log = self.router.log(name.as_str())?;
+        Some(self.enter(&log, next))
+    }
+
+    /// Ends a connection's reading of a channel.
+    pub(super) fn leave(&mut self, connection: &Rc<Connection>, membership: Membership) {
+        connection.reading.borrow_mut().memberships.remove(&membership.channel);
+        if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
+            cursors.places.remove(&membership.channel);
+        }
+        self.channels.leave(membership);
+    }
+}
+
+/// How a connection reads a channel, if it does.
+pub(super) fn membership(connection: &Connection, channel: u32) -> Option<Membership> {
+    connection.reading.borrow().memberships.get(&channel).copied()
+}
