@@ -13,4 +13,6 @@ mod hub;
 
 pub use follow::{Follow, FollowError, Item, Lag, Page, Until};
 pub use follower::Follower;
+/// Where a channel begins.
+pub use headwater_router::From;
 pub use hub::Followers;
