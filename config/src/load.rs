@@ -70,6 +70,7 @@ fn read(paths: &Paths, catalog: &dyn Catalog, missing_plugin: Level) -> Result<L
         if *text.shown == *main {
             let directory = directory(&paths.main);
             config = sections(text, table, &directory, &mut faults);
+            history_channels(text, table, catalog, &mut faults);
             config.webhooks = Webhooks { text, directory, catalog }.check(table, &mut faults);
         } else {
             only_sources(text, table, &main, &mut faults);
@@ -175,6 +176,29 @@ fn relations(
         let span = place("supervision", name).unwrap_or(0..0);
         let fault = Diagnostic::at("E0104", text, &span, "`backoff_max` is shorter than `backoff_min`");
         faults.push(fault.suggest(format!("`{other}` is \"{}\"", crate::Period(value))));
+    }
+}
+
+/// `[[history.channel]]`: patterns must be some, and keys that would have no effect are refused: somebody relies on them.
+fn history_channels(text: &Text, table: &DeTable<'_>, catalog: &dyn Catalog, faults: &mut Vec<Diagnostic>) {
+    let history = syntax::entry(table, "history").and_then(|(_, value)| value.get_ref().as_table());
+    let channels = history.and_then(|history| syntax::entry(history, "channel")?.1.get_ref().as_array());
+    for channel in channels.into_iter().flat_map(|channels| channels.iter()) {
+        let Some(channel) = channel.get_ref().as_table() else { continue };
+        let pattern = syntax::entry(channel, "pattern").and_then(|(_, value)| Some((value, value.get_ref().as_str()?)));
+        if let Some((value, pattern)) = pattern.filter(|(_, pattern)| !pattern.is_empty())
+            && let Err(reason) = catalog.check_channel(pattern)
+        {
+            let message = format!("`{}` is no channel name or pattern", text::quote(pattern));
+            faults.push(Diagnostic::at("E0104", text, &value.span(), message).suggest(reason));
+        }
+        let stored = syntax::entry(channel, "store").and_then(|(_, value)| value.get_ref().as_bool());
+        for name in ["age", "events", "size"] {
+            if let (Some(false), Some((key, _))) = (stored, syntax::entry(channel, name)) {
+                let message = format!("`{name}` says nothing where `store = false` keeps nothing");
+                faults.push(Diagnostic::at("E0104", text, &key.span(), message).suggest("remove one of the two"));
+            }
+        }
     }
 }
 

@@ -127,6 +127,16 @@ fn listening_for_all_the_world_is_refused() {
 }
 
 #[test]
+fn the_history_of_channels_must_make_sense() {
+    main_file(
+        "history",
+        "[history]\ndurability = \"sure\"\nflush_interval = \"0s\"\n[history.retention]\nsize = \"1KiB\"\n\
+         [[history.channel]]\npattern = \"a b\"\nsize = \"1B\"\n[[history.channel]]\npattern = \"x*\"\nstore = false\n\
+         age = \"1d\"\n[[history.channel]]\nstore = true\n",
+    );
+}
+
+#[test]
 fn webhooks_are_held_against_their_schema_and_the_world() {
     main_file(
         "webhooks",
