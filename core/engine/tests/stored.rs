@@ -15,6 +15,7 @@ use std::{
     hash::{BuildHasher, RandomState},
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{Arc, Mutex, OnceLock, mpsc},
+    time::{Duration, Instant},
 };
 use uuid::Uuid;
 
@@ -63,6 +64,9 @@ struct Live {
     channels: BTreeMap<ChannelName, Vec<Arc<Event>>>,
     lasts: BTreeMap<ChannelName, u64>,
     writer: Option<mpsc::Sender<Written>>,
+    /// Of [`Fault::HandsBackOutsideItsLock`]: whether a publisher waits, and how many have handed back.
+    waits: bool,
+    handed: u64,
 }
 
 impl Stored {
@@ -146,16 +150,18 @@ impl Engine for Stored {
         }
         let writer = live.writer.clone().unwrap();
         if self.fault == Fault::HandsBackOutsideItsLock {
-            let numbered = live.lasts.clone();
+            let (waits, before) = (!live.waits, live.handed);
+            live.waits = true;
             drop(live);
-            // Waits for another publisher to come between, if there is one: then the fault is there, not by luck.
-            for _ in 0..1_000 {
-                if self.live.lock().unwrap().lasts != numbered {
-                    break;
-                }
+            // One publisher waits until another one has overtaken it: then the fault is there, not by luck.
+            let end = Instant::now() + Duration::from_millis(100);
+            while waits && self.live.lock().unwrap().handed == before && Instant::now() < end {
                 std::thread::yield_now();
             }
             committed(handed);
+            let mut live = self.live.lock().unwrap();
+            live.handed += 1;
+            live.waits &= !waits;
         } else {
             committed(handed);
         }

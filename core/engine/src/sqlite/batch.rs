@@ -4,7 +4,7 @@
 use super::{
     fault::Fault,
     live::Run,
-    row,
+    lives, row,
     schema::{self, SPAN},
 };
 use headwater_event::{Event, Retention, Timestamp};
@@ -56,7 +56,7 @@ fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Writte
     let (mut bytes, mut changed) = (Vec::with_capacity(runs.len()), Vec::new());
     for run in runs {
         if !run.recorded {
-            channel(connection, run, now)?;
+            lives::record(connection, run.id, &run.name, &run.lineage)?;
         }
         for (first, last) in &run.lost {
             hole(connection, run.id, *first, *last, now)?;
@@ -85,15 +85,6 @@ fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Writte
         changed.push((run.id, open));
     }
     Ok((bytes, changed))
-}
-
-/// The row of a channel that the file does not know yet, and its epoch.
-fn channel(connection: &Connection, run: &Run, now: i64) -> Result<(), Fault> {
-    let mut statement = connection.prepare_cached("INSERT INTO channel VALUES(?, ?, 0)")?;
-    statement.execute(params![run.id, run.name.as_str()])?;
-    let mut statement = connection.prepare_cached("INSERT INTO epoch VALUES(?, 1, ?, ?, ?)")?;
-    statement.execute(params![run.id, run.begin.first as i64, run.begin.epoch.0 as i64, now])?;
-    Ok(())
 }
 
 /// Notes offsets that were handed back and could not be kept. One that goes on where the last one ended makes it longer.

@@ -43,12 +43,12 @@ impl Lineage {
 
     /// The present epoch.
     pub(crate) fn epoch(&self) -> Epoch {
-        self.last().epoch
+        self.0.last().expect("invariant: a lineage is never empty").epoch
     }
 
-    /// The present epoch and where it began.
-    pub(crate) fn last(&self) -> Begin {
-        *self.0.last().expect("invariant: a lineage is never empty")
+    /// All that are remembered, oldest first.
+    pub(crate) fn begins(&self) -> &[Begin] {
+        &self.0
     }
 
     /// The epoch under which an offset was given out. Below the oldest that is remembered it is that one: it has never

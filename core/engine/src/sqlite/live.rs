@@ -3,10 +3,11 @@
 
 use super::{
     lineage::{Begin, Lineage, Seed},
-    options::SqliteOptions,
+    options::{Keep, SqliteOptions},
+    retention::published,
 };
 use crate::{EngineError, Head, PageLimit, Receipt, ids::Ids};
-use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
+use headwater_event::{ChannelName, Draft, Epoch, Event, Position, Retention};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -51,6 +52,10 @@ pub(crate) struct Channel {
     pub(crate) lineage: Lineage,
     /// Whether its events are stored.
     pub(crate) store: bool,
+    /// How much of them.
+    pub(crate) keep: Keep,
+    /// When the first event that the file has was published, in milliseconds since 1970; `None` where it has none.
+    pub(crate) oldest: Option<i64>,
     /// Whether the file has a row for it.
     pub(crate) recorded: bool,
     /// The first offset that can be read; one behind the last where there is none.
@@ -73,12 +78,18 @@ pub(crate) struct Run {
     pub(crate) index: usize,
     pub(crate) id: i64,
     pub(crate) name: ChannelName,
-    /// The present epoch, which is that of all the events.
-    pub(crate) begin: Begin,
+    pub(crate) lineage: Lineage,
     pub(crate) recorded: bool,
     /// Ascending; with holes only where `lost` has them.
     pub(crate) events: Arc<Vec<Arc<Event>>>,
     pub(crate) lost: Vec<(u64, u64)>,
+}
+
+impl Run {
+    /// How many of its events are snapshots, or end one.
+    pub(crate) fn keyed(&self) -> usize {
+        self.events.iter().filter(|event| event.retention != Retention::None).count()
+    }
 }
 
 /// What a batch came to.
@@ -211,8 +222,7 @@ impl Live {
             return *index;
         }
         let lineage = Lineage::new(Begin { first: 1, epoch: self.seed.epoch(name.as_str()) });
-        let store = options.keep_of(name.as_str()).is_some();
-        let channel = Channel::new(name.clone(), self.next_id, lineage, store);
+        let channel = Channel::new(name.clone(), self.next_id, lineage, options.keep_of(name.as_str()));
         self.next_id += 1;
         self.channels.push(channel);
         self.names.insert(name.clone(), self.channels.len() - 1);
@@ -234,7 +244,7 @@ impl Live {
                 index,
                 id: channel.id,
                 name: channel.name.clone(),
-                begin: channel.lineage.last(),
+                lineage: channel.lineage.clone(),
                 recorded: channel.recorded,
                 events: channel.flying.clone(),
                 lost: channel.lost.clone(),
@@ -249,6 +259,8 @@ impl Live {
             let channel = &mut self.channels[run.index];
             channel.recorded = true;
             channel.flying = Arc::default();
+            let oldest = || run.events.first().map(|event| published(event.id.as_bytes()));
+            channel.oldest = channel.oldest.or_else(oldest);
             let stored = run.events.last().map_or(0, |event| event.position.offset);
             let lost = run.lost.last().map_or(0, |lost| lost.1);
             channel.written = channel.written.max(stored).max(lost);
@@ -259,6 +271,27 @@ impl Live {
             }
             self.bytes -= run.events.iter().map(|event| weight(event)).sum::<usize>();
             self.events -= run.events.len() as u64;
+        }
+    }
+
+    /// The file is lost: what it held is a hole, and the writer writes all that a new one needs. Nothing is being written.
+    pub(crate) fn lost_file(&mut self) {
+        for (index, channel) in self.channels.iter_mut().enumerate() {
+            channel.recorded = false;
+            channel.oldest = None;
+            if !channel.store {
+                continue;
+            }
+            if channel.first <= channel.written {
+                let upto = channel.lost.first().map_or(channel.written, |(first, _)| channel.written.min(first - 1));
+                if channel.first <= upto {
+                    channel.lost.insert(0, (channel.first, upto));
+                }
+            }
+            if !channel.dirty {
+                channel.dirty = true;
+                self.dirty.push(index);
+            }
         }
     }
 
@@ -278,12 +311,15 @@ impl Live {
 }
 
 impl Channel {
-    pub(crate) fn new(name: ChannelName, id: i64, lineage: Lineage, store: bool) -> Self {
+    /// A channel that the file does not know. It is not stored where nothing is to be kept.
+    pub(crate) fn new(name: ChannelName, id: i64, lineage: Lineage, keep: Option<Keep>) -> Self {
         Self {
             name,
             id,
             lineage,
-            store,
+            store: keep.is_some(),
+            keep: keep.unwrap_or_default(),
+            oldest: None,
             recorded: false,
             first: 1,
             last: 0,

@@ -8,12 +8,16 @@ mod batch;
 mod fault;
 mod lineage;
 mod live;
+mod lives;
 mod options;
+mod pace;
 mod pool;
 mod read;
 mod recovery;
+mod retention;
 mod row;
 mod schema;
+mod upkeep;
 mod writer;
 
 pub use options::{

@@ -93,6 +93,8 @@ pub struct SqliteOptions {
     pub queue: usize,
     /// How many retained events are kept in the file; those that were updated longest ago make room.
     pub snapshots: usize,
+    /// How many bytes of them.
+    pub snapshot_bytes: usize,
     /// Who is told.
     pub notices: Notices,
 }
@@ -110,6 +112,7 @@ impl SqliteOptions {
             total_size: None,
             queue: 16 << 20,
             snapshots: 10_000,
+            snapshot_bytes: 16 << 20,
             notices: Box::new(|_| {}),
         }
     }

@@ -53,6 +53,18 @@ impl Pool {
         lease.run(read)
     }
 
+    /// Forgets all connections: the file is another one now.
+    pub(crate) fn renew(&self) {
+        let idle = {
+            let mut state = self.lock();
+            state.file += 1;
+            state.open -= state.idle.len();
+            std::mem::take(&mut state.idle)
+        };
+        drop(idle);
+        self.returned.notify_all();
+    }
+
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,6 +13,9 @@ pub(crate) const FORMAT: i64 = 1;
 /// in a table that SQLite appends to quickly. 2^42 offsets for each of 2^21 channels.
 pub(crate) const STRIDE: i64 = 1 << 42;
 
+/// The bytes of a page. Small ones: a batch writes whole pages, however little it changes of each.
+pub(crate) const PAGE: u64 = 4096;
+
 /// How many offsets one row of `span` tells the times of.
 pub(crate) const SPAN: u64 = 256;
 
@@ -27,7 +30,7 @@ pub(crate) fn offset(at: i64) -> u64 {
 }
 
 /// The settings that are part of a file; they must come before its first table.
-const LAYOUT: &str = "PRAGMA page_size = 4096; PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;";
+const LAYOUT: &str = "PRAGMA auto_vacuum = INCREMENTAL; PRAGMA journal_mode = WAL;";
 
 const TABLES: &str = "
 CREATE TABLE meta(
@@ -99,13 +102,13 @@ CREATE TABLE snapshot(
 
 /// How many bytes a row of `event` takes, about. `row::size` says the same of an event.
 const SIZED: &str = "
-CREATE VIEW sized AS SELECT at, time, 48 + octet_length(data) + ifnull(octet_length(attributes), 0)
+CREATE VIEW sized AS SELECT at, id, time, 48 + octet_length(data) + ifnull(octet_length(attributes), 0)
     + octet_length(type) + octet_length(source) + ifnull(octet_length(key), 0) AS bytes FROM event;
 ";
 
 /// Creates what a new file has. The connection has nothing open.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
-    connection.execute_batch(LAYOUT)?;
+    connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; {LAYOUT}"))?;
     connection.execute_batch(&format!(
         "BEGIN IMMEDIATE; {TABLES} {SIZED} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
     ))

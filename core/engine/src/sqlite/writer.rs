@@ -1,20 +1,23 @@
-//! The one thread that writes: takes all that waits, writes it in one transaction, tells the publishers, and does between
-//! batches what the file needs (syncs, checkpoints). When the disk does not take it, it tries again. Started by opening,
-//! ended by closing.
+//! The one thread that writes: takes all that waits, writes it in one transaction, tells the publishers, and between
+//! batches does what the file needs. When the disk does not take it, it tries again; when the file is lost, it begins
+//! another. Started by opening, ended by closing.
 
 use super::{
     Shared,
     batch::{self, Spans},
     fault::Fault,
     live::{Live, Run, Waiting},
+    lives::{self, Birth, Ended},
     options::{Durability, Notice},
-    recovery::{self, Birth},
+    pace::Pace,
+    recovery,
+    retention::Retention,
+    upkeep::Upkeep,
 };
 use crate::EngineError;
 use headwater_event::Timestamp;
-use rusqlite::{Connection, params};
+use rusqlite::Connection;
 use std::{
-    fs::File,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -22,8 +25,8 @@ use std::{
 /// The pauses between attempts while the disk does not take anything: the first one, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// The `-wal` is copied into the file when it has so many pages.
-const CHECKPOINT: i64 = 2_000;
+/// After so many attempts in a row that found the file damaged it is given up. One might have met a passing fault.
+const DAMAGED: u32 = 3;
 
 /// The thread's own things.
 pub(crate) struct Writer {
@@ -32,202 +35,295 @@ pub(crate) struct Writer {
     spans: Spans,
     /// What must be written before anything else.
     birth: Option<Birth>,
-    /// For syncing it; no locks are held on it, so that it may be opened beside SQLite.
-    wal: Option<File>,
-    /// Since when something is written and not synced.
-    unsynced: Option<Instant>,
-    /// When it is tried again, and the pause after that.
-    retry: Option<(Instant, Duration)>,
-    /// How many events had been lost when the present outage began.
-    lost_before: u64,
+    retention: Retention,
+    upkeep: Upkeep,
+    pace: Pace,
+    outage: Option<Outage>,
+    /// How many events had been lost when that was last told.
+    lost_told: u64,
+    /// Closing was asked for, and writing does not work.
+    gave_up: bool,
+}
+
+/// Since writing does not work, or is too slow.
+struct Outage {
+    /// When it is tried again.
+    retry: Instant,
+    pause: Duration,
+    /// Attempts in a row that found the file damaged.
+    damaged: u32,
 }
 
 /// What the thread is woken for.
 enum Work {
     Batch(Vec<Run>, Vec<Waiting>),
     Sync,
+    Retention,
     End,
 }
 
+/// Tells publishers when the thread is gone, also when it panicked: they must not wait for ever.
+struct Gone(Arc<Shared>);
+
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, connection: Connection, birth: Option<Birth>) -> Self {
-        let retry = birth.is_some().then(|| (Instant::now() + RETRY.0, RETRY.0));
-        Self { shared, connection, spans: Spans::default(), birth, wal: None, unsynced: None, retry, lost_before: 0 }
+        let failing = birth.is_some();
+        Self {
+            upkeep: Upkeep::new(&shared.options),
+            pace: Pace::new(shared.options.durability),
+            shared,
+            connection,
+            spans: Spans::default(),
+            birth,
+            retention: Retention::new(),
+            outage: failing.then(Outage::begin),
+            lost_told: 0,
+            gave_up: false,
+        }
     }
 
     /// Works until the engine is closed.
     pub(crate) fn run(mut self) {
+        let _gone = Gone(self.shared.clone());
         loop {
             match self.wait() {
                 Work::Batch(runs, receipts) => self.batch(runs, receipts),
                 Work::Sync => self.sync(),
+                Work::Retention => self.retention(0),
                 Work::End => break,
             }
         }
         self.end();
     }
 
-    fn wait(&self) -> Work {
-        let mut live = self.shared.lock();
+    fn wait(&mut self) -> Work {
+        let shared = self.shared.clone();
+        let mut live = shared.lock();
         loop {
             let now = Instant::now();
-            let retry = self.retry.map(|(at, _)| at).filter(|at| *at > now && !live.closing);
-            if live.has_work() && retry.is_none() {
-                return take(&mut live);
-            }
-            if live.closing {
-                return Work::End;
-            }
-            let sync = match self.shared.options.durability {
-                Durability::Flush(every) => self.unsynced.map(|since| since + every),
-                Durability::Memory | Durability::Durable => None,
-            };
-            if sync.is_some_and(|at| at <= now) {
+            let closing = live.closing;
+            let sync = self.upkeep.sync_due();
+            let retry = self.outage.as_ref().map(|outage| outage.retry);
+            // The sync first: under load there is always a batch.
+            if retry.is_none() && sync.is_some_and(|at| at <= now) {
                 return Work::Sync;
             }
-            let until = retry.into_iter().chain(sync).min();
-            live = self.sleep(live, until.map(|at| at - now));
-        }
-    }
-
-    fn sleep<'a>(&'a self, live: MutexGuard<'a, Live>, pause: Option<Duration>) -> MutexGuard<'a, Live> {
-        match pause {
-            Some(pause) => self.shared.wake.wait_timeout(live, pause).unwrap_or_else(PoisonError::into_inner).0,
-            None => self.shared.wake.wait(live).unwrap_or_else(PoisonError::into_inner),
+            let mut until = sync.filter(|_| retry.is_none()).into_iter().chain(retry).min();
+            if closing && (self.gave_up || !live.has_work()) {
+                return Work::End;
+            }
+            if closing || retry.is_some_and(|retry| retry <= now) {
+                return take(&mut live);
+            }
+            if retry.is_none() {
+                if live.has_work() {
+                    let Some(later) = self.pace.linger(&live, now) else {
+                        self.pace.taken(&live);
+                        return take(&mut live);
+                    };
+                    until = until.into_iter().chain([later]).min();
+                } else {
+                    let next = self.retention.next();
+                    if next <= now {
+                        return Work::Retention;
+                    }
+                    until = until.into_iter().chain([next]).min();
+                }
+            }
+            live = sleep(&shared, live, until.map(|at| at.saturating_duration_since(now)));
         }
     }
 
     fn batch(&mut self, runs: Vec<Run>, receipts: Vec<Waiting>) {
-        match self.write(&runs) {
-            Ok(()) => {
-                let events: u64 = runs.iter().map(|run| run.events.len() as u64).sum();
-                let recovered = {
-                    let mut live = self.shared.lock();
-                    live.wrote(&runs);
-                    live.failing.take().is_some()
-                };
-                self.shared.counts.stored.fetch_add(events, Relaxed);
-                self.shared.counts.batches.fetch_add(1, Relaxed);
-                self.retry = None;
-                for waiting in receipts {
-                    waiting.receipt.complete(Ok(waiting.positions));
-                }
-                // Here, not under the lock: where nobody else holds the events any more, this frees them.
-                drop(runs);
-                if recovered {
-                    let lost = self.shared.counts.lost.load(Relaxed) - self.lost_before;
-                    (self.shared.options.notices)(Notice::Recovered { lost });
-                }
-                self.wrote();
-            }
-            Err(fault) => self.failed(&fault, runs, receipts),
+        let bytes = match self.write(&runs) {
+            Ok(bytes) => bytes,
+            Err(fault) => return self.failed(&fault, Some((runs, receipts))),
+        };
+        let events: u64 = runs.iter().map(|run| run.events.len() as u64).sum();
+        let drained = {
+            let mut live = self.shared.lock();
+            live.wrote(&runs);
+            live.failing = None;
+            live.bytes <= self.shared.options.queue / 2
+        };
+        self.shared.counts.stored.fetch_add(events, Relaxed);
+        self.shared.counts.batches.fetch_add(u64::from(events > 0), Relaxed);
+        for waiting in receipts {
+            waiting.receipt.complete(Ok(waiting.positions));
+        }
+        self.retention.wrote(&runs, &bytes);
+        // Here, not under the lock: where nobody else holds the events any more, this frees them.
+        drop(runs);
+        self.tell(drained);
+        self.upkeep.wrote(&self.shared);
+        self.retention(events as usize);
+        self.checkpoint();
+    }
+
+    /// Tells of the end of an outage, or of events that found no room though the disk works.
+    fn tell(&mut self, drained: bool) {
+        let lost = self.shared.counts.lost.load(Relaxed);
+        if drained && (self.outage.is_some() || self.pace.behind) {
+            self.outage = None;
+            self.pace.behind = false;
+            let before = std::mem::replace(&mut self.lost_told, lost);
+            (self.shared.options.notices)(Notice::Recovered { lost: lost - before });
+        } else if self.outage.is_some() {
+            self.outage = None;
+            self.pace.behind = true;
+        } else if lost > self.lost_told && !self.pace.behind {
+            self.pace.behind = true;
+            let reason = "the disk is slower than events come".into();
+            (self.shared.options.notices)(Notice::Failing { reason });
         }
     }
 
-    fn write(&mut self, runs: &[Run]) -> Result<(), Fault> {
+    fn write(&mut self, runs: &[Run]) -> Result<Vec<u64>, Fault> {
+        if self.outage.is_some() {
+            // What is in the `-wal` already may go into the file, and make room in it: also on a disk that is full.
+            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+        }
         if let Some(birth) = &self.birth {
             birth.write(&self.connection, self.shared.options.durability)?;
             self.birth = None;
         }
-        batch::write(&self.connection, &mut self.spans, runs)?;
-        Ok(())
+        if self.outage.is_some() {
+            // There may be no batch; whether writing works shows only when something is written.
+            let mut statement = self.connection.prepare_cached("INSERT OR REPLACE INTO meta VALUES('recovered', ?)")?;
+            statement.execute([Timestamp::now().0])?;
+        }
+        let bytes = batch::write(&self.connection, &mut self.spans, runs)?;
+        if self.outage.is_some() && self.shared.options.durability != Durability::Durable {
+            self.upkeep.sync(&self.shared)?;
+        }
+        Ok(bytes)
     }
 
-    fn failed(&mut self, fault: &Fault, runs: Vec<Run>, receipts: Vec<Waiting>) {
-        let pause = self.retry.map_or(RETRY.0, |(_, pause)| (pause * 2).min(RETRY.1));
-        self.retry = Some((Instant::now() + pause, pause));
+    /// Something could not be written, perhaps a batch: it waits, publishers are told, and it is tried again later.
+    fn failed(&mut self, fault: &Fault, batch: Option<(Vec<Run>, Vec<Waiting>)>) {
+        let first = self.outage.is_none();
+        let outage = self.outage.get_or_insert_with(Outage::begin);
+        if !first {
+            outage.pause = (outage.pause * 2).min(RETRY.1);
+        }
+        outage.retry = Instant::now() + outage.pause;
+        outage.damaged = if matches!(fault, Fault::Spoilt(_)) { outage.damaged + 1 } else { 0 };
+        let damaged = outage.damaged;
         let reason: Arc<str> = fault.reason().into();
-        let (first, since) = {
+        let (runs, mut receipts) = batch.unwrap_or_default();
+        {
             let mut live = self.shared.lock();
             live.failed(runs);
-            let first = live.failing.replace(reason.clone()).is_none();
-            (first, std::mem::take(&mut live.receipts))
-        };
-        for waiting in receipts.into_iter().chain(since) {
+            live.failing = Some(reason.clone());
+            receipts.append(&mut live.receipts);
+            self.gave_up = live.closing;
+        }
+        for waiting in receipts {
             let error = EngineError::Down(format!("the history cannot be written: {reason}"));
             waiting.receipt.complete(Err(error));
         }
-        if first {
-            self.lost_before = self.shared.counts.lost.load(Relaxed);
+        if first && !self.pace.behind {
             (self.shared.options.notices)(Notice::Failing { reason: (*reason).into() });
         }
-        if self.shared.lock().closing {
-            // One attempt was made; the next life begins new epochs.
-            self.birth = None;
-        }
-    }
-
-    /// After a batch: what the `-wal` needs.
-    fn wrote(&mut self) {
-        if self.shared.options.durability == Durability::Durable {
-            self.synced();
-        } else if self.unsynced.is_none() {
-            self.unsynced = Some(Instant::now());
-        }
-        let pages = self
-            .connection
-            .prepare_cached("PRAGMA wal_checkpoint(NOOP)")
-            .and_then(|mut statement| statement.query_row([], |row| row.get::<_, i64>(1)));
-        if pages.is_ok_and(|pages| pages >= CHECKPOINT) {
-            let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
+        if damaged >= DAMAGED && !self.gave_up {
+            self.anew(&reason);
         }
     }
 
     fn sync(&mut self) {
-        if self.wal.is_none() {
-            self.wal = File::open(recovery::with_suffix(&self.shared.options.path, "-wal")).ok();
+        if let Err(fault) = self.upkeep.sync(&self.shared) {
+            self.failed(&fault, None);
         }
-        if self.wal.as_ref().is_some_and(|wal| wal.sync_data().is_ok()) {
-            self.synced();
-        }
-        self.unsynced = None;
     }
 
-    fn synced(&mut self) {
-        self.unsynced = None;
-        *self.shared.counts.synced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+    fn retention(&mut self, events: usize) {
+        if self.outage.is_some() || self.retention.next() > Instant::now() {
+            return;
+        }
+        if self.upkeep.is_gone(&self.shared) {
+            self.anew("it was removed or replaced while it was in use");
+        } else if let Err(fault) = self.retention.slice(&self.shared, &self.connection, events) {
+            self.failed(&fault, None);
+        }
+        if events == 0 {
+            self.checkpoint();
+        }
+    }
+
+    fn checkpoint(&mut self) {
+        if let Err(fault) = self.upkeep.checkpoint(&self.connection) {
+            self.failed(&fault, None);
+        }
+    }
+
+    /// Moves the file aside and begins a new one. The numbering goes on; what the old one held is a hole.
+    fn anew(&mut self, reason: &str) {
+        let options = &self.shared.options;
+        // The old one must be closed before it is moved; nothing is ever written to this one.
+        let Ok(none) = Connection::open_in_memory() else { return };
+        drop(std::mem::replace(&mut self.connection, none));
+        self.shared.pool.renew();
+        let begun = recovery::anew(options);
+        let (connection, moved_to) = match begun {
+            Ok(begun) => begun,
+            // Tried again: what was moved, or is gone, is no longer in the way.
+            Err(error) => return self.failed(&Fault::Disk(error.to_string()), None),
+        };
+        self.connection = connection;
+        self.spans = Spans::default();
+        self.retention = Retention::new();
+        self.upkeep = Upkeep::new(options);
+        let seed = {
+            let mut live = self.shared.lock();
+            live.lost_file();
+            live.seed
+        };
+        self.birth = Some(Birth::new(seed));
+        (self.shared.options.notices)(Notice::Replaced { moved_to, reason: reason.into() });
     }
 
     /// Notes how far each channel has come and that this life ended in order.
     fn end(self) {
-        let (unwritten, channels) = {
+        let channels: Vec<Ended> = {
             let live = self.shared.lock();
-            let channels: Vec<_> = live
-                .channels
-                .iter()
-                .map(|channel| {
-                    (channel.id, channel.name.clone(), channel.last, channel.recorded, channel.lineage.last())
-                })
-                .collect();
-            (live.has_work(), channels)
-        };
-        if unwritten || self.birth.is_some() {
-            return;
-        }
-        let write = || -> Result<(), Fault> {
-            self.connection.execute_batch("PRAGMA synchronous = FULL; PRAGMA wal_checkpoint(TRUNCATE);")?;
-            let transaction = self.connection.unchecked_transaction()?;
-            let now = Timestamp::now().0;
-            for (id, name, last, recorded, begin) in &channels {
-                if !recorded {
-                    transaction.execute("INSERT INTO channel VALUES(?, ?, 0)", params![id, name.as_str()])?;
-                    let epoch = params![id, begin.first as i64, begin.epoch.0 as i64, now];
-                    transaction.execute("INSERT INTO epoch VALUES(?, 1, ?, ?, ?)", epoch)?;
-                }
-                let mut statement =
-                    transaction.prepare_cached("UPDATE channel SET last = ?2 WHERE id = ?1 AND last < ?2")?;
-                statement.execute([*id, *last as i64])?;
+            if live.has_work() || self.birth.is_some() {
+                return;
             }
-            transaction.execute("UPDATE meta SET value = ? WHERE key = 'closed'", [now])?;
-            transaction.commit()?;
-            self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE);")?;
-            Ok(())
+            live.channels.iter().map(Ended::of).collect()
         };
         // If this does not work, the next life takes the file for uncleanly ended, which it is.
-        let _ = write();
+        let _ = lives::end(&self.connection, &channels);
     }
 }
 
 fn take(live: &mut Live) -> Work {
     Work::Batch(live.take(), std::mem::take(&mut live.receipts))
+}
+
+fn sleep<'a>(shared: &'a Shared, live: MutexGuard<'a, Live>, pause: Option<Duration>) -> MutexGuard<'a, Live> {
+    match pause {
+        Some(pause) => shared.wake.wait_timeout(live, pause).unwrap_or_else(PoisonError::into_inner).0,
+        None => shared.wake.wait(live).unwrap_or_else(PoisonError::into_inner),
+    }
+}
+
+impl Outage {
+    fn begin() -> Self {
+        Self { retry: Instant::now() + RETRY.0, pause: RETRY.0, damaged: 0 }
+    }
+}
+
+impl Drop for Gone {
+    fn drop(&mut self) {
+        let receipts = {
+            let mut live = self.0.lock();
+            live.failing = Some("its writer has ended".into());
+            std::mem::take(&mut live.receipts)
+        };
+        // Outside the lock: a publisher that is woken may publish. Dropping tells it.
+        drop(receipts);
+        if std::thread::panicking() {
+            (self.0.options.notices)(Notice::Failing { reason: "its writer has panicked".into() });
+        }
+    }
 }
