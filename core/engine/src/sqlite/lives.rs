@@ -2,9 +2,9 @@
 //! the epochs that follow from it. Called by opening and, at the end, by the writer.
 
 use super::{
+    channel::Channel,
     fault::Fault,
     lineage::{Begin, Lineage, REMEMBERED, Seed},
-    live::Channel,
     options::{Durability, Opened, SqliteOptions},
     retention::published,
     schema,

@@ -5,6 +5,7 @@
 //! are as safe as the options say. Readers look into the live state first and then into the file.
 
 mod batch;
+mod channel;
 mod fault;
 mod lineage;
 mod live;
@@ -229,7 +230,7 @@ impl Engine for SqliteEngine {
     }
 
     fn heads(&self) -> Vec<Head> {
-        self.shared.lock().channels.iter().map(live::Channel::head).collect()
+        self.shared.lock().channels.iter().map(channel::Channel::head).collect()
     }
 }
 

@@ -3,9 +3,9 @@
 
 use super::{
     Shared,
+    channel::{Channel, Filling},
     fault::Fault,
     lineage::Lineage,
-    live::{Channel, Filling},
     row::{self, Reader},
     schema::{self, SPAN},
 };

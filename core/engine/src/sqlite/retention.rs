@@ -4,8 +4,9 @@
 
 use super::{
     Shared,
+    channel::Channel,
     fault::Fault,
-    live::{Channel, Run},
+    live::Run,
     options::Keep,
     schema::{self, SPAN},
 };

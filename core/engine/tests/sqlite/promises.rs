@@ -2,8 +2,8 @@
 
 use crate::world::{World, draft};
 use headwater_engine::{
-    Durability, Engine, EngineError, SqliteEngine,
-    conformance::{a_refused_batch_leaves_nothing, conformance},
+    Durability, Engine, EngineError, SqliteEngine, SqliteOptions,
+    conformance::{a_refused_batch_leaves_nothing, a_restart_loses_nothing, conformance},
 };
 use std::{sync::Mutex, time::Duration};
 
@@ -28,6 +28,10 @@ impl Conforming<'_> {
 fn conforms(durability: Durability) {
     let worlds = Mutex::default();
     conformance(|| Conforming { worlds: &worlds, durability }.make());
+    let world = World::new();
+    a_restart_loses_nothing(|| {
+        Box::new(SqliteEngine::open(SqliteOptions { durability, ..world.options() }).unwrap().0)
+    });
 }
 
 #[test]

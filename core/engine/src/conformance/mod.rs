@@ -4,13 +4,19 @@
 //! They know nothing of the engine but the trait: it may acknowledge at once or later, store everything, something or
 //! nothing, and drop what is old at any time.
 
-use crate::{Engine, EngineError, Head, Page, PageLimit};
-use bytes::Bytes;
-use headwater_event::{ChannelName, Draft, Event, Evidence, Payload, Position, Retention, Severity, Timestamp};
+mod lives;
+mod past;
+mod seen;
+
+use crate::{Engine, EngineError};
+use headwater_event::{ChannelName, Draft, Event, Evidence, Position, Retention, Severity, Timestamp};
+use seen::{assert_contiguous, channel, draft, find, payload, publish, sorted, start};
 use std::{
     collections::{BTreeMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
 };
+
+pub use lives::a_restart_loses_nothing;
 
 /// How many threads publish at the same time.
 const PUBLISHERS: usize = 4;
@@ -31,7 +37,11 @@ pub fn conformance(make: impl Fn() -> Box<dyn Engine>) {
     a_channel_has_its_epoch_before_its_first_event(&*make());
     epochs_differ_between_channels_and_lives(&*make(), &*make());
     heads_tell_every_channel_that_had_an_event(&*make());
-    history_is_read_in_pages_without_a_hole(&*make());
+    past::history_is_read_in_pages_without_a_hole(&*make());
+    past::history_is_read_downwards_without_a_hole(&*make());
+    past::a_range_of_time_is_found(&*make());
+    past::the_present_epoch_is_kept(&*make());
+    past::a_new_engine_retains_nothing(&*make());
 }
 
 /// That a refused batch leaves nothing behind. The engine refuses `refused` and has not been started; `good` goes to a
@@ -201,123 +211,4 @@ fn heads_tell_every_channel_that_had_an_event(engine: &dyn Engine) {
         assert!((1..=head.last + 1).contains(&head.first), "a head's first offset lies outside of the channel");
         assert_eq!(engine.open(&head.name).expect("a channel can be opened"), head, "`open` and `heads` differ");
     }
-}
-
-fn history_is_read_in_pages_without_a_hole(engine: &dyn Engine) {
-    const EVENTS: usize = 50;
-    let seen = start(engine);
-    let name = channel("past");
-    for number in 0..EVENTS {
-        publish(engine, vec![draft(&name, number), draft(&channel("other"), number)]);
-    }
-    let handed_back = seen.of(&name);
-    for limit in [
-        PageLimit::default(),
-        PageLimit { events: 7, bytes: usize::MAX },
-        PageLimit { events: 1, bytes: usize::MAX },
-        PageLimit { events: usize::MAX, bytes: 1 }, // less than any event: one at a time
-    ] {
-        let mut next = 1;
-        while next <= EVENTS as u64 {
-            match read(engine, &name, next, limit) {
-                Page::Expired { first } => {
-                    assert!(first > next, "offset {next} has expired, and yet {first} can be had");
-                    assert!(first <= EVENTS as u64 + 1, "the first offset lies ahead of the channel");
-                    next = first;
-                }
-                Page::Missing { to, .. } => panic!("every write succeeded, and yet {next} to {to} were not kept"),
-                Page::Events { events, next: then } => {
-                    assert!(!events.is_empty(), "an empty page at {next}, and {EVENTS} events handed back");
-                    assert!(events.len() <= limit.events, "a page of {} for {limit:?}", events.len());
-                    let bytes: usize = events.iter().map(|event| event.data.as_bytes().len()).sum();
-                    assert!(events.len() == 1 || bytes <= limit.bytes, "a page of {bytes} bytes for {limit:?}");
-                    for event in events {
-                        let original = find(&handed_back, &name, event.position);
-                        assert_eq!(event.position.offset, next, "a hole in a page");
-                        assert_eq!((event.id, payload(&event)), (original.id, payload(original)));
-                        next += 1;
-                    }
-                    assert_eq!(then, next, "the page does not tell where the next one begins");
-                }
-            }
-        }
-    }
-    for (name, next) in [(&name, EVENTS as u64 + 1), (&name, u64::MAX), (&channel("never"), 1)] {
-        match read(engine, name, next, PageLimit::default()) {
-            Page::Events { events, next: then } => assert_eq!((events.len(), then), (0, next), "behind the last event"),
-            Page::Expired { first } => panic!("`{name}` from {next}: nothing was lost, and yet it expired to {first}"),
-            Page::Missing { to, .. } => panic!("`{name}` from {next}: nothing was lost, and yet it misses up to {to}"),
-        }
-    }
-}
-
-/// What an engine hands back.
-#[derive(Clone, Default)]
-struct Seen(Arc<Mutex<Vec<Arc<Event>>>>);
-
-impl Seen {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Event>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn all(&self) -> Vec<Arc<Event>> {
-        self.lock().clone()
-    }
-
-    fn of(&self, name: &ChannelName) -> Vec<Arc<Event>> {
-        self.lock().iter().filter(|event| event.channel == *name).cloned().collect()
-    }
-}
-
-fn start(engine: &dyn Engine) -> Seen {
-    let seen = Seen::default();
-    let record = seen.clone();
-    engine.start(Box::new(move |events| {
-        // An engine that hands back without holding its order is overtaken here.
-        std::thread::yield_now();
-        record.lock().extend(events);
-    }));
-    seen
-}
-
-/// Publishes and waits for the ack; by then all has been handed back.
-fn publish(engine: &dyn Engine, batch: Vec<Draft>) -> Vec<Position> {
-    engine.publish(batch).expect("a plain batch is taken").wait().expect("a plain batch is acknowledged")
-}
-
-fn read(engine: &dyn Engine, name: &ChannelName, next: u64, limit: PageLimit) -> Page {
-    engine.read(name, next, limit).expect("a channel can be read")
-}
-
-fn channel(name: &str) -> ChannelName {
-    ChannelName::new(name).expect("invariant: the suite's names are good")
-}
-
-/// A draft that is known again by its number.
-fn draft(name: &ChannelName, number: usize) -> Draft {
-    let data = Payload::new(Bytes::from(number.to_string())).expect("invariant: a number is JSON");
-    Draft::new(name.clone(), "tested", "conformance", data)
-}
-
-fn payload(event: &Event) -> String {
-    String::from_utf8_lossy(event.data.as_bytes()).into_owned()
-}
-
-fn find<'a>(events: &'a [Arc<Event>], name: &ChannelName, position: Position) -> &'a Arc<Event> {
-    events
-        .iter()
-        .find(|event| event.channel == *name && event.position == position)
-        .unwrap_or_else(|| panic!("`{name}` at {position} was acknowledged or stored, and never handed back"))
-}
-
-fn assert_contiguous(name: &ChannelName, events: &[Arc<Event>]) {
-    for (event, offset) in events.iter().zip(1..) {
-        assert_eq!(event.position.offset, offset, "`{name}` was not handed back in the order of offsets from 1");
-        assert_eq!(event.position.epoch, events[0].position.epoch, "`{name}` changed its epoch");
-    }
-}
-
-fn sorted(mut heads: Vec<Head>) -> Vec<Head> {
-    heads.sort_unstable_by(|a, b| a.name.cmp(&b.name));
-    heads
 }
