@@ -4,6 +4,7 @@
 //! through [`Ports`].
 
 mod gateway;
+mod history;
 mod http;
 mod limits;
 mod listener;

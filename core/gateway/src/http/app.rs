@@ -16,7 +16,12 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
     time::{Duration, Instant},
 };
+use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
+
+/// Questions about the past that are answered at the same time. Each may keep a thread and a disk busy for some seconds
+/// and hold some megabytes.
+const QUESTIONS: usize = 4;
 
 /// The gateway as its HTTP side sees it.
 pub(crate) struct App {
@@ -30,6 +35,8 @@ pub(crate) struct App {
     pub(super) ingest: AddressBuckets,
     /// Who is served at the moment and has not become a WebSocket.
     pub(super) requests: AtomicUsize,
+    /// Questions about the past that are answered at the same time; the others wait.
+    pub(super) questions: Arc<Semaphore>,
     /// What was begun for a client and goes on without it.
     pub(crate) errands: TaskTracker,
     /// Gone once the gateway drains; then there is nobody to take a WebSocket.
@@ -53,6 +60,7 @@ impl App {
             // A second's worth at once, as a connection has.
             ingest: AddressBuckets::new(Rate::new(rate, rate)),
             requests: AtomicUsize::new(0),
+            questions: Arc::new(Semaphore::new(QUESTIONS)),
             errands: TaskTracker::new(),
             shards: Mutex::new(Some(shards)),
             started: Instant::now(),

@@ -3,7 +3,7 @@
 
 use super::{
     app::App,
-    asyncapi, channels, guard, health, ingest,
+    asyncapi, channels, guard, health, history, ingest,
     problem::{Kind, Problem},
     reload, scrape, sources, upgrade,
 };
@@ -126,6 +126,13 @@ static ROUTES: &[Route] = &[
         permission: Permission::Monitor,
         summary: "the retained events of the channels that ?channel= names",
         mount: |method| on(method, channels::snapshot),
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/history",
+        permission: Permission::Monitor,
+        summary: "a page of the past of ?channel=, or what each ?granularity= came to",
+        mount: |method| on(method, history::history),
     },
     Route {
         method: Method::Post,

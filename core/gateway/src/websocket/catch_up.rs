@@ -122,7 +122,7 @@ pub(super) fn flush_waiting(connection: &Connection, shard: &Shard) -> Flushed {
         }
     }
     if waited {
-        connection.drained.notify_one();
+        connection.drained.notify_waiters();
     }
     Flushed::All
 }

@@ -40,7 +40,7 @@ pub(super) struct Connection {
     pub(super) progress: Cell<Instant>,
     /// Its close frame is written; its own end is awaited since then.
     pub(super) finished: Cell<Option<Instant>>,
-    /// Tells its reader that replies have been written, or that it is not busy any more.
+    /// Tells who waits, its reader above all, that replies have been written, or that it is not busy any more.
     pub(super) drained: Notify,
     /// A request is at work that the next one may build on: nothing more is read until it is done.
     pub(super) busy: Cell<bool>,

@@ -20,6 +20,7 @@
 //! | `subscribe` | beginning and ending subscriptions |
 //! | `join` | becoming a reader of a channel |
 //! | `command` | commands in flight |
+//! | `history` | questions about the past |
 //! | `tasks`, `ending` | a shard's tasks, and how it ends |
 
 mod catch_up;
@@ -29,6 +30,7 @@ mod connection;
 mod cursor;
 mod ending;
 mod fetch;
+mod history;
 mod join;
 mod lag;
 mod mailbox;

@@ -5,7 +5,7 @@ use super::{connection::Connection, shard::Shard};
 use crate::limits::{Bucket, Rate};
 use headwater_event::{ChannelName, ChannelPattern, Event, Position};
 use headwater_protocol::{
-    CloseCode, ErrorCode, HistoryRequest, ReplayRequest, Reply, Request, RequestError, RequestId, publish::PublishItem,
+    CloseCode, ErrorCode, ReplayRequest, Reply, Request, RequestError, RequestId, publish::PublishItem,
 };
 use headwater_router::RouterError;
 use std::{rc::Rc, sync::Arc, time::Instant};
@@ -94,9 +94,8 @@ impl Shard {
                 let events = self.snapshot(&channels);
                 connection.reply(&Reply::Snapshot { events, request_id });
             }
-            Request::History(HistoryRequest { request_id, .. })
-            | Request::Replay(ReplayRequest { request_id, .. })
-            | Request::ReplayControl { request_id, .. } => {
+            Request::History(request) => self.history(connection, request),
+            Request::Replay(ReplayRequest { request_id, .. }) | Request::ReplayControl { request_id, .. } => {
                 let error = RequestError::new(ErrorCode::Unavailable, "not served yet");
                 self.tell(connection, error.answering(request_id));
             }

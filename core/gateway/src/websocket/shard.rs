@@ -8,6 +8,7 @@ use super::{
     connection::{Connection, Mode, Terms, before},
     ending::{self, Ended},
     fetch::Fetches,
+    history::Questions,
     mailbox::{Mail, Mailbox},
     reader,
     tasks::Tasks,
@@ -77,6 +78,8 @@ pub(super) struct Shard {
     pub(super) tasks: Tasks,
     /// Reads that would block this thread.
     pub(super) fetches: Rc<Fetches>,
+    /// Questions about the past that wait for an answer.
+    pub(super) questions: Questions,
     /// What a subscription asks for that asks for nothing special.
     pub(super) plain: Rc<Terms>,
     pub(super) myself: Weak<RefCell<Shard>>,
@@ -114,6 +117,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
             inward: vec![0; room],
             tasks: tasks.clone(),
             fetches,
+            questions: Questions::new(),
             plain: Rc::default(),
             myself: myself.clone(),
             executions: 0,
@@ -231,8 +235,9 @@ impl Shard {
         };
         self.metrics.closed(code);
         self.leave_all(connection);
+        self.questions.forget(connection.id);
         self.forgotten();
-        connection.drained.notify_one();
+        connection.drained.notify_waiters();
         // Wakes its reader, whose task holds the socket too.
         if let Err(error) = rustix::net::shutdown(&connection.stream, rustix::net::Shutdown::Both) {
             tracing::trace!(%error, "the socket was shut already");

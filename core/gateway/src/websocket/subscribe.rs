@@ -73,7 +73,7 @@ impl Shard {
                     shard.answer_subscribe(&connection, refused, Vec::new(), request.request_id);
                 }
             }
-            connection.drained.notify_one();
+            connection.drained.notify_waiters();
         });
     }
 

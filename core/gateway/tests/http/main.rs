@@ -5,6 +5,7 @@
 mod ending;
 mod guards;
 mod handshake;
+mod history;
 mod ingest;
 mod limits;
 mod ports;

@@ -24,6 +24,7 @@ async fn every_line_of_the_table_answers_and_no_other_method_does() {
         let expected = match entry.path {
             "/v1/events" => 415,
             "/v1/stream" => 426,
+            "/v1/history" => 400,
             _ => 200,
         };
         assert_eq!(answer.status, expected, "{entry:?}: {answer:?}");

@@ -141,8 +141,11 @@ pub(crate) const UPGRADE: &[(&str, &str)] = &[
 
 /// One text frame of a client, masked with zeros.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
-    assert!(text.len() < 126, "short frames only");
-    let mut frame = vec![0x81, 0x80 | text.len() as u8, 0, 0, 0, 0];
+    let mut frame = match u16::try_from(text.len()).expect("no frame is that long") {
+        length @ 0..126 => vec![0x81, 0x80 | length as u8],
+        length => vec![0x81, 0xfe, (length >> 8) as u8, length as u8],
+    };
+    frame.extend([0; 4]);
     frame.extend_from_slice(text.as_bytes());
     frame
 }

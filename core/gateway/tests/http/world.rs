@@ -4,7 +4,7 @@ use crate::{
     ports::TestPorts,
     wire::{Answer, Client, PATIENCE},
 };
-use headwater_engine::MemoryEngine;
+use headwater_engine::{Engine, MemoryEngine};
 use headwater_gateway::{GatewayError, Listener, Options, serve};
 use headwater_protocol::CloseCode;
 use headwater_router::{LogLimits, Router};
@@ -41,7 +41,12 @@ impl World {
 
     /// With logs of these sizes.
     pub(crate) fn over(limits: LogLimits, change: impl FnOnce(&mut Options)) -> Self {
-        let router = Router::new(Arc::new(MemoryEngine::new(100_000)), limits);
+        Self::on(Arc::new(MemoryEngine::new(100_000)), limits, change)
+    }
+
+    /// With this engine.
+    pub(crate) fn on(engine: Arc<dyn Engine>, limits: LogLimits, change: impl FnOnce(&mut Options)) -> Self {
+        let router = Router::new(engine, limits);
         let ports = Arc::new(TestPorts::new());
         let mut options = Options { shards: 1, ..Options::default() };
         change(&mut options);
