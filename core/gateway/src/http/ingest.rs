@@ -3,22 +3,24 @@
 use super::{
     answer,
     app::{App, Peer},
+    channels::bad_query,
+    cloudevents,
     items::{self, Format},
     problem::{Kind, Problem},
 };
 use axum::{
     Extension,
     body::Body,
-    extract::{Request, State},
+    extract::{Query, Request, State},
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::Response,
 };
 use bytes::Bytes;
 use headwater_event::{ChannelName, Position};
-use headwater_protocol::{ErrorCode, publish::share_key};
+use headwater_protocol::{ErrorCode, cloudevents::Mode, publish::share_key};
 use headwater_router::{EngineError, RouterError};
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -43,15 +45,47 @@ struct At {
     offset: u64,
 }
 
+/// What a body holds.
+#[derive(Clone, Copy)]
+enum Form {
+    Items(Format),
+    CloudEvents(Mode),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct To {
+    /// For CloudEvents that name no channel themselves.
+    channel: Option<String>,
+}
+
+impl To {
+    fn channel(self, form: Form) -> Result<Option<ChannelName>, Problem> {
+        let Some(name) = self.channel else { return Ok(None) };
+        if let Form::Items(_) = form {
+            let detail = "`channel` in the query is for CloudEvents; name it in each event";
+            return Err(Problem::new(ErrorCode::Validation, detail));
+        }
+        let name = ChannelName::new(&name);
+        name.map(Some).map_err(|error| Problem::new(ErrorCode::Validation, format!("`channel`: {error}")))
+    }
+}
+
 pub(super) async fn publish(
     State(app): State<Arc<App>>,
     Extension(peer): Extension<Peer>,
     request: Request,
 ) -> Result<Response, Problem> {
     let (head, body) = request.into_parts();
-    let format = media(&head.headers)?;
+    let Query(to) = Query::<To>::try_from_uri(&head.uri).map_err(|error| bad_query(&error))?;
+    // What cannot be read is refused before its body is.
+    let form = form(&head.headers)?;
+    let to = to.channel(form)?;
     let body = whole(body, &head.headers, app.options.max_ingest_bytes).await?;
-    let mut items = items::decode(format, &body)?;
+    let mut items = match form {
+        Form::Items(format) => items::decode(format, &body)?,
+        Form::CloudEvents(mode) => cloudevents::decode(mode, &head.headers, &body, to.as_ref())?,
+    };
     if let Some(key) = idempotency_key(&head.headers)? {
         share_key(&mut items, key).map_err(|error| Problem::new(error.code, error.message))?;
     }
@@ -85,14 +119,18 @@ fn published(channels: Vec<ChannelName>, positions: Vec<Position>) -> Published 
     Published { accepted: channels.len(), positions: channels.into_iter().zip(positions).map(at).collect() }
 }
 
-fn media(headers: &HeaderMap) -> Result<Format, Problem> {
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         let detail = "the body is compressed; send it as it is";
         return Err(Problem::new(Kind::MEDIA_TYPE, detail)
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
-    Format::of(headers).ok_or_else(|| {
-        let detail = "send application/json (one event or an array) or application/x-ndjson (one event a line)";
+    if let Some(mode) = cloudevents::mode(headers)? {
+        return Ok(Form::CloudEvents(mode));
+    }
+    Format::of(headers).map(Form::Items).ok_or_else(|| {
+        let detail =
+            "send application/json (one event or an array), application/x-ndjson (one event a line) or CloudEvents";
         Problem::new(Kind::MEDIA_TYPE, detail)
     })
 }

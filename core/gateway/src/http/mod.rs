@@ -9,18 +9,18 @@
 //! | `guard` | Host, Origin, counting |
 //! | `problem`, `answer` | the forms of answers |
 //! | `upgrade` | the WebSocket handshake |
-//! | `ingest`, `items` | `POST /v1/events` |
+//! | `ingest`, `items`, `cloudevents` | `POST /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
-//! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
+//! | `health`, `channels`, `sources`, `reload`, `scrape` | the other routes |
 
 mod answer;
 mod app;
 mod asyncapi;
 mod channels;
+mod cloudevents;
 mod connection;
 mod guard;
 mod health;
-mod history;
 mod ingest;
 mod items;
 mod problem;

@@ -34,6 +34,84 @@ async fn one_event_an_array_and_lines_come_in() {
     assert_eq!(snapshot["events"][0]["severity"], "warning");
 }
 
+#[tokio::test]
+async fn cloudevents_come_in_as_one_object_as_a_batch_and_as_headers() {
+    let world = World::start();
+    let one = |id: &str, more: &str| {
+        format!(r#"{{"specversion":"1.0","id":"{id}","source":"/shop","type":"order.placed","data":{{"n":1}}{more}}}"#)
+    };
+    let structured = "application/cloudevents+json; charset=utf-8";
+    let answer = world.post("/v1/events?channel=orders", structured, one("1", "")).await;
+    assert_eq!((answer.status, &answer.json()["positions"][0]["channel"]), (202, &json!("orders")));
+    let batch = format!("[{},{}]", one("2", r#","channel":"other""#), one("3", ""));
+    let answer = world.post("/v1/events?channel=orders", "application/cloudevents-batch+json", batch).await.json();
+    assert_eq!((&answer["accepted"], &answer["positions"][0]["channel"]), (&json!(2), &json!("other")));
+    let headers = [
+        ("content-type", JSON),
+        ("ce-specversion", "1.0"),
+        ("ce-id", "4"),
+        ("ce-source", "/shop"),
+        ("ce-type", "order.placed"),
+        ("ce-channel", "orders"),
+    ];
+    let answer = world.ask("POST", "/v1/events", &headers, br#"{"n":4}"#).await;
+    assert_eq!((answer.status, &answer.json()["positions"][0]["offset"]), (202, &json!(3)));
+    // The same source and id are the same event.
+    let again = world.ask("POST", "/v1/events", &headers, br#"{"n":4}"#).await;
+    assert_eq!(again.json()["positions"][0]["offset"], 3);
+    assert_eq!(world.router.log("orders").unwrap().head(), 3);
+}
+
+#[tokio::test]
+async fn a_wrong_cloudevent_is_told_what_is_wrong() {
+    let world = World::start();
+    let structured = "application/cloudevents+json";
+    for (path, content_type, body, status, code, word) in [
+        (
+            "/v1/events",
+            structured,
+            r#"{"specversion":"1.0","id":"1","source":"/s","type":"t"}"#,
+            400,
+            "VALIDATION_ERROR",
+            "channel",
+        ),
+        (
+            "/v1/events?channel=a",
+            structured,
+            r#"{"specversion":"1.0","source":"/s","type":"t"}"#,
+            400,
+            "VALIDATION_ERROR",
+            "id",
+        ),
+        (
+            "/v1/events?channel=a",
+            structured,
+            r#"{"specversion":"0.3","id":"1","source":"/s","type":"t"}"#,
+            400,
+            "VALIDATION_ERROR",
+            "specversion",
+        ),
+        (
+            "/v1/events?channel=a",
+            "application/cloudevents-batch+json",
+            r#"[{"specversion":"1.0","id":"1","source":"/s","type":"t"},7]"#,
+            400,
+            "INVALID_JSON",
+            "item 1",
+        ),
+        ("/v1/events?channel=a", "application/cloudevents-batch+json", "[]", 400, "VALIDATION_ERROR", "no event"),
+        ("/v1/events?channel=a", "application/cloudevents+avro", "x", 415, "UNSUPPORTED_MEDIA_TYPE", "avro"),
+        ("/v1/events?channel=a%20b", structured, "{}", 400, "VALIDATION_ERROR", "channel"),
+        ("/v1/events?chanel=a", structured, "{}", 400, "VALIDATION_ERROR", "chanel"),
+        ("/v1/events?channel=a", JSON, ONE, 400, "VALIDATION_ERROR", "in each event"),
+    ] {
+        let answer = world.post(path, content_type, body).await;
+        let problem = answer.problem(status, code);
+        assert!(problem["detail"].as_str().unwrap().contains(word), "{body}: {problem}");
+    }
+    nothing_published(&world);
+}
+
 /// Harm prevented: a script whose answer was lost posts again, and every reader counts the deploy twice.
 #[tokio::test]
 async fn a_call_that_is_sent_again_with_its_key_is_published_once() {
