@@ -83,7 +83,7 @@ impl Readers {
         }
         let news = self.news.subscribe();
         let mut reader = Reader {
-            filter: filter_of(&subscribe.filter, &subscribe.options),
+            filter: filter_of(&subscribe.filter, &subscribe.options).map_err(|error| error.message)?,
             cursors: Vec::new(),
             readers: self.clone(),
             router: self.router.clone(),

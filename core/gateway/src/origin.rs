@@ -3,13 +3,17 @@
 
 use headwater_event::ChannelName;
 use headwater_filter::Filter;
-use headwater_protocol::{FilterSpec, Options, Start, StartAt};
+use headwater_protocol::{FilterSpec, Options, RequestError, Start, StartAt};
 use headwater_router::From as Origin;
 
-/// The filter of a request's words.
-pub fn filter_of(spec: &FilterSpec, options: &Options) -> Filter {
+/// The filter of a request's words. An expression that is none is refused, with its column.
+pub fn filter_of(spec: &FilterSpec, options: &Options) -> Result<Filter, RequestError> {
     let attributes: Vec<(String, String)> = spec.attributes.clone().into_iter().collect();
-    Filter::new(&spec.types, spec.severity.max(options.filter_level), &attributes, &spec.sources)
+    let filter = Filter::new(&spec.types, spec.severity.max(options.filter_level), &attributes, &spec.sources);
+    match &spec.expression {
+        Some(cel) => filter.with_expression(cel).map_err(|error| RequestError::validation(error.to_string())),
+        None => Ok(filter),
+    }
 }
 
 /// Where a subscription starts in this channel.
@@ -26,5 +30,21 @@ pub fn origin_of(start: &Start, options: &Options, name: &ChannelName) -> Origin
         StartAt::Since(time) => Origin::Since(time),
         StartAt::Earliest => Origin::Earliest,
         StartAt::After(position) => Origin::After(position),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwater_protocol::ErrorCode;
+
+    #[test]
+    fn an_expression_is_part_of_the_filter_and_refused_with_its_column() {
+        let spec = |cel: &str| FilterSpec { expression: Some(cel.into()), ..FilterSpec::default() };
+        let filter = filter_of(&spec("data.x > 1"), &Options::default()).unwrap();
+        assert_eq!(filter, Filter::default().with_expression("data.x>1").unwrap());
+        let error = filter_of(&spec("severity = \"error\""), &Options::default()).unwrap_err();
+        assert_eq!(error.code, ErrorCode::Validation);
+        assert_eq!(error.message, "filter, column 10: `=` compares nothing; use `==`");
     }
 }

@@ -79,6 +79,13 @@ impl Shard {
 
     fn begin(&mut self, connection: &Rc<Connection>, request: Subscribe, origin: &dyn Fn(&ChannelLog) -> Origin) {
         let Subscribe { channels, refused, filter, start: _, options, request_id } = request;
+        let wanted = match filter_of(&filter, &options) {
+            Ok(wanted) => wanted,
+            Err(error) => {
+                self.tell(connection, error.answering(request_id));
+                return self.flush_control(connection);
+            }
+        };
         let refused = refused.into_iter().map(|(channel, message)| failed(channel, ErrorCode::Validation, message));
         let mut failures: Vec<FailedChannel> = refused.collect();
         // What the inbox holds is written first, so that a position that a client brings is rarely ahead of this shard;
@@ -87,8 +94,7 @@ impl Shard {
         // A pattern costs in proportion to what it means; naming it again in one message would only cost again.
         let mut seen = HashSet::new();
         let channels = channels.into_iter().filter(|pattern| seen.insert(pattern.clone())).collect::<Vec<_>>();
-        let asked =
-            Asked { filter: filter_of(&filter, &options), terms: self.terms(Terms { filter, options }), origin };
+        let asked = Asked { filter: wanted, terms: self.terms(Terms { filter, options }), origin };
         let mut notices = Vec::new();
         for pattern in channels {
             match self.subscribe_one(connection, &pattern, &asked, &mut notices) {
