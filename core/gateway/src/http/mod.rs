@@ -11,7 +11,7 @@
 //! | `upgrade` | the WebSocket handshake |
 //! | `ingest`, `items`, `cloudevents` | `POST /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
-//! | `health`, `channels`, `sources`, `reload`, `scrape` | the other routes |
+//! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
 
 mod answer;
 mod app;
@@ -21,6 +21,7 @@ mod cloudevents;
 mod connection;
 mod guard;
 mod health;
+mod history;
 mod ingest;
 mod items;
 mod problem;
