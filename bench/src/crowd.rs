@@ -1,8 +1,10 @@
-//! Many subscribers in one thread that only count: frames, bytes and, when asked, how old events are when they arrive.
+//! Many subscribers in one thread that only count: events, bytes and, when asked, how old events are when they arrive.
 
 use crate::{
-    frames::{CLOSE, PING, PONG, TEXT, connect, each_frame, put_frame},
-    payload::{CHANNEL, KIND, age},
+    frames::each_frame,
+    link::Link,
+    payload::age,
+    tongue::{Heard, Tongue},
 };
 use hdrhistogram::Histogram;
 use std::{
@@ -12,7 +14,7 @@ use std::{
     rc::Rc,
     time::Duration,
 };
-use tokio::{io::AsyncWriteExt, net::TcpStream, sync::Notify, task::JoinSet, time::timeout};
+use tokio::{io::AsyncWriteExt, sync::Notify, task::JoinSet, time::timeout};
 
 /// How many connect at the same time: more would overrun a listen queue and measure the kernel's retransmits.
 const CONNECTING: usize = 64;
@@ -23,6 +25,23 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// Room for what one read may bring, and for a frame that is cut.
 const BUFFER: usize = 1 << 20;
 
+/// Which channels the connections read.
+#[derive(Clone, Debug)]
+pub struct Reads {
+    /// All channels.
+    pub channels: Vec<String>,
+    /// How many of them each connection reads, beginning with its own number.
+    pub each: usize,
+}
+
+impl Reads {
+    /// The channels of one connection: neighbours, round the list.
+    fn of(&self, number: usize) -> Vec<String> {
+        let start = number % self.channels.len();
+        self.channels.iter().cycle().skip(start).take(self.each).cloned().collect()
+    }
+}
+
 /// Subscribed connections. Runs on a `LocalSet`; dropping it closes them.
 pub struct Crowd {
     tally: Rc<Tally>,
@@ -32,8 +51,9 @@ pub struct Crowd {
 
 /// What the connections share.
 struct Tally {
-    /// Events by connection.
+    /// Events by connection, and all together.
     received: RefCell<Vec<u64>>,
+    total: Cell<u64>,
     bytes: Cell<u64>,
     /// Everybody has to reach this number; so many are still below it.
     goal: Cell<u64>,
@@ -46,20 +66,22 @@ struct Tally {
 
 impl Crowd {
     /// Connects and subscribes `count` clients; when this returns, each has its answer.
-    pub async fn connect(address: SocketAddr, count: usize) -> io::Result<Self> {
-        let mut waiting: JoinSet<io::Result<(TcpStream, Vec<u8>)>> = JoinSet::new();
-        let mut sockets = Vec::with_capacity(count);
+    pub async fn connect(address: SocketAddr, tongue: Tongue, count: usize, reads: &Reads) -> io::Result<Self> {
+        let mut waiting: JoinSet<io::Result<Link>> = JoinSet::new();
+        let mut links = Vec::with_capacity(count);
         for number in 0..count {
             if waiting.len() == CONNECTING {
-                sockets.extend(next(&mut waiting).await?);
+                links.extend(next(&mut waiting).await?);
             }
-            waiting.spawn_local(subscribe(address, number));
+            let channels = reads.of(number);
+            waiting.spawn_local(async move { Link::open(address, tongue, number, &channels).await });
         }
         while !waiting.is_empty() {
-            sockets.extend(next(&mut waiting).await?);
+            links.extend(next(&mut waiting).await?);
         }
         let tally = Rc::new(Tally {
             received: RefCell::new(vec![0; count]),
+            total: Cell::new(0),
             bytes: Cell::new(0),
             goal: Cell::new(0),
             below: Cell::new(0),
@@ -69,10 +91,10 @@ impl Crowd {
             buffer: RefCell::new(vec![0; BUFFER]),
         });
         let mut readers = JoinSet::new();
-        for (number, (socket, carry)) in sockets.into_iter().enumerate() {
+        for (number, link) in links.into_iter().enumerate() {
             let tally = tally.clone();
             readers.spawn_local(async move {
-                if let Err(error) = follow(socket, carry, number, &tally).await {
+                if let Err(error) = follow(link, number, &tally).await {
                     tally.failure.borrow_mut().get_or_insert(format!("subscriber {number}: {error}"));
                     tally.reached.notify_one();
                 }
@@ -81,7 +103,7 @@ impl Crowd {
         Ok(Self { tally, count, _readers: readers })
     }
 
-    /// Waits until each has received so many events since it connected. More than that is an error: an event came twice.
+    /// Waits until each has received so many events since it connected.
     pub async fn reach(&self, events: u64) -> io::Result<()> {
         let below = self.tally.received.borrow().iter().filter(|received| **received < events).count();
         self.tally.goal.set(events);
@@ -110,14 +132,14 @@ impl Crowd {
         }
     }
 
+    /// Events received since the start, by all together.
+    pub fn deliveries(&self) -> u64 {
+        self.tally.total.get()
+    }
+
     /// Bytes received since the start, events with their frames.
     pub fn bytes(&self) -> u64 {
         self.tally.bytes.get()
-    }
-
-    /// How many subscribers there are.
-    pub fn count(&self) -> usize {
-        self.count
     }
 
     /// Begins to record how old events are when they arrive.
@@ -131,41 +153,16 @@ impl Crowd {
     }
 }
 
-async fn next(waiting: &mut JoinSet<io::Result<(TcpStream, Vec<u8>)>>) -> io::Result<Option<(TcpStream, Vec<u8>)>> {
+async fn next(waiting: &mut JoinSet<io::Result<Link>>) -> io::Result<Option<Link>> {
     waiting.join_next().await.map(|joined| joined.map_err(io::Error::other)?).transpose()
 }
 
-async fn subscribe(address: SocketAddr, number: usize) -> io::Result<(TcpStream, Vec<u8>)> {
-    let (mut stream, mut carry) = connect(address, number).await?;
-    let request = format!("{{\"type\":\"subscribe\",\"channels\":\"{CHANNEL}\",\"request_id\":\"s\"}}");
-    let mut frame = Vec::new();
-    put_frame(&mut frame, TEXT, request.as_bytes());
-    stream.write_all(&frame).await?;
-    loop {
-        let mut answer = None;
-        let used = each_frame(&carry, |opcode, payload| {
-            answer.get_or_insert((opcode, String::from_utf8_lossy(payload).into_owned()));
-        });
-        if let Some((opcode, text)) = answer {
-            let success = text.starts_with("{\"type\":\"subscription_response\",\"status\":\"success\"");
-            if opcode != TEXT || !success {
-                return Err(io::Error::other(format!("the subscription was answered by {text}")));
-            }
-            carry.drain(..used);
-            return Ok((stream, carry));
-        }
-        if tokio::io::AsyncReadExt::read_buf(&mut stream, &mut carry).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-    }
-}
-
-async fn follow(mut stream: TcpStream, mut carry: Vec<u8>, number: usize, tally: &Tally) -> io::Result<()> {
-    let event = format!("{{\"type\":\"{KIND}\"");
+async fn follow(link: Link, number: usize, tally: &Tally) -> io::Result<()> {
+    let Link { mut stream, mut carry, mut ear } = link;
     loop {
         stream.readable().await?;
         let mut answers = Vec::new();
-        let mut surprise = None;
+        let mut refusal = None;
         {
             // One buffer for all connections; nothing is awaited while it is borrowed.
             let mut buffer = tally.buffer.borrow_mut();
@@ -179,29 +176,26 @@ async fn follow(mut stream: TcpStream, mut carry: Vec<u8>, number: usize, tally:
             };
             let mut ages = tally.ages.borrow_mut();
             let mut events = 0;
-            let used = each_frame(&buffer[..end], |opcode, payload| match opcode {
-                TEXT if payload.starts_with(event.as_bytes()) => {
-                    events += 1;
-                    if let (Some(ages), Some(age)) = (&mut *ages, age(payload)) {
-                        ages.saturating_record(age.as_nanos() as u64);
+            let used = each_frame(&buffer[..end], |opcode, payload| {
+                ear.hear(opcode, payload, &mut answers, |heard| match heard {
+                    Heard::Event(text) => {
+                        events += 1;
+                        if let (Some(ages), Some(age)) = (&mut *ages, age(text)) {
+                            ages.saturating_record(age.as_nanos() as u64);
+                        }
                     }
-                }
-                PING => put_frame(&mut answers, PONG, payload),
-                PONG => {}
-                CLOSE => {
-                    let reason = String::from_utf8_lossy(payload.get(2..).unwrap_or_default()).into_owned();
-                    let code = payload.first_chunk().map(|code| u16::from_be_bytes(*code));
-                    surprise = Some(format!("the server closed with {code:?} {reason}"));
-                }
-                _ => surprise = Some(format!("unexpected: {}", String::from_utf8_lossy(payload))),
+                    Heard::Nothing => {}
+                    Heard::Ready => refusal = Some("a second answer to the subscription".to_owned()),
+                    Heard::Refusal(reason) => refusal = Some(reason),
+                });
             });
             carry.clear();
             carry.extend_from_slice(&buffer[used..end]);
             tally.bytes.set(tally.bytes.get() + (end - begin) as u64);
             tally.count(number, events);
         }
-        if let Some(surprise) = surprise {
-            return Err(io::Error::other(surprise));
+        if let Some(refusal) = refusal {
+            return Err(io::Error::other(refusal));
         }
         if !answers.is_empty() {
             stream.write_all(&answers).await?;
@@ -214,11 +208,26 @@ impl Tally {
         let mut received = self.received.borrow_mut();
         let (before, goal) = (received[number], self.goal.get());
         received[number] = before + events;
+        self.total.set(self.total.get() + events);
         if before < goal && before + events >= goal {
             self.below.set(self.below.get() - 1);
             if self.below.get() == 0 {
                 self.reached.notify_one();
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_reads_its_share_and_every_channel_has_as_many_readers() {
+        let reads = Reads { channels: crate::tongue::channels(10), each: 3 };
+        assert_eq!(reads.of(9), ["c0009", "c0000", "c0001"]);
+        let mut readers = std::collections::HashMap::new();
+        (0..20).flat_map(|number| reads.of(number)).for_each(|channel| *readers.entry(channel).or_insert(0) += 1);
+        assert!(readers.len() == 10 && readers.values().all(|count| *count == 6));
     }
 }

@@ -1,5 +1,5 @@
-//! Just enough of WebSocket (RFC 6455) for a client that counts: the opening handshake, masked text frames out, whole
-//! frames in. Used by [`crate::crowd`] and [`crate::publisher`].
+//! Just enough of WebSocket (RFC 6455) for a client that counts: the opening handshake, masked frames out, whole frames
+//! in. What they mean is [`crate::tongue`]'s; used by [`crate::link`].
 
 use std::{io, net::SocketAddr};
 use tokio::{
@@ -9,6 +9,8 @@ use tokio::{
 
 /// A text message.
 pub const TEXT: u8 = 1;
+/// A binary message.
+pub const BINARY: u8 = 2;
 /// The end; the payload is a code and a reason.
 pub const CLOSE: u8 = 8;
 /// To be answered by a pong with the same payload.
@@ -30,7 +32,7 @@ const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 const PER_ADDRESS: usize = 20_000;
 
 /// Connects, with the handshake done. Bytes that came behind it are returned: the first frames.
-pub async fn connect(address: SocketAddr, number: usize) -> io::Result<(TcpStream, Vec<u8>)> {
+pub async fn connect(address: SocketAddr, path: &str, number: usize) -> io::Result<(TcpStream, Vec<u8>)> {
     let socket = TcpSocket::new_v4()?;
     if number >= PER_ADDRESS {
         socket.bind(SocketAddr::from(([127, 0, 0, 1 + (number / PER_ADDRESS) as u8], 0)))?;
@@ -38,7 +40,7 @@ pub async fn connect(address: SocketAddr, number: usize) -> io::Result<(TcpStrea
     let mut stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
     let request = format!(
-        "GET /v1/stream HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).await?;
@@ -97,6 +99,25 @@ fn frame(bytes: &[u8], at: usize) -> Option<(u8, &[u8], usize)> {
     Some((head[0] & 0x0f, bytes.get(start..end)?, end))
 }
 
+/// Masked frames as a server would send them.
+#[cfg(test)]
+pub(crate) fn unmasked(frames: &[u8]) -> Vec<u8> {
+    let (mut plain, mut at) = (Vec::new(), 0);
+    while at < frames.len() {
+        // The length is the same with and without a mask; the key stands before the payload.
+        let mut head = frames[at..].to_vec();
+        head[1] &= 0x7f;
+        head.extend_from_slice(&[0; MASK.len()]);
+        let (_, payload, end) = frame(&head, 0).expect("whole frames");
+        let start = end - payload.len();
+        plain.extend_from_slice(&head[..start]);
+        let masked = &frames[at + start + MASK.len()..at + end + MASK.len()];
+        plain.extend(masked.iter().zip(MASK.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+        at += end + MASK.len();
+    }
+    plain
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,11 +125,7 @@ mod tests {
     fn server_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
         let mut masked = Vec::new();
         put_frame(&mut masked, opcode, payload);
-        let head = masked.len() - payload.len() - MASK.len();
-        let mut plain = masked[..head].to_vec();
-        plain[1] &= 0x7f;
-        plain.extend(payload);
-        plain
+        unmasked(&masked)
     }
 
     #[test]

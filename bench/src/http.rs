@@ -1,4 +1,4 @@
-//! `GET` as far as a benchmark needs it: one request, one answer.
+//! HTTP as far as a benchmark needs it: a `GET` with its answer, and a connection that posts.
 
 use serde_json::Value;
 use std::{
@@ -6,6 +6,7 @@ use std::{
     net::{SocketAddr, TcpStream},
     time::Duration,
 };
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 /// A daemon that does not answer by then has failed.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -28,4 +29,65 @@ pub fn get_text(address: SocketAddr, path: &str) -> io::Result<String> {
         return Err(io::Error::other(format!("{path}: {answer}")));
     }
     Ok(body.to_owned())
+}
+
+/// A connection that posts one body after the other.
+#[derive(Debug)]
+pub struct Poster {
+    stream: tokio::net::TcpStream,
+    address: SocketAddr,
+}
+
+impl Poster {
+    /// Connects.
+    pub async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = tokio::net::TcpStream::connect(address).await?;
+        stream.set_nodelay(true)?;
+        Ok(Self { stream, address })
+    }
+
+    /// Posts a body and waits until it has been accepted.
+    pub async fn post(&mut self, path: &str, content_type: &str, body: &[u8]) -> io::Result<()> {
+        let (address, length) = (self.address, body.len());
+        let head = format!(
+            "POST {path} HTTP/1.1\r\nHost: {address}\r\nContent-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        );
+        let mut request = head.into_bytes();
+        request.extend_from_slice(body);
+        self.stream.write_all(&request).await?;
+        let mut answer = Vec::new();
+        loop {
+            if self.stream.read_buf(&mut answer).await? == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            if whole(&answer)? {
+                // 200 or 202; what is refused says why in a short text.
+                let refusal =
+                    || io::Error::other(String::from_utf8_lossy(&answer[..answer.len().min(1_000)]).into_owned());
+                return if answer.starts_with(b"HTTP/1.1 20") { Ok(()) } else { Err(refusal()) };
+            }
+        }
+    }
+}
+
+/// Whether an answer has come with its whole body.
+fn whole(answer: &[u8]) -> io::Result<bool> {
+    let Some(end) = answer.windows(4).position(|window| window == b"\r\n\r\n") else { return Ok(false) };
+    let head = String::from_utf8_lossy(&answer[..end]).to_ascii_lowercase();
+    let length = head.lines().find_map(|line| line.strip_prefix("content-length:")?.trim().parse::<usize>().ok());
+    let length = length.ok_or_else(|| io::Error::other(format!("an answer without its length: {head}")))?;
+    Ok(answer.len() >= end + 4 + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_is_whole_with_its_body() {
+        let answer = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+        assert!((0..answer.len()).all(|cut| !whole(&answer[..cut]).unwrap()));
+        assert!(whole(answer).unwrap());
+        assert!(whole(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
 }

@@ -6,8 +6,12 @@
 pub mod crowd;
 pub mod frames;
 pub mod http;
+pub mod link;
 pub mod payload;
 pub mod process;
+pub mod programs;
 pub mod publisher;
 pub mod report;
+pub mod scenario;
 pub mod server;
+pub mod tongue;

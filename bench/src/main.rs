@@ -20,8 +20,13 @@ struct Options {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 enum Name {
-    /// Fan-out beside plain tokio-tungstenite servers: CPU per delivery, latency, memory
+    /// Fan-out beside nats-server, tokio-tungstenite and Node: CPU per delivery, latency
     Fanout,
+    /// Thousands of connections: CPU for each that comes, memory for each that stays (also called `idle` and `storm`)
+    #[value(aliases = ["idle", "storm"])]
+    Connections,
+    /// From outside to one subscriber: CPU per event, for each way in
+    Ingest,
     /// From a plugin to the router, in both isolations
     PluginLink,
     /// An ordinary daemon with ten clients: memory and CPU
@@ -32,6 +37,8 @@ impl Name {
     fn program(self) -> &'static str {
         match self {
             Self::Fanout => "fanout",
+            Self::Connections => "connections",
+            Self::Ingest => "ingest",
             Self::PluginLink => "plugin-link",
             Self::Footprint => "footprint",
         }

@@ -1,12 +1,12 @@
 //! The servers under test, as child processes: started, waited for, measured, ended.
 
-use crate::process;
+use crate::{process, programs::Programs, tongue::Tongue};
 use std::{
     fmt,
     fs::File,
     io,
     net::{SocketAddr, TcpListener, TcpStream},
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -19,31 +19,91 @@ const START: Duration = Duration::from_secs(15);
 pub enum Kind {
     /// The daemon.
     Headwater,
-    /// tokio-tungstenite with a queue for each client, a `send` for each message.
-    Plain,
-    /// The same with `feed` and one flush for what waits.
+    /// nats-server, through its WebSocket listener.
+    Nats,
+    /// tokio-tungstenite with a queue for each client, all that waits written and flushed once.
     Feed,
+    /// The same with a `send` for each message.
+    Plain,
+    /// Node with the package `ws`.
+    Node,
+}
+
+impl Kind {
+    /// How it is spoken to over WebSocket.
+    pub fn tongue(self) -> Tongue {
+        match self {
+            Self::Headwater => Tongue::Native,
+            Self::Nats => Tongue::Nats,
+            Self::Feed | Self::Plain | Self::Node => Tongue::Lines,
+        }
+    }
 }
 
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Headwater => "headwater",
-            Self::Plain => "plain",
-            Self::Feed => "feed",
+            Self::Nats => "nats-server",
+            Self::Feed => "tungstenite, feed",
+            Self::Plain => "tungstenite, send",
+            Self::Node => "node ws",
         })
     }
 }
 
-/// Where the programs are.
-#[derive(Clone, Debug)]
-pub struct Programs {
-    /// `headwater`.
-    pub daemon: PathBuf,
-    /// The config that the daemon is started with.
-    pub config: PathBuf,
-    /// `plain`.
-    pub plain: PathBuf,
+/// How the daemon keeps history.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Durability {
+    /// In a file, written some time.
+    Memory,
+    /// In a file, within 100 ms.
+    Flush,
+    /// In a file, synced before a publish is acknowledged.
+    Durable,
+}
+
+impl Durability {
+    /// All, the least costly first.
+    pub const ALL: [Self; 3] = [Self::Memory, Self::Flush, Self::Durable];
+
+    /// Its name in the config.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Flush => "flush",
+            Self::Durable => "durable",
+        }
+    }
+}
+
+/// What one scenario wants of the daemon's config; its peers have no such choices.
+#[derive(Clone, Debug, Default)]
+pub struct Settings {
+    /// The least time between two writes to one client.
+    pub flush_interval: Duration,
+    /// `None`: without history, as its peers are.
+    pub history: Option<Durability>,
+}
+
+impl Settings {
+    /// The daemon's config: no sources, and limits out of the way of one loud publisher.
+    pub(crate) fn config(&self, knows_history: bool) -> String {
+        let flush = self.flush_interval.as_millis();
+        let history = match self.history {
+            Some(durability) => format!(
+                "\n[history]\ndurability = \"{}\"\nflush_interval = \"100ms\"\n\n[history.retention]\nsize = \"8GiB\"\n",
+                durability.name()
+            ),
+            None if knows_history => "\n[history]\nenabled = false\n".to_owned(),
+            None => String::new(),
+        };
+        format!(
+            "[gateway]\nmax_connections = 20000\nmax_message_bytes = \"1MiB\"\nflush_interval = \"{flush}ms\"\n\n\
+             [gateway.limits]\nmessages_per_second = 1000000\nmessage_burst = 1000000\nframes_per_second = 1000000\n\n\
+             [log]\nlevel = \"warn\"\n{history}"
+        )
+    }
 }
 
 /// A running server; dropping it ends it.
@@ -57,27 +117,49 @@ pub struct Server {
 
 impl Server {
     /// Starts a server and waits until it listens.
-    pub fn start(kind: Kind, programs: &Programs) -> io::Result<Self> {
-        // Taken and given back: nobody else gets it in the moment until the server binds it.
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-        let state = tempfile::tempdir()?;
-        let log = File::create(state.path().join("log"))?;
-        let mut command = match kind {
+    pub fn start(kind: Kind, programs: &Programs, settings: &Settings) -> io::Result<Self> {
+        let (address, state) = (free_address()?, tempfile::tempdir()?);
+        let command = match kind {
             Kind::Headwater => {
-                let mut command = Command::new(&programs.daemon);
-                command.args(["up", "--log-format", "json", "--listen"]).arg(address.to_string());
-                command.arg("--config").arg(&programs.config).arg("--state-dir").arg(state.path());
-                command
+                let config = state.path().join("headwater.toml");
+                std::fs::write(&config, settings.config(programs.knows_history))?;
+                daemon(&programs.daemon, address, &config, state.path())
             }
             Kind::Plain | Kind::Feed => {
                 let mut command = Command::new(&programs.plain);
-                command.arg("--listen").arg(address.to_string());
-                if kind == Kind::Feed {
-                    command.arg("--feed");
-                }
+                command.arg("--listen").arg(address.to_string()).args((kind == Kind::Feed).then_some("--feed"));
+                command
+            }
+            Kind::Node => {
+                let mut command = Command::new("node");
+                command.arg(programs.peer("broadcast.mjs")).arg(address.port().to_string());
+                command
+            }
+            Kind::Nats => {
+                let config = state.path().join("nats.conf");
+                let port = address.port();
+                // Its own port is any free one: all talk is over WebSocket.
+                std::fs::write(
+                    &config,
+                    format!("host: 127.0.0.1\nport: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n"),
+                )?;
+                let mut command = Command::new(programs.peer("nats-server"));
+                command.arg("--config").arg(config);
                 command
             }
         };
+        Self::spawn(command, address, state)
+    }
+
+    /// Starts the daemon with a config of the caller's, whatever it holds.
+    pub fn daemon(programs: &Programs, config: &Path) -> io::Result<Self> {
+        let (address, state) = (free_address()?, tempfile::tempdir()?);
+        Self::spawn(daemon(&programs.daemon, address, config, state.path()), address, state)
+    }
+
+    /// Starts a program that listens at an address of [`free_address`]. What it keeps in this directory ends with it.
+    pub fn spawn(mut command: Command, address: SocketAddr, state: tempfile::TempDir) -> io::Result<Self> {
+        let log = File::create(state.path().join("log"))?;
         // What the caller's shell has set for its own daemon is not meant for this one.
         for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("HEADWATER_")) {
             command.env_remove(name);
@@ -121,6 +203,11 @@ impl Server {
         process::resident(self.child.id())
     }
 
+    /// Where it keeps what it stores.
+    pub fn state(&self) -> &Path {
+        self.state.path()
+    }
+
     /// What it has written.
     pub fn log(&self) -> String {
         std::fs::read_to_string(self.state.path().join("log")).unwrap_or_default()
@@ -133,4 +220,16 @@ impl Drop for Server {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn daemon(program: &Path, address: SocketAddr, config: &Path, state: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.args(["up", "--log-format", "json", "--listen"]).arg(address.to_string());
+    command.arg("--config").arg(config).arg("--state-dir").arg(state);
+    command
+}
+
+/// An address taken and given back: nobody else gets it in the moment until the server binds it.
+pub fn free_address() -> io::Result<SocketAddr> {
+    TcpListener::bind("127.0.0.1:0")?.local_addr()
 }

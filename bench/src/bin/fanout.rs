@@ -1,112 +1,77 @@
-//! Fan-out, side by side: server CPU per delivery at full rate, latency at a steady rate, memory per idle connection.
+//! Fan-out, side by side: server CPU per delivery, throughput and latency in the scenarios of [`headwater_bench::scenario`].
 //!
 //! Each server is a child process; one client in one thread counts what arrives. Servers take turns (A, B, C, A, B, C …),
 //! so that a machine that grows slower does so for all of them; the median of the turns counts, and the ratios.
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
 use headwater_bench::{
-    crowd::Crowd,
-    payload::{SIZE, SMALLEST},
+    payload::SIZE,
     process::raise_open_files,
-    publisher::Publisher,
+    programs::{Places, Programs},
     report::{Runs, print_table, ratio, short},
-    server::{Kind, Programs, Server},
+    scenario::{Goal, SCENARIOS, Scenario},
+    server::Kind,
 };
-use std::{
-    collections::BTreeMap,
-    io,
-    path::PathBuf,
-    process::ExitCode,
-    time::{Duration, Instant},
-};
-use tokio::{
-    task::LocalSet,
-    time::{MissedTickBehavior, interval},
-};
-
-/// Events a second of the steady rate, and how many receive them.
-const STEADY_RATE: u64 = 1_000;
-const STEADY_SUBSCRIBERS: usize = 100;
+use std::{collections::BTreeMap, io, process::ExitCode, time::Duration};
+use tokio::task::LocalSet;
 
 /// File descriptors that are no subscriber's.
 const OTHER_FILES: u64 = 100;
 
-/// What Headwater is held to.
-const GOAL_RATIO: f64 = 40.0;
-const GOAL_P99_MS: f64 = 5.0;
-const GOAL_IDLE_BYTES: f64 = 8_192.0;
+/// What a quick look leaves out: it takes long to say what its smaller sibling says too.
+const LONG: &str = "S1k";
+/// In a quick look only these are compared, beyond the first scenario.
+const CLOSE: [Kind; 3] = [Kind::Headwater, Kind::Nats, Kind::Feed];
 
-/// Fan-out side by side: Headwater and plain tokio-tungstenite broadcast servers.
+/// Fan-out side by side: Headwater, nats-server, broadcast servers on tokio-tungstenite and on Node's `ws`.
 #[derive(Parser)]
 struct Options {
-    /// A quick look: 100 subscribers, few and short turns, 500 idle connections
+    /// A quick look: two short turns, without the long scenario and the slow servers
     #[arg(long)]
     short: bool,
-    /// The daemon [default: `headwater` beside this program]
-    #[arg(long, value_name = "PATH")]
-    daemon: Option<PathBuf>,
-    /// The daemon's config [default: bench/fanout.toml]
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// Only these servers
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Kind::Headwater, Kind::Feed, Kind::Plain])]
-    servers: Vec<Kind>,
-    /// Only these measurements
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Measure::Rate, Measure::Latency, Measure::Idle])]
-    measure: Vec<Measure>,
-    /// Subscribers at full rate [default: 100,1000]
-    #[arg(long, value_delimiter = ',', value_name = "N")]
-    subscribers: Option<Vec<usize>>,
+    #[arg(long, value_enum, value_delimiter = ',')]
+    servers: Option<Vec<Kind>>,
+    /// Only these scenarios: S1, S1k, W1, S2, S4, S7, P10k
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    scenarios: Option<Vec<String>>,
     /// Turns of each server [default: 5]
     #[arg(long, value_name = "N")]
     turns: Option<usize>,
     /// Seconds of each turn [default: 2]
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<f64>,
-    /// Bytes of data in each event; the frame adds about as much again
-    #[arg(long, value_name = "BYTES", default_value_t = SIZE)]
-    size: usize,
-    /// Events in one publish message, at full rate
-    #[arg(long, value_name = "N", default_value_t = 64)]
-    batch: u64,
-    /// Events published and not yet received by all, at full rate. The default keeps a server busy and is less than a
-    /// socket's buffers hold
-    #[arg(long, value_name = "N", default_value_t = 512)]
-    window: u64,
-    /// Idle connections [default: 10000]
+    /// Bytes of each event as a client receives it [default: 200; at full rate to all also 400, of which about half is
+    /// data in ours too]
+    #[arg(long, value_delimiter = ',', value_name = "BYTES")]
+    size: Option<Vec<usize>>,
+    /// Events in one write, at full rate
     #[arg(long, value_name = "N")]
-    idle: Option<usize>,
+    batch: Option<usize>,
+    /// Events published and not yet received by all, at full rate
+    #[arg(long, value_name = "N")]
+    window: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Measure {
-    /// Server CPU per delivery at full rate
-    Rate,
-    /// Latency at 1,000 events a second to 100 subscribers
-    Latency,
-    /// Memory per idle subscribed connection
-    Idle,
-}
-
-/// The options with their defaults.
-struct Plan {
-    programs: Programs,
-    servers: Vec<Kind>,
-    measures: Vec<Measure>,
-    subscribers: Vec<usize>,
-    turns: usize,
-    turn: Duration,
-    size: usize,
-    batch: u64,
-    window: u64,
-    idle: usize,
+/// The figures of one server in one scenario.
+#[derive(Default)]
+struct Figures {
+    cpu: Runs,
+    cores: Runs,
+    speed: Runs,
+    bytes: Runs,
+    p50: Runs,
+    p99: Runs,
 }
 
 fn main() -> ExitCode {
-    let done = Options::parse().plan().and_then(|plan| {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-        runtime.block_on(LocalSet::new().run_until(run(&plan)))
-    });
+    let options = Options::parse();
+    let done = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .and_then(|runtime| runtime.block_on(LocalSet::new().run_until(run(&options))));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
@@ -116,228 +81,116 @@ fn main() -> ExitCode {
     }
 }
 
-impl Options {
-    fn plan(self) -> io::Result<Plan> {
-        let here = std::env::current_exe()?;
-        let beside = |name: &str| here.with_file_name(name);
-        let config = || PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("fanout.toml");
-        let (subscribers, turns, seconds, idle) =
-            if self.short { (vec![100], 2, 0.5, 500) } else { (vec![100, 1_000], 5, 2.0, 10_000) };
-        let plan = Plan {
-            programs: Programs {
-                daemon: self.daemon.unwrap_or_else(|| beside("headwater")),
-                config: self.config.unwrap_or_else(config),
-                plain: beside("plain"),
-            },
-            servers: self.servers,
-            measures: self.measure,
-            subscribers: self.subscribers.unwrap_or(subscribers),
-            turns: self.turns.unwrap_or(turns),
-            turn: Duration::from_secs_f64(self.seconds.unwrap_or(seconds)),
-            size: self.size.max(SMALLEST),
-            batch: self.batch.max(1),
-            window: self.window.max(self.batch),
-            idle: self.idle.unwrap_or(idle),
-        };
-        let most = plan.subscribers.iter().copied().chain([plan.idle, STEADY_SUBSCRIBERS]).max().unwrap_or(0) as u64;
-        let files = raise_open_files();
-        if files < most + OTHER_FILES {
-            return Err(io::Error::other(format!(
-                "{most} connections need as many open files, and {files} are allowed; raise `ulimit -Hn` or ask for fewer"
-            )));
-        }
-        Ok(plan)
+async fn run(options: &Options) -> io::Result<()> {
+    let programs = Programs::find(&options.places)?;
+    let mut scenarios = scenarios(options)?;
+    for scenario in &mut scenarios {
+        scenario.load(options.batch, options.window);
     }
-}
-
-async fn run(plan: &Plan) -> io::Result<()> {
+    let files = raise_open_files();
+    if let Some(scenario) = scenarios.iter().find(|scenario| files < scenario.subscribers as u64 + OTHER_FILES) {
+        let Scenario { name, subscribers, .. } = scenario;
+        return Err(io::Error::other(format!(
+            "{name} needs {subscribers} open files, and {files} are allowed; raise `ulimit -Hn` or leave it out"
+        )));
+    }
+    let (turns, seconds) = if options.short { (2, 0.5) } else { (5, 2.0) };
+    let turns = options.turns.unwrap_or(turns);
+    let span = Duration::from_secs_f64(options.seconds.unwrap_or(seconds));
+    let present = programs.present(options.servers.as_deref().unwrap_or(SCENARIOS[0].servers));
     println!(
-        "events with {} bytes of data in batches of {}, at most {} in flight; median of {} turns, the range in parentheses; \
-         server CPU is user and kernel time of the server's process",
-        plan.size, plan.batch, plan.window, plan.turns
+        "median of {turns} turns of {} s, the range in parentheses; CPU is user and kernel time of the server's process",
+        span.as_secs_f64()
     );
-    if plan.measures.contains(&Measure::Rate) {
-        rate(plan).await?;
-    }
-    if plan.measures.contains(&Measure::Latency) {
-        latency(plan).await?;
-    }
-    if plan.measures.contains(&Measure::Idle) {
-        idle(plan).await?;
-    }
-    Ok(())
-}
-
-/// One turn at full rate.
-struct AtFullRate {
-    nanoseconds_per_delivery: f64,
-    events_per_second: f64,
-    bytes_per_delivery: f64,
-}
-
-async fn rate(plan: &Plan) -> io::Result<()> {
-    let mut rows =
-        vec![row(["subscribers", "server", "CPU ns per delivery", "events/s", "bytes", "headwater is better"])];
-    for count in &plan.subscribers {
-        let mut cpu: BTreeMap<Kind, Runs> = BTreeMap::new();
-        let mut speed: BTreeMap<Kind, Runs> = BTreeMap::new();
-        let mut bytes: BTreeMap<Kind, Runs> = BTreeMap::new();
-        for _ in 0..plan.turns {
-            for kind in &plan.servers {
-                let turn = full_rate(*kind, plan, *count).await.map_err(|error| named(*kind, &error))?;
-                cpu.entry(*kind).or_default().push(turn.nanoseconds_per_delivery);
-                speed.entry(*kind).or_default().push(turn.events_per_second);
-                bytes.entry(*kind).or_default().push(turn.bytes_per_delivery);
+    for (index, scenario) in scenarios.iter().enumerate() {
+        let close = options.short && index > 0;
+        let takes_part = |kind: &&Kind| scenario.servers.contains(kind) && (!close || CLOSE.contains(kind));
+        let servers: Vec<Kind> = present.iter().filter(takes_part).copied().collect();
+        for size in sizes(options, scenario) {
+            let mut figures: BTreeMap<Kind, Figures> = BTreeMap::new();
+            for _ in 0..turns {
+                for kind in &servers {
+                    let turn = scenario.turn(*kind, &programs, size, span).await;
+                    let turn = turn.map_err(|error| io::Error::other(format!("{}, {kind}: {error}", scenario.name)))?;
+                    let of_kind = figures.entry(*kind).or_default();
+                    of_kind.cpu.push(turn.nanoseconds_per_delivery);
+                    of_kind.cores.push(turn.cores);
+                    of_kind.speed.push(turn.deliveries_per_second);
+                    of_kind.bytes.push(turn.bytes_per_delivery);
+                    if let Some((p50, p99)) = turn.latency {
+                        of_kind.p50.push(p50);
+                        of_kind.p99.push(p99);
+                    }
+                }
             }
-        }
-        let headwater = cpu.get(&Kind::Headwater).cloned().unwrap_or_default();
-        for kind in &plan.servers {
-            rows.push(vec![
-                count.to_string(),
-                kind.to_string(),
-                cpu[kind].to_string(),
-                speed[kind].median().map_or_else(String::new, short),
-                bytes[kind].median().map_or_else(String::new, short),
-                if *kind == Kind::Headwater { String::new() } else { ratio(&cpu[kind], &headwater) },
-            ]);
-        }
-        if let (Some(plain), Some(own)) = (cpu.get(&Kind::Plain).and_then(Runs::median), headwater.median()) {
-            rows.push(vec![
-                count.to_string(),
-                String::new(),
-                goal(plain / own, GOAL_RATIO, "×", plain / own >= GOAL_RATIO),
-            ]);
+            print(scenario, size, &figures);
         }
     }
-    print_table("Full rate: every subscriber gets every event; checked by count", &rows);
     Ok(())
 }
 
-async fn full_rate(kind: Kind, plan: &Plan, count: usize) -> io::Result<AtFullRate> {
-    let server = Server::start(kind, &plan.programs)?;
-    let crowd = Crowd::connect(server.address, count).await?;
-    let mut publisher = Publisher::connect(server.address, plan.size).await?;
-    // Buffers grow, caches fill, and all is quiet when the measuring begins.
-    flood(&crowd, &mut publisher, plan, plan.turn / 5).await?;
-    let (first, bytes, cpu, began) = (publisher.published(), crowd.bytes(), server.cpu()?, Instant::now());
-    flood(&crowd, &mut publisher, plan, plan.turn).await?;
-    let (wall, cpu) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
-    let events = (publisher.published() - first) as f64;
-    let deliveries = events * count as f64;
-    Ok(AtFullRate {
-        nanoseconds_per_delivery: cpu.as_nanos() as f64 / deliveries,
-        events_per_second: events / wall.as_secs_f64(),
-        bytes_per_delivery: (crowd.bytes() - bytes) as f64 / deliveries,
+fn scenarios(options: &Options) -> io::Result<Vec<Scenario>> {
+    let Some(names) = &options.scenarios else {
+        return Ok(SCENARIOS.iter().filter(|scenario| !options.short || scenario.name != LONG).copied().collect());
+    };
+    let known = |name: &String| SCENARIOS.iter().find(|scenario| scenario.name.eq_ignore_ascii_case(name)).copied();
+    names.iter().map(|name| known(name).ok_or_else(|| io::Error::other(format!("no scenario `{name}`")))).collect()
+}
+
+/// To all at full rate, sizes matter most.
+fn sizes(options: &Options, scenario: &Scenario) -> Vec<usize> {
+    match &options.size {
+        Some(sizes) => sizes.clone(),
+        None if !options.short && scenario.name.starts_with("S1") => vec![SIZE, 2 * SIZE],
+        None => vec![SIZE],
+    }
+}
+
+fn print(scenario: &Scenario, size: usize, figures: &BTreeMap<Kind, Figures>) {
+    let head = ["server", "CPU ns/delivery", "to headwater", "cores", "deliveries/s", "bytes", "p50 ms", "p99 ms"];
+    let mut rows = vec![head.map(str::to_owned).to_vec()];
+    let own = figures.get(&Kind::Headwater);
+    for (kind, of_kind) in figures {
+        let to_own = own.filter(|_| *kind != Kind::Headwater).map(|own| ratio(&of_kind.cpu, &own.cpu));
+        rows.push(vec![
+            kind.to_string(),
+            of_kind.cpu.to_string(),
+            to_own.unwrap_or_default(),
+            of_kind.cores.median().map_or_else(String::new, short),
+            of_kind.speed.median().map_or_else(String::new, short),
+            of_kind.bytes.median().map_or_else(String::new, short),
+            of_kind.p50.median().map_or_else(String::new, short),
+            of_kind.p99.to_string(),
+        ]);
+    }
+    print_table(&format!("{}: {}, {size} bytes each", scenario.name, scenario.title), &rows);
+    let Some(own) = own else { return };
+    for goal in scenario.goals {
+        if let Some((text, met)) = look_at(*goal, own, figures) {
+            println!("  {text}: {}", if met { "met" } else { "NOT met" });
+        }
+    }
+}
+
+/// What a goal says, with the figure that it got, and whether that is enough. `None` where its server did not run.
+fn look_at(goal: Goal, own: &Figures, figures: &BTreeMap<Kind, Figures>) -> Option<(String, bool)> {
+    let of = |kind| figures.get(&kind).and_then(|figures| figures.cpu.median());
+    Some(match goal {
+        Goal::TimesLess(kind, goal) => {
+            let times = of(kind)? / own.cpu.median()?;
+            (format!("goal: CPU {goal}× less than {kind}; it is {}× less", short(times)), times >= goal)
+        }
+        Goal::Part(kind, goal) => {
+            let part = own.cpu.median()? / of(kind)?;
+            (format!("goal: CPU at most {goal}× that of {kind}; it is {}×", short(part)), part <= goal)
+        }
+        Goal::P99(goal) => {
+            let p99 = own.p99.median()?;
+            (format!("goal: p99 below {goal} ms; it is {} ms", short(p99)), p99 < goal)
+        }
+        Goal::Cores(goal) => {
+            let cores = own.cores.median()?;
+            (format!("goal: at most {goal} of a core; it is {}", short(cores)), cores <= goal)
+        }
     })
-}
-
-/// Publishes as fast as all can take it, then waits until all have all of it.
-async fn flood(crowd: &Crowd, publisher: &mut Publisher, plan: &Plan, span: Duration) -> io::Result<()> {
-    let began = Instant::now();
-    while began.elapsed() < span {
-        crowd.reach((publisher.published() + plan.batch).saturating_sub(plan.window)).await?;
-        publisher.publish(plan.batch as usize).await?;
-    }
-    crowd.reach_exactly(publisher.published()).await
-}
-
-async fn latency(plan: &Plan) -> io::Result<()> {
-    let mut rows = vec![row(["server", "p50 ms", "p99 ms", "max ms", "CPU ns per delivery"])];
-    let mut figures: BTreeMap<Kind, [Runs; 4]> = BTreeMap::new();
-    for _ in 0..plan.turns {
-        for kind in &plan.servers {
-            let turn = steady_rate(*kind, plan).await.map_err(|error| named(*kind, &error))?;
-            for (runs, figure) in figures.entry(*kind).or_default().iter_mut().zip(turn) {
-                runs.push(figure);
-            }
-        }
-    }
-    for (kind, runs) in &figures {
-        rows.push(std::iter::once(kind.to_string()).chain(runs.iter().map(ToString::to_string)).collect());
-    }
-    if let Some(p99) = figures.get(&Kind::Headwater).and_then(|runs| runs[1].median()) {
-        rows.push(vec![String::new(), String::new(), goal(p99, GOAL_P99_MS, " ms", p99 < GOAL_P99_MS)]);
-    }
-    print_table(
-        &format!(
-            "{STEADY_RATE} events/s to {STEADY_SUBSCRIBERS} subscribers, one event a message: from send to receipt"
-        ),
-        &rows,
-    );
-    Ok(())
-}
-
-/// p50, p99 and the longest in milliseconds, and CPU per delivery.
-async fn steady_rate(kind: Kind, plan: &Plan) -> io::Result<[f64; 4]> {
-    let server = Server::start(kind, &plan.programs)?;
-    let crowd = Crowd::connect(server.address, STEADY_SUBSCRIBERS).await?;
-    let mut publisher = Publisher::connect(server.address, plan.size).await?;
-    pace(&mut publisher, plan.turn / 5).await?;
-    crowd.reach_exactly(publisher.published()).await?;
-    crowd.record_ages();
-    let (first, cpu) = (publisher.published(), server.cpu()?);
-    pace(&mut publisher, plan.turn).await?;
-    crowd.reach_exactly(publisher.published()).await?;
-    let cpu = server.cpu()?.saturating_sub(cpu);
-    let deliveries = (publisher.published() - first) as f64 * STEADY_SUBSCRIBERS as f64;
-    let ages = crowd.ages().filter(|ages| !ages.is_empty()).ok_or_else(|| io::Error::other("no ages were recorded"))?;
-    let ms = |nanoseconds: u64| nanoseconds as f64 / 1e6;
-    Ok([
-        ms(ages.value_at_quantile(0.5)),
-        ms(ages.value_at_quantile(0.99)),
-        ms(ages.max()),
-        cpu.as_nanos() as f64 / deliveries,
-    ])
-}
-
-async fn pace(publisher: &mut Publisher, span: Duration) -> io::Result<()> {
-    let mut ticks = interval(Duration::from_secs(1) / STEADY_RATE as u32);
-    // An event that is late is sent late, and the pace is made up for: the rate holds.
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
-    for _ in 0..(span.as_secs_f64() * STEADY_RATE as f64) as u64 {
-        ticks.tick().await;
-        publisher.publish(1).await?;
-    }
-    Ok(())
-}
-
-async fn idle(plan: &Plan) -> io::Result<()> {
-    let mut rows = vec![row(["server", "before", "after", "bytes per connection"])];
-    for kind in &plan.servers {
-        let (before, after) = memory(*kind, plan).await.map_err(|error| named(*kind, &error))?;
-        let each = after.saturating_sub(before) as f64 / plan.idle as f64;
-        let megabytes = |bytes: u64| format!("{} MiB", short(bytes as f64 / 1_048_576.0));
-        rows.push(vec![kind.to_string(), megabytes(before), megabytes(after), format!("{each:.0}")]);
-        if *kind == Kind::Headwater {
-            let goal = goal(each, GOAL_IDLE_BYTES, " bytes", each <= GOAL_IDLE_BYTES);
-            rows.push(vec![String::new(), String::new(), String::new(), goal]);
-        }
-    }
-    print_table(&format!("Resident memory with {} idle subscribed connections", plan.idle), &rows);
-    Ok(())
-}
-
-async fn memory(kind: Kind, plan: &Plan) -> io::Result<(u64, u64)> {
-    let server = Server::start(kind, &plan.programs)?;
-    // One connection and one event before, so that what is made once does not count.
-    let first = Crowd::connect(server.address, 1).await?;
-    Publisher::connect(server.address, plan.size).await?.publish(1).await?;
-    first.reach(1).await?;
-    let before = server.resident()?;
-    let crowd = Crowd::connect(server.address, plan.idle).await?;
-    let after = server.resident()?;
-    drop(crowd);
-    Ok((before, after))
-}
-
-fn row<const N: usize>(cells: [&str; N]) -> Vec<String> {
-    cells.map(str::to_owned).to_vec()
-}
-
-fn goal(is: f64, goal: f64, unit: &str, met: bool) -> String {
-    format!("goal {goal}{unit}: {}{unit}, {}", short(is), if met { "met" } else { "NOT met" })
-}
-
-fn named(kind: Kind, error: &io::Error) -> io::Error {
-    io::Error::other(format!("{kind}: {error}"))
 }

@@ -6,12 +6,13 @@ use clap::Parser;
 use headwater_bench::{
     http::{get, get_text},
     process,
+    programs::{Places, Programs},
     report::print_table,
-    server::{Kind, Programs, Server},
+    server::Server,
 };
 use std::{
     fs, io,
-    path::{Path, PathBuf},
+    path::Path,
     process::{Child, Command, ExitCode, Stdio},
     time::{Duration, Instant},
 };
@@ -30,9 +31,8 @@ struct Options {
     /// A quick look: a short span
     #[arg(long)]
     short: bool,
-    /// The daemon [default: `headwater` beside this program]
-    #[arg(long, value_name = "PATH")]
-    daemon: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// Seconds of the span
     #[arg(long, value_name = "SECONDS")]
     seconds: Option<u64>,
@@ -62,11 +62,9 @@ fn main() -> ExitCode {
 }
 
 fn run(options: &Options) -> io::Result<()> {
-    let beside = std::env::current_exe()?;
-    let daemon = options.daemon.clone().unwrap_or_else(|| beside.with_file_name("headwater"));
+    let programs = Programs::find(&options.places)?;
     let config = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config/headwater.toml");
-    let programs = Programs { daemon, config, plain: beside.with_file_name("plain") };
-    let server = Server::start(Kind::Headwater, &programs)?;
+    let server = Server::daemon(&programs, &config)?;
     let metrics = wait("the metrics source is up", || source(&server))?;
     let clients = Clients((0..CLIENTS).map(|_| client(&programs.daemon, &server)).collect::<io::Result<_>>()?);
     wait("all clients are connected", || connected(&server))?;

@@ -1,16 +1,13 @@
 //! What Headwater is compared with: a broadcast server on tokio-tungstenite as people write it, with a task and a bounded
 //! queue for each client. Each message is sent by itself; with `--feed`, all that wait are written and flushed once.
 //!
-//! It speaks the part of Headwater's native protocol that the driver needs, so that both are measured by the same client
-//! with the same frames. The handshake is tokio-tungstenite's; afterwards the calls of its `WebSocketStream` are made
-//! here, in the same places: polling the stream tries to read, `send` is a write and a flush. (Its own form of them are
-//! traits of a crate that Headwater does not depend on.)
+//! `S channel` subscribes and is answered by `OK`; `P channel text` sends the text to everyone who has.
 
 use clap::Parser;
-use serde_json::Value;
+use futures_util::{SinkExt, StreamExt};
 use std::{
-    collections::{HashMap, HashSet},
-    io::{self, Read, Write},
+    collections::HashMap,
+    io,
     net::SocketAddr,
     process::ExitCode,
     sync::{
@@ -19,14 +16,19 @@ use std::{
     },
 };
 use tokio::{
-    net::{TcpListener, TcpStream},
+    net::{TcpListener, TcpSocket, TcpStream},
     sync::mpsc,
     task::JoinSet,
 };
-use tokio_tungstenite::tungstenite::{Error, Message, WebSocket, protocol::Role};
+use tokio_tungstenite::{
+    WebSocketStream,
+    tungstenite::{Error, Message, Utf8Bytes},
+};
 
 /// Messages that may wait for a client; one that is further behind is dropped. More than the driver ever has in flight.
 const QUEUE: usize = 8_192;
+/// tokio's own 128 would measure the kernel's retransmits when thousands connect.
+const BACKLOG: u32 = 4_096;
 
 #[derive(Parser)]
 struct Options {
@@ -41,14 +43,8 @@ struct Options {
 /// Everybody who is connected.
 #[derive(Default)]
 struct Hub {
-    clients: Mutex<HashMap<u64, Client>>,
+    channels: Mutex<HashMap<String, HashMap<u64, mpsc::Sender<Message>>>>,
     next: AtomicU64,
-    offset: AtomicU64,
-}
-
-struct Client {
-    queue: mpsc::Sender<Message>,
-    channels: HashSet<String>,
 }
 
 #[tokio::main]
@@ -65,7 +61,12 @@ async fn main() -> ExitCode {
 
 async fn serve(options: Options) -> io::Result<()> {
     headwater_bench::process::raise_open_files();
-    let listener = TcpListener::bind(options.listen).await?;
+    let listener: TcpListener = {
+        let socket = TcpSocket::new_v4()?;
+        socket.set_reuseaddr(true)?;
+        socket.bind(options.listen)?;
+        socket.listen(BACKLOG)?
+    };
     println!("listening on {}", listener.local_addr()?);
     let hub = Arc::new(Hub::default());
     let mut clients = JoinSet::new();
@@ -78,144 +79,57 @@ async fn serve(options: Options) -> io::Result<()> {
 }
 
 async fn client(stream: TcpStream, hub: Arc<Hub>, feed: bool) {
-    let Ok(accepted) = tokio_tungstenite::accept_async(stream).await else { return };
-    let mut socket = WebSocket::from_raw_socket(Ready(accepted.into_inner()), Role::Server, None);
+    let Ok(mut socket) = tokio_tungstenite::accept_async(stream).await else { return };
     let number = hub.next.fetch_add(1, Relaxed);
-    let (sender, queue) = mpsc::channel(QUEUE);
-    hub.lock().insert(number, Client { queue: sender, channels: HashSet::new() });
     // Whatever ends it, there is nobody to tell.
-    let _ = talk(&mut socket, queue, number, &hub, feed).await;
-    hub.lock().remove(&number);
+    let _ = talk(&mut socket, number, &hub, feed).await;
+    hub.lock().values_mut().for_each(|readers| drop(readers.remove(&number)));
 }
 
-async fn talk(
-    socket: &mut WebSocket<Ready>,
-    mut queue: mpsc::Receiver<Message>,
-    number: u64,
-    hub: &Hub,
-    feed: bool,
-) -> Result<(), Error> {
+async fn talk(socket: &mut WebSocketStream<TcpStream>, number: u64, hub: &Hub, feed: bool) -> Result<(), Error> {
+    let (sender, mut queue) = mpsc::channel(QUEUE);
     loop {
         tokio::select! {
-            message = next(socket) => {
-                if let Message::Text(text) = message?
-                    && let Some(answer) = hub.handle(number, &text)
+            message = socket.next() => match message {
+                None => return Ok(()),
+                Some(message) => if let Message::Text(text) = message?
+                    && let Some(answer) = hub.handle(number, &sender, &text)
                 {
-                    send(socket, Message::text(answer)).await?;
+                    socket.send(answer).await?;
                 }
-            }
+            },
             message = queue.recv() => {
                 let Some(message) = message else { return Ok(()) };
                 if feed {
-                    write(socket, message).await?;
+                    socket.feed(message).await?;
                     while let Ok(message) = queue.try_recv() {
-                        write(socket, message).await?;
+                        socket.feed(message).await?;
                     }
-                    flush(socket).await?;
+                    socket.flush().await?;
                 } else {
-                    send(socket, message).await?;
+                    socket.send(message).await?;
                 }
             }
         }
     }
-}
-
-/// The stream's next message: each poll tries to read.
-async fn next(socket: &mut WebSocket<Ready>) -> Result<Message, Error> {
-    loop {
-        match socket.read() {
-            Err(error) if would_block(&error) => socket.get_ref().0.readable().await?,
-            result => return result,
-        }
-    }
-}
-
-async fn send(socket: &mut WebSocket<Ready>, message: Message) -> Result<(), Error> {
-    write(socket, message).await?;
-    flush(socket).await
-}
-
-/// Puts a message into the buffer; when that is full, into the socket.
-async fn write(socket: &mut WebSocket<Ready>, message: Message) -> Result<(), Error> {
-    match socket.write(message) {
-        Err(error) if would_block(&error) => flush(socket).await,
-        result => result,
-    }
-}
-
-async fn flush(socket: &mut WebSocket<Ready>) -> Result<(), Error> {
-    loop {
-        match socket.flush() {
-            Err(error) if would_block(&error) => socket.get_ref().0.writable().await?,
-            result => return result,
-        }
-    }
-}
-
-fn would_block(error: &Error) -> bool {
-    matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 impl Hub {
-    fn lock(&self) -> MutexGuard<'_, HashMap<u64, Client>> {
-        self.clients.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, HashMap<u64, mpsc::Sender<Message>>>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The answer to a request. `type` and `status` stand first, as they do in Headwater's answers.
-    fn handle(&self, number: u64, text: &str) -> Option<String> {
-        let request: Value = serde_json::from_str(text).ok()?;
-        match request["type"].as_str()? {
-            "subscribe" => {
-                let channel = request["channels"].as_str()?.to_owned();
-                self.lock().get_mut(&number)?.channels.insert(channel.clone());
-                Some(format!(
-                    "{{\"type\":\"subscription_response\",\"status\":\"success\",\"subscribed_channels\":[\"{channel}\"]}}"
-                ))
-            }
-            "publish" => {
-                let events = request["events"].as_array()?;
-                for event in events {
-                    self.broadcast(event);
-                }
-                Some(format!("{{\"type\":\"publish_response\",\"status\":\"accepted\",\"count\":{}}}", events.len()))
-            }
-            _ => None,
+    fn handle(&self, number: u64, sender: &mpsc::Sender<Message>, text: &Utf8Bytes) -> Option<Message> {
+        if let Some(channel) = text.strip_prefix("S ") {
+            self.lock().entry(channel.to_owned()).or_default().insert(number, sender.clone());
+            return Some(Message::text("OK"));
         }
-    }
-
-    fn broadcast(&self, event: &Value) {
-        let Some(channel) = event["channel"].as_str() else { return };
-        let offset = self.offset.fetch_add(1, Relaxed) + 1;
-        // An envelope of the same fields and size as Headwater's.
-        let frame = format!(
-            "{{\"type\":{},\"channel\":\"{channel}\",\"timestamp\":\"2026-11-20T09:30:00.123456Z\",\
-             \"message_id\":\"01930000-0000-7000-8000-{offset:012}\",\"epoch\":\"00000000000000ab\",\
-             \"offset\":{offset},\"source\":\"client\",\"data\":{}}}",
-            event["event"], event["data"]
-        );
-        let message = Message::text(frame);
-        self.lock().retain(|_, client| {
+        let (channel, text) = text.strip_prefix("P ")?.split_once(' ')?;
+        let message = Message::text(text);
+        if let Some(readers) = self.lock().get_mut(channel) {
             // A client that is so far behind is dropped, as such servers do.
-            !client.channels.contains(channel) || client.queue.try_send(message.clone()).is_ok()
-        });
-    }
-}
-
-/// A socket of tokio as tungstenite wants it: what cannot be done now is `WouldBlock`.
-struct Ready(TcpStream);
-
-impl Read for Ready {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.try_read(buffer)
-    }
-}
-
-impl Write for Ready {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.try_write(bytes)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
+            readers.retain(|_, reader| reader.try_send(message.clone()).is_ok());
+        }
+        None
     }
 }

@@ -5,10 +5,11 @@
 use clap::Parser;
 use headwater_bench::{
     http::get,
-    payload::{CHANNEL, SIZE},
+    payload::SIZE,
     process::cpu,
+    programs::{Places, Programs},
     report::{Runs, print_table},
-    server::{Kind, Programs, Server},
+    server::Server,
 };
 use std::{
     io,
@@ -20,15 +21,17 @@ use std::{
 /// A source whose events do not come by then has failed.
 const START: Duration = Duration::from_secs(15);
 
+/// Where the plugin publishes.
+const CHANNEL: &str = "bench";
+
 /// From plugin to router: nanoseconds per event, for both isolations.
 #[derive(Parser)]
 struct Options {
     /// A quick look: few and short turns
     #[arg(long)]
     short: bool,
-    /// The daemon [default: `headwater` beside this program]
-    #[arg(long, value_name = "PATH")]
-    daemon: Option<PathBuf>,
+    #[command(flatten)]
+    places: Places,
     /// The plugin that floods [default: examples/libflood.so beside this program]
     #[arg(long, value_name = "PATH")]
     plugin: Option<PathBuf>,
@@ -60,7 +63,7 @@ fn main() -> ExitCode {
 
 fn run(options: Options) -> io::Result<()> {
     let here = std::env::current_exe()?;
-    let daemon = options.daemon.unwrap_or_else(|| here.with_file_name("headwater"));
+    let programs = Programs::find(&options.places)?;
     let plugin = options.plugin.unwrap_or_else(|| here.with_file_name("examples").join("libflood.so"));
     let plugin = plugin.canonicalize().map_err(|error| {
         let path = plugin.display();
@@ -73,7 +76,7 @@ fn run(options: Options) -> io::Result<()> {
     let mut figures = isolations.map(|_| Figures::default());
     for _ in 0..turns {
         for (isolation, figures) in isolations.iter().zip(&mut figures) {
-            measure(&daemon, &plugin, isolation, span, figures)
+            measure(&programs, &plugin, isolation, span, figures)
                 .map_err(|error| io::Error::other(format!("isolation {isolation}: {error}")))?;
         }
     }
@@ -97,7 +100,13 @@ fn run(options: Options) -> io::Result<()> {
     Ok(())
 }
 
-fn measure(daemon: &Path, plugin: &Path, isolation: &str, span: Duration, figures: &mut Figures) -> io::Result<()> {
+fn measure(
+    programs: &Programs,
+    plugin: &Path,
+    isolation: &str,
+    span: Duration,
+    figures: &mut Figures,
+) -> io::Result<()> {
     let directory = tempfile::tempdir()?;
     let config = directory.path().join("headwater.toml");
     let path = plugin.display();
@@ -105,8 +114,7 @@ fn measure(daemon: &Path, plugin: &Path, isolation: &str, span: Duration, figure
         &config,
         format!("[log]\nlevel = \"warn\"\n\n[source.flood]\nplugin = \"{path}\"\nisolation = \"{isolation}\"\n"),
     )?;
-    let programs = Programs { daemon: daemon.to_owned(), config, plain: PathBuf::new() };
-    let server = Server::start(Kind::Headwater, &programs)?;
+    let server = Server::daemon(programs, &config)?;
     let began = Instant::now();
     while head(&server)? == 0 {
         if began.elapsed() > START {
