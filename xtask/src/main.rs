@@ -3,7 +3,7 @@
 mod bench;
 mod check;
 mod house;
-mod languages;
+mod peers;
 mod program;
 mod test;
 mod tidy;
@@ -35,7 +35,8 @@ enum Task {
     },
     /// Formatting, clippy, layers, house rules, documentation, licences
     Check,
-    /// Build what is measured and run the benchmarks; what follows goes to them (`--short`, a name)
+    /// Build what is measured, fetch what it is compared with, and run the benchmarks; what follows goes to them
+    /// (`--short`, names of benchmarks)
     Bench {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<String>,

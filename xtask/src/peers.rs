@@ -1,0 +1,85 @@
+//! The servers that the benchmarks compare with: fetched once into the target directory, where the benchmarks look for
+//! them. Nothing is installed into the system, and none of them is started here.
+
+use crate::{Stop, house::House, program, tools};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+/// The folder in the target directory; the benchmarks know it by this name.
+const FOLDER: &str = "peers";
+/// What `bench/peers` holds: the servers for Node, and what they need.
+const FILES: [&str; 3] = ["package.json", "package-lock.json", "broadcast.mjs"];
+/// A program, and Debian's package of the same name.
+const NATS: &str = "nats-server";
+
+/// Fetches what is missing. What cannot be had is named; the benchmarks then leave it out, and say so too.
+pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
+    let folder = house.target.join(FOLDER);
+    fs::create_dir_all(&folder).map_err(|error| stop(&folder, &error))?;
+    for (peer, fetched) in [("the Node servers", node(house, &folder)), (NATS, nats(&folder))] {
+        if let Err(stop) = fetched {
+            eprintln!("\n{peer} cannot be fetched and will be left out: {stop}");
+        }
+    }
+    Ok(())
+}
+
+/// Copies our servers and installs their one package, of the version that the lock file names.
+fn node(house: &House, folder: &Path) -> Result<(), Stop> {
+    let mut changed = !folder.join("node_modules").exists();
+    for name in FILES {
+        let (from, to) = (house.root.join("bench/peers").join(name), folder.join(name));
+        let text = fs::read(&from).map_err(|error| stop(&from, &error))?;
+        if fs::read(&to).is_ok_and(|there| there == text) {
+            continue;
+        }
+        fs::write(&to, text).map_err(|error| stop(&to, &error))?;
+        changed = true;
+    }
+    if !changed {
+        return Ok(());
+    }
+    tools::system(&[tools::NODE, tools::NPM])?;
+    program::run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))
+}
+
+/// Takes the system's, or unpacks Debian's package without installing it: that would start a server.
+fn nats(folder: &Path) -> Result<(), Stop> {
+    let server = folder.join(NATS);
+    if server.exists() {
+        return Ok(());
+    }
+    if let Some(found) = on_the_path(NATS) {
+        return std::os::unix::fs::symlink(found, &server).map_err(|error| stop(&server, &error));
+    }
+    if !program::exists("apt-get") {
+        return Err(Stop("there is no apt-get here; put it on the path".into()));
+    }
+    let unpacked = folder.join("unpacked");
+    let _ = fs::remove_dir_all(&unpacked); // of an earlier try
+    fs::create_dir_all(&unpacked).map_err(|error| stop(&unpacked, &error))?;
+    let download = || program::run(Command::new("apt-get").args(["download", "--quiet", NATS]).current_dir(&unpacked));
+    // The lists of packages may be missing or old.
+    download().or_else(|_| {
+        program::run(Command::new("apt-get").args(["update", "--quiet"]))?;
+        download()
+    })?;
+    let entries = fs::read_dir(&unpacked).map_err(|error| stop(&unpacked, &error))?;
+    let package = entries.flatten().map(|entry| entry.path()).find(|path| path.extension().is_some_and(|e| e == "deb"));
+    let package = package.ok_or_else(|| Stop("apt-get has downloaded no package".into()))?;
+    program::run(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&unpacked))?;
+    fs::rename(unpacked.join("usr/sbin").join(NATS), &server).map_err(|error| stop(&server, &error))?;
+    fs::remove_dir_all(&unpacked).map_err(|error| stop(&unpacked, &error))
+}
+
+fn on_the_path(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path).map(|folder| folder.join(name)).find(|file| file.is_file())
+}
+
+fn stop(path: &Path, error: &std::io::Error) -> Stop {
+    Stop(format!("{}: {error}", path.display()))
+}
