@@ -20,10 +20,11 @@ pub(crate) fn answer(
 }
 
 fn found(asked: &HistoryRequest, router: &Router, withdrawal: &Withdrawal) -> Result<HistoryData, HistoryError> {
+    let filter = filter_of(&asked.filter, &Options::default()).map_err(|error| HistoryError::Wrong(error.message))?;
     let query = Query {
         channels: asked.channel.clone(),
         span: Span { since: asked.since, until: asked.until },
-        filter: filter_of(&asked.filter, &Options::default()),
+        filter,
         order: match asked.order {
             protocol::Order::Ascending => Order::Ascending,
             protocol::Order::Descending => Order::Descending,
