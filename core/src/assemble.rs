@@ -4,11 +4,12 @@ use crate::{
     args::PLUGIN_HOST,
     bus::Bus,
     daemon::Daemon,
+    history::Kept,
     reading::Readers,
     reload::{Reloader, Reloading},
 };
 use headwater_config::{Loaded, Paths, RouterLimits, Watcher};
-use headwater_engine::MemoryEngine;
+use headwater_engine::SqliteEngine;
 use headwater_gateway::{Listener, Options};
 use headwater_host::{Applied, Discovery, Host, HostOptions};
 use headwater_protocol::CloseCode;
@@ -45,6 +46,8 @@ pub(crate) struct Assembly {
     ended: oneshot::Receiver<()>,
     cancel: CancellationToken,
     tasks: TaskTracker,
+    /// Closed last: what is said on the way out is kept too.
+    history: Option<Arc<SqliteEngine>>,
 }
 
 /// What a daemon is started with.
@@ -55,15 +58,17 @@ pub(crate) struct Setup {
     pub(crate) listen: Option<SocketAddr>,
     /// Where it keeps what it needs while it runs.
     pub(crate) state: PathBuf,
+    /// The engine.
+    pub(crate) kept: Kept,
 }
 
 /// Starts everything. The listener is bound already, so that a taken port is known before any source runs.
 pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
-    let Setup { loaded, paths, listen, state } = setup;
+    let Setup { loaded, paths, listen, state, kept } = setup;
     let config = loaded.config.clone();
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
-    let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
-    let router = Router::new(engine, limits(&config.router));
+    let router = Router::new(kept.engine.clone(), limits(&config.router));
+    kept.announce_to(&router);
     let readers = Readers::start(&router, &tasks, cancel.child_token());
     let bus = Arc::new(Bus::new(router.clone(), readers));
     let discovery = discovery(&config.plugins.directories);
@@ -107,11 +112,11 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
         });
     }
     ready.store(true, Ordering::Relaxed);
-    Assembly { host, reloader, applied, ready, ending, ended, cancel, tasks }
+    Assembly { host, reloader, applied, ready, ending, ended, cancel, tasks, history: kept.file }
 }
 
 impl Assembly {
-    /// Ends everything in order: sources, then the listener and its sessions, then what is left.
+    /// Ends everything in order: sources, then the listener and its sessions, then what is left, the history last.
     pub(crate) async fn shutdown(self, code: CloseCode) {
         self.ready.store(false, Ordering::Relaxed);
         self.host.shutdown().await;
@@ -121,6 +126,11 @@ impl Assembly {
         self.cancel.cancel();
         self.tasks.close();
         self.tasks.wait().await;
+        if let Some(history) = self.history
+            && tokio::task::spawn_blocking(move || history.close()).await.is_err()
+        {
+            tracing::error!("closing the history failed");
+        }
     }
 }
 

@@ -27,13 +27,18 @@ impl Bus {
 
     /// Publishes an event of the daemon itself.
     pub(crate) fn announce(&self, kind: &str, severity: Severity, data: &Value) {
-        let channel = ChannelName::new(SYSTEM_EVENTS).expect("the name is well formed");
-        let data = Payload::new(data.to_string().into()).expect("a value always writes valid JSON");
-        let mut draft = Draft::new(channel, kind, DAEMON, data);
-        draft.severity = Some(severity);
-        if let Err(error) = self.router.publish(vec![draft]) {
-            tracing::warn!(%error, kind, "cannot publish an event of the daemon");
-        }
+        announce(&self.router, kind, severity, data);
+    }
+}
+
+/// Publishes an event of the daemon itself, for those who have no more than the router.
+pub(crate) fn announce(router: &Router, kind: &str, severity: Severity, data: &Value) {
+    let channel = ChannelName::new(SYSTEM_EVENTS).expect("the name is well formed");
+    let data = Payload::new(data.to_string().into()).expect("a value always writes valid JSON");
+    let mut draft = Draft::new(channel, kind, DAEMON, data);
+    draft.severity = Some(severity);
+    if let Err(error) = router.publish(vec![draft]) {
+        tracing::warn!(%error, kind, "cannot publish an event of the daemon");
     }
 }
 

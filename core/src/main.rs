@@ -6,6 +6,7 @@ mod assemble;
 mod bus;
 mod daemon;
 mod exit;
+mod history;
 mod logging;
 mod place;
 mod reading;

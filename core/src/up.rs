@@ -3,7 +3,7 @@
 use crate::{
     args::{LogFormat, UpArgs},
     assemble::{Assembly, Setup, assemble, discovery},
-    exit, logging, place,
+    exit, history, logging, place,
     reload::listening,
     say::say,
     shutdown::{Asked, Signals},
@@ -50,7 +50,11 @@ async fn up(args: UpArgs) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return exit::fail(exit::FAILURE, error),
     };
-    serve(Setup { loaded, paths, listen: args.listen, state }, listener, format).await
+    let kept = match history::open(&loaded.config, &state) {
+        Ok(kept) => kept,
+        Err(error) => return exit::fail(exit::FAILURE, error),
+    };
+    serve(Setup { loaded, paths, listen: args.listen, state, kept }, listener, format).await
 }
 
 async fn serve(setup: Setup, listener: Listener, format: LogFormat) -> ExitCode {

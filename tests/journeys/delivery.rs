@@ -50,7 +50,8 @@ async fn a_hundred_subscribers_see_every_event_once_and_in_order() {
 
 #[tokio::test]
 async fn a_slow_client_is_told_its_gap_and_goes_on() {
-    let small = "[router]\nchannel_events = 200\n";
+    // Without a store below it, what falls off the log is gone.
+    let small = "[history]\nenabled = false\n[router]\nchannel_events = 200\n";
     let daemon = World::new().config(&unlimited("60s")).config(small).start().await;
     let mut slow = daemon.client().await;
     slow.subscribe(&["load"]).await;

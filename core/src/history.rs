@@ -1,0 +1,122 @@
+//! The history as the config wants it: which engine, with which options, and how what it has to say becomes events and
+//! log lines. `assemble.rs` calls it at the start, `reload.rs` when the retention changes.
+
+use crate::bus::announce;
+use headwater_config::{Config, Durability as Configured, History};
+use headwater_engine::{
+    ChannelRule, Durability, Engine, Keep, MemoryEngine, Notice, OpenError, Opened, SqliteEngine, SqliteOptions,
+};
+use headwater_event::{ChannelPattern, Severity};
+use headwater_router::Router;
+use serde_json::json;
+use std::{
+    path::Path,
+    sync::{Arc, OnceLock, Weak},
+};
+
+/// The file in the state directory when the config names none.
+const FILE: &str = "history.db";
+
+/// The engine of this config, and what tells of its troubles.
+pub(crate) struct Kept {
+    pub(crate) engine: Arc<dyn Engine>,
+    /// The same, where it has a file.
+    pub(crate) file: Option<Arc<SqliteEngine>>,
+    herald: Arc<Herald>,
+    opened: Opened,
+}
+
+/// Publishes what the engine has to say. It is made before the engine, and the router after it.
+#[derive(Default)]
+pub(crate) struct Herald(OnceLock<Weak<Router>>);
+
+/// Opens the file, or makes the engine without one.
+pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
+    let herald = Arc::<Herald>::default();
+    if !config.history.enabled {
+        let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
+        return Ok(Kept { engine, file: None, herald, opened: Opened::default() });
+    }
+    let path = config.history.path.clone().unwrap_or_else(|| state.join(FILE));
+    let teller = herald.clone();
+    let options = SqliteOptions {
+        durability: durability(&config.history),
+        max_channels: config.router.max_channels,
+        keep: keep(&config.history),
+        rules: rules(&config.history),
+        total_size: Some(config.history.retention.size),
+        notices: Box::new(move |notice| teller.tell(&notice)),
+        ..SqliteOptions::new(&path)
+    };
+    let (engine, opened) = SqliteEngine::open(options)?;
+    tracing::debug!(path = %path.display(), channels = opened.channels, unclean = opened.unclean, "the history is open");
+    let engine = Arc::new(engine);
+    Ok(Kept { engine: engine.clone(), file: Some(engine), herald, opened })
+}
+
+impl Kept {
+    /// From now on the bus hears what the engine has to say; first, what opening came to.
+    pub(crate) fn announce_to(&self, router: &Arc<Router>) {
+        self.herald.0.get_or_init(|| Arc::downgrade(router));
+        if let Some(aside) = &self.opened.moved_aside {
+            self.herald.tell(&Notice::Replaced { moved_to: Some(aside.to.clone()), reason: aside.reason.clone() });
+        }
+        if let Some(reason) = &self.opened.failing {
+            self.herald.tell(&Notice::Failing { reason: reason.clone() });
+        }
+    }
+}
+
+impl Herald {
+    fn tell(&self, notice: &Notice) {
+        let (kind, severity, data) = words(notice);
+        if severity == Severity::Warning {
+            tracing::warn!(%data, "{kind}");
+        } else {
+            tracing::error!(%data, "{kind}");
+        }
+        if let Some(router) = self.0.get().and_then(Weak::upgrade) {
+            announce(&router, kind, severity, &data);
+        }
+    }
+}
+
+/// A notice as an event of the daemon.
+fn words(notice: &Notice) -> (&'static str, Severity, serde_json::Value) {
+    match notice {
+        Notice::Failing { reason } => ("history.failing", Severity::Critical, json!({"reason": reason})),
+        Notice::Recovered { lost } => ("history.recovered", Severity::Warning, json!({"events_not_kept": lost})),
+        Notice::Corrupt { channel, reason } => {
+            ("history.corrupt", Severity::Error, json!({"channel": channel.as_str(), "reason": reason}))
+        }
+        Notice::Replaced { moved_to, reason } => {
+            let moved_to = moved_to.as_ref().map(|path| path.display().to_string());
+            ("history.replaced", Severity::Error, json!({"moved_to": moved_to, "reason": reason}))
+        }
+    }
+}
+
+fn durability(history: &History) -> Durability {
+    match history.durability {
+        Configured::Memory => Durability::Memory,
+        Configured::Flush => Durability::Flush(history.flush_interval),
+        Configured::Durable => Durability::Durable,
+    }
+}
+
+fn keep(history: &History) -> Keep {
+    Keep { age: Some(history.retention.age), events: history.retention.events, size: None }
+}
+
+fn rules(history: &History) -> Vec<ChannelRule> {
+    let rule = |channel: &headwater_config::HistoryChannel| {
+        let pattern = ChannelPattern::parse(&channel.pattern);
+        Some(ChannelRule {
+            // The config's own check has told of one that is none.
+            pattern: pattern.ok()?,
+            store: channel.store,
+            keep: Keep { age: channel.age, events: channel.events, size: channel.size },
+        })
+    };
+    history.channels.iter().filter_map(rule).collect()
+}
