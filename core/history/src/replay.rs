@@ -27,7 +27,7 @@ impl Speed {
     /// Slower than this is standing still, for which there is a pause.
     pub const SLOWEST: f64 = 0.001;
     /// Faster than this is as fast as it goes.
-    pub const FASTEST: f64 = 1_000_000.0;
+    pub const FASTEST: f64 = 10_000.0;
 
     /// Checks a speed: 1 is as it was, 0 as fast as it goes.
     pub fn new(speed: f64) -> Result<Self, SpeedError> {
@@ -192,7 +192,7 @@ mod tests {
         assert_eq!(clock.due(Timestamp(i64::MAX)), Some(now + NEVER));
         let fast = ReplayClock::new(now, Timestamp(i64::MAX - 1), Speed::new(Speed::FASTEST).unwrap());
         assert_eq!(fast.position(now + NEVER), Timestamp(i64::MAX));
-        for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e-9, 1e9] {
+        for wrong in [-1.0, f64::NAN, f64::INFINITY, 1e-9, 1e5] {
             assert!(Speed::new(wrong).unwrap_err().to_string().contains("speed"), "{wrong}");
         }
     }

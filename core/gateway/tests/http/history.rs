@@ -61,6 +61,7 @@ async fn both_ways_of_asking_have_the_same_answer() {
             json!({"start_time": "1970-01-01T00:01:00Z", "end_time": "1970-01-01T00:03:00Z", "filter": {"sources": "s"}}),
             "since=1970-01-01T00:01:00Z&until=1970-01-01T00:03:00Z&source=s",
         ),
+        (json!({"filter": {"where": "data.cpu_usage_percent > 7"}}), "where=data.cpu_usage_percent%20%3E%207"),
         (json!({"granularity": "minute", "metrics": ["cpu_usage"]}), "granularity=minute&metric=cpu_usage"),
     ] {
         ask(&mut client, "h", "a", parameters).await;
@@ -117,6 +118,7 @@ async fn a_question_that_has_no_answer_says_why() {
         ("channel=a&granularity=second&since=30d", "longer granularity"),
         ("channel=a&granularity=week", "second, minute"),
         ("channel=a&cursor=mine", "`cursor`"),
+        ("channel=a&where=data.n%20=%201", "column 8"),
         ("channel=a&limit=99999", "10000"),
         ("channel=a&colour=red", "no key of this query"),
     ] {
