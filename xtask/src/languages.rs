@@ -1,5 +1,5 @@
-//! Libraries of other languages that the journeys use, each set in a directory of its own below the target directory:
-//! installed once for each state of the list that names it.
+//! Libraries of other languages that the journeys and the benchmarks use, each set in a directory of its own below the
+//! target directory: installed once for each state of the list that names it.
 
 use crate::{Stop, house::House, program};
 use std::{fs, path::Path, process::Command};
@@ -19,13 +19,17 @@ pub(crate) fn python(house: &House) -> Result<(), Stop> {
 
 /// Node's: `target/tools/node/node_modules`.
 pub(crate) fn node(house: &House) -> Result<(), Stop> {
-    let (list, place) = (house.root.join(LISTS).join("package.json"), house.target.join("tools/node"));
-    once(&list, &place, || {
+    packages(&house.root.join(LISTS).join("package.json"), &house.target.join("tools/node"))
+}
+
+/// The packages of a `package.json`, in `node_modules` of this place.
+pub(crate) fn packages(list: &Path, place: &Path) -> Result<(), Stop> {
+    once(list, place, || {
         let failed = |error| Stop(format!("{} cannot be written: {error}", place.display()));
-        fs::create_dir_all(&place).map_err(failed)?;
-        fs::copy(&list, place.join("package.json")).map_err(failed)?;
+        fs::create_dir_all(place).map_err(failed)?;
+        fs::copy(list, place.join("package.json")).map_err(failed)?;
         let npm = ["install", "--no-audit", "--no-fund", "--no-package-lock", "--ignore-scripts", "--loglevel=error"];
-        program::run(Command::new("npm").args(npm).current_dir(&place))
+        program::run(Command::new("npm").args(npm).current_dir(place))
     })
 }
 

@@ -3,6 +3,7 @@
 mod bench;
 mod check;
 mod house;
+mod languages;
 mod peers;
 mod program;
 mod test;

@@ -1,7 +1,7 @@
 //! The servers that the benchmarks compare with: fetched once into the target directory, where the benchmarks look for
 //! them. Nothing is installed into the system, and none of them is started here.
 
-use crate::{Stop, house::House, program, tools};
+use crate::{Stop, house::House, languages, program, tools};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -10,8 +10,9 @@ use std::{
 
 /// The folder in the target directory; the benchmarks know it by this name.
 const FOLDER: &str = "peers";
-/// What `bench/peers` holds: the servers for Node, and what they need.
-const FILES: [&str; 3] = ["package.json", "package-lock.json", "broadcast.mjs"];
+/// What `bench/peers` holds: the servers for Node, and the list of what they need.
+const SERVERS: [&str; 1] = ["broadcast.mjs"];
+const LIST: &str = "package.json";
 /// A program, and Debian's package of the same name.
 const NATS: &str = "nats-server";
 
@@ -27,23 +28,14 @@ pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Copies our servers and installs their one package, of the version that the lock file names.
+/// Copies our servers, and installs what they need beside them.
 fn node(house: &House, folder: &Path) -> Result<(), Stop> {
-    let mut changed = !folder.join("node_modules").exists();
-    for name in FILES {
-        let (from, to) = (house.root.join("bench/peers").join(name), folder.join(name));
-        let text = fs::read(&from).map_err(|error| stop(&from, &error))?;
-        if fs::read(&to).is_ok_and(|there| there == text) {
-            continue;
-        }
-        fs::write(&to, text).map_err(|error| stop(&to, &error))?;
-        changed = true;
-    }
-    if !changed {
-        return Ok(());
-    }
     tools::system(&[tools::NODE, tools::NPM])?;
-    program::run(Command::new("npm").args(["ci", "--no-audit", "--no-fund", "--ignore-scripts"]).current_dir(folder))
+    let ours = house.root.join("bench/peers");
+    for name in SERVERS {
+        fs::copy(ours.join(name), folder.join(name)).map_err(|error| stop(&ours.join(name), &error))?;
+    }
+    languages::packages(&ours.join(LIST), folder)
 }
 
 /// Takes the system's, or unpacks Debian's package without installing it: that would start a server.

@@ -6,16 +6,23 @@ use std::{env, ffi::OsString, process::Command};
 /// A program of the system.
 pub(crate) struct System {
     name: &'static str,
+    /// With these arguments it succeeds if it is there as it is needed.
+    probe: &'static [&'static str],
     /// Debian's package that has it.
     package: &'static str,
 }
 
-pub(crate) const GIT: System = System { name: "git", package: "git" };
-pub(crate) const JQ: System = System { name: "jq", package: "jq" };
-pub(crate) const KILL: System = System { name: "kill", package: "procps" };
-pub(crate) const NODE: System = System { name: "node", package: "nodejs" };
-pub(crate) const NPM: System = System { name: "npm", package: "npm" };
-pub(crate) const PYTHON: System = System { name: "python3", package: "python3" };
+pub(crate) const BROWSER: System = System { name: "chromium", probe: &["--version"], package: "chromium" };
+pub(crate) const CURL: System = System { name: "curl", probe: &["--version"], package: "curl" };
+pub(crate) const GIT: System = System { name: "git", probe: &["--version"], package: "git" };
+pub(crate) const JQ: System = System { name: "jq", probe: &["--version"], package: "jq" };
+pub(crate) const KILL: System = System { name: "kill", probe: &["--version"], package: "procps" };
+pub(crate) const NODE: System = System { name: "node", probe: &["--version"], package: "nodejs" };
+pub(crate) const NPM: System = System { name: "npm", probe: &["--version"], package: "npm" };
+pub(crate) const PYTHON: System = System { name: "python3", probe: &["--version"], package: "python3" };
+pub(crate) const SQLITE: System = System { name: "sqlite3", probe: &["--version"], package: "sqlite3" };
+/// Debian splits off what a virtual environment needs.
+pub(crate) const VENV: System = System { name: "python3", probe: &["-c", "import ensurepip"], package: "python3-venv" };
 
 /// A program from the registry.
 pub(crate) struct Tool {
@@ -39,8 +46,11 @@ pub(crate) const WEBSOCAT: Tool =
 
 /// Sees to it that these programs of the system are there.
 pub(crate) fn system(wanted: &[System]) -> Result<(), Stop> {
-    let missing: Vec<&str> =
-        wanted.iter().filter(|system| !program::exists(system.name)).map(|system| system.package).collect();
+    let missing: Vec<&str> = wanted
+        .iter()
+        .filter(|system| !program::works(system.name, system.probe))
+        .map(|system| system.package)
+        .collect();
     if missing.is_empty() {
         return Ok(());
     }
