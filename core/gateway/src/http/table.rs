@@ -167,8 +167,8 @@ static ROUTES: &[Route] = &[
 static SOCKETS: &[Socket] = &[Socket {
     path: "/v1/stream",
     permission: Permission::Monitor,
-    summary: "events as they happen, publishing and commands: the native protocol over WebSocket",
-    subprotocols: &[("headwater.v1", dialects::native)],
+    summary: "events as they happen, publishing and commands: the native protocol or CloudEvents over WebSocket",
+    subprotocols: &[("headwater.v1", dialects::native), ("cloudevents.json", dialects::cloudevents)],
     without: dialects::native,
 }];
 

@@ -1,7 +1,7 @@
 //! From HTTP to WebSocket, and into the shards.
 
 use crate::{
-    wire::{UPGRADE, text_frame},
+    wire::{Client, UPGRADE, text_frame},
     world::{World, until},
 };
 
@@ -33,6 +33,42 @@ async fn without_a_known_subprotocol_none_is_chosen() {
     headers.push(("sec-websocket-protocol", "other.v1"));
     let answer = world.ask("GET", "/v1/stream", &headers, b"").await;
     assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, None));
+}
+
+#[tokio::test]
+async fn a_client_of_cloudevents_and_a_native_one_hear_the_same_events() {
+    let world = World::start();
+    let (mut native, mut client) = (world.client().await, world.client().await);
+    native.upgrade().await;
+    let mut headers = UPGRADE.to_vec();
+    headers.push(("sec-websocket-protocol", "cloudevents.json, cloudevents.avro"));
+    let answer = client.ask("GET", "/v1/stream", &headers, b"").await;
+    assert_eq!((answer.status, answer.header("sec-websocket-protocol")), (101, Some("cloudevents.json")));
+    for client in [&mut native, &mut client] {
+        client.send(&text_frame(r#"{"type":"subscribe","channels":"a","request_id":1}"#)).await;
+    }
+    assert_eq!(said(&mut native).await["type"], "subscription_response");
+    // The binding knows CloudEvents only: the answer is one too.
+    let answer = said(&mut client).await;
+    assert_eq!((&answer["specversion"], &answer["type"]), (&"1.0".into(), &"headwater.subscription_response".into()));
+    assert_eq!(answer["data"]["request_id"], 1);
+
+    let event = r#"{"specversion":"1.0","id":"e1","source":"/test","type":"door.open","channel":"a","data":{"n":1}}"#;
+    client.send(&text_frame(event)).await;
+    let (event, same) = (said(&mut client).await, said(&mut native).await);
+    assert_eq!((&event["type"], &event["source"]), (&"door.open".into(), &"/headwater/client".into()));
+    assert_eq!((&event["data"], &event["data"]), (&same["data"], &serde_json::json!({"n": 1})));
+    assert_eq!((&event["id"], &event["offset"]), (&same["message_id"], &"1".into()));
+    assert_eq!(same["attributes"], serde_json::json!({"id": "e1", "source": "/test"}));
+
+    client.send(&text_frame(r#"{"specversion":"1.0","id":"e2","source":"/test","type":"t"}"#)).await;
+    let refusal = said(&mut client).await;
+    assert_eq!((&refusal["type"], &refusal["data"]["request_id"]), (&"headwater.error".into(), &"e2".into()));
+}
+
+async fn said(client: &mut Client) -> serde_json::Value {
+    let (_, payload) = client.frame().await;
+    serde_json::from_slice(&payload).unwrap()
 }
 
 #[tokio::test]
