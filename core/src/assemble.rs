@@ -7,9 +7,11 @@ use crate::{
     history::Kept,
     reading::Readers,
     reload::{Reloader, Reloading},
+    webhooks::Hooks,
 };
 use headwater_config::{Loaded, Paths, RouterLimits, Watcher};
 use headwater_engine::SqliteEngine;
+use headwater_follow::Followers;
 use headwater_gateway::{Listener, Options};
 use headwater_host::{Applied, Discovery, Host, HostOptions};
 use headwater_protocol::CloseCode;
@@ -71,6 +73,10 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     kept.announce_to(&router);
     let readers = Readers::start(&router, &tasks, cancel.child_token());
     let bus = Arc::new(Bus::new(router.clone(), readers));
+    let followers = Followers::start(&router, &tasks, cancel.child_token());
+    let mut hooks = Hooks::start(followers, router.clone(), &state, &tasks, cancel.child_token());
+    // Before the sources: a webhook that is new begins with their first events.
+    hooks.apply(&config).await;
     let discovery = discovery(&config.plugins.directories);
     let host = Host::new(
         HostOptions {
@@ -84,7 +90,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     );
     // Before the config is applied: a change from now on is a reload.
     let watcher = watcher(&paths, &loaded);
-    let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, loaded, listen);
+    let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, hooks, loaded, listen);
     let ready = Arc::new(AtomicBool::new(false));
     let daemon = Arc::new(Daemon::new(host.clone(), reloader.clone(), ready.clone()));
     let (ending, asked) = oneshot::channel();

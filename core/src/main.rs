@@ -4,6 +4,7 @@
 mod args;
 mod assemble;
 mod bus;
+mod catalog;
 mod daemon;
 mod exit;
 mod history;
@@ -15,6 +16,7 @@ mod say;
 mod shutdown;
 mod up;
 mod verbs;
+mod webhooks;
 
 use args::{Headwater, PLUGIN_HOST, Verb};
 use clap::Parser;

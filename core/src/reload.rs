@@ -1,12 +1,13 @@
 //! The config while the daemon runs: read again on a change of its files, on SIGHUP and on request; applied whole or not
 //! at all. One task does it, so that two reloads never meet.
 
-use crate::{bus::Bus, logging};
+use crate::{bus::Bus, catalog::Knowledge, logging, webhooks::Hooks};
 use headwater_config::{Config, Diagnostics, Diff, Fingerprint, Loaded, Paths, Watcher, diff, load};
 use headwater_event::Severity;
 use headwater_gateway::{FailedSource, ReloadAnswer, ReloadError, ReloadRefused};
 use headwater_host::{Applied, Discovery, Host};
-use serde_json::json;
+use headwater_webhooks::Applied as Hooked;
+use serde_json::{Value, json};
 use std::{
     net::SocketAddr,
     path::{Path, PathBuf},
@@ -71,6 +72,7 @@ pub(crate) struct Reloading {
     pub(crate) discovery: Discovery,
     pub(crate) host: Arc<Host>,
     pub(crate) bus: Arc<Bus>,
+    hooks: Hooks,
     pub(crate) config: Config,
     /// Said on the command line, which goes before the file.
     pub(crate) listen: Option<SocketAddr>,
@@ -88,6 +90,7 @@ impl Reloading {
         discovery: Discovery,
         host: Arc<Host>,
         bus: Arc<Bus>,
+        hooks: Hooks,
         loaded: Loaded,
         listen: Option<SocketAddr>,
     ) -> (Self, Reloader) {
@@ -97,7 +100,7 @@ impl Reloading {
         let reloader = Reloader { requests: sender, status: status.clone() };
         let paths = Paths { optional: paths.optional && !paths.main.exists(), ..paths };
         let (config, hash) = (loaded.config, Some(loaded.hash));
-        (Self { paths, discovery, host, bus, config, listen, hash, requests, status, refused: None }, reloader)
+        (Self { paths, discovery, host, bus, hooks, config, listen, hash, requests, status, refused: None }, reloader)
     }
 
     /// Runs until every handle is gone or the task is dropped.
@@ -124,7 +127,7 @@ impl Reloading {
     async fn read(&mut self) -> Result<Loaded, Diagnostics> {
         let began = Instant::now();
         loop {
-            let loaded = load(&self.paths, &self.discovery)?;
+            let loaded = load(&self.paths, &Knowledge(&self.discovery))?;
             // A config that was there and is gone is a mistake, not the wish for the built-in one.
             self.paths.optional &= !self.paths.main.exists();
             let lost = loaded.config.sources.is_empty() && !self.config.sources.is_empty();
@@ -152,15 +155,18 @@ impl Reloading {
         }
         // Also when nothing has changed since: a source that refused its table may take it now.
         let applied = self.host.apply(&loaded.config.sources).await;
+        let hooks = self.hooks.apply(&loaded.config).await;
         if loaded.config.log.level != self.config.log.level {
             logging::set_level(loaded.config.log.level.as_str());
         }
         let known = changes.is_empty() || self.hash == Some(loaded.hash);
-        let untouched = known && applied.restarted.is_empty() && applied.failed.is_empty();
-        let reload = self.succeeded(&loaded, !untouched, applied.failed.is_empty());
+        let taken = applied.failed.is_empty() && hooks.failed.is_empty();
+        let untouched = known && taken && applied.restarted.is_empty() && hooks == Hooked::default();
+        let reload = self.succeeded(&loaded, !untouched, taken);
         self.hash = Some(loaded.hash);
         // What needs a restart to take effect stays as it runs: so it is told again until it does.
         (self.config.sources, self.config.log) = (loaded.config.sources, loaded.config.log);
+        self.config.webhooks = loaded.config.webhooks;
         if untouched {
             if mended {
                 tracing::info!("the config is fine again, and as it runs");
@@ -169,7 +175,7 @@ impl Reloading {
             let took_ms = millis(began);
             return Ok(ReloadAnswer { reload, changes, kept: applied.kept, took_ms, ..Default::default() });
         }
-        Ok(self.report(&changes, applied, reload, began))
+        Ok(self.report(&changes, applied, hooks, reload, began))
     }
 
     fn succeeded(&self, loaded: &Loaded, applied: bool, taken: bool) -> u64 {
@@ -181,7 +187,7 @@ impl Reloading {
     }
 
     /// Says what was done: in the log, on the bus, to whoever asked.
-    fn report(&self, changes: &Diff, applied: Applied, reload: u64, began: Instant) -> ReloadAnswer {
+    fn report(&self, changes: &Diff, applied: Applied, hooks: Hooked, reload: u64, began: Instant) -> ReloadAnswer {
         let lines: Vec<String> = changes.changes.iter().map(ToString::to_string).collect();
         let took_ms = millis(began);
         let mut counts = vec![format!("{} restarted", applied.restarted.len()), format!("{} kept", applied.kept.len())];
@@ -190,28 +196,38 @@ impl Reloading {
                 counts.insert(0, format!("{count} {word}"));
             }
         }
+        for (list, word) in [(&hooks.started, "started"), (&hooks.restarted, "restarted"), (&hooks.stopped, "stopped")]
+        {
+            if !list.is_empty() {
+                counts.push(format!("{} webhooks {word}", list.len()));
+            }
+        }
         // No reload closes a connection: the listener and the shards are not touched.
         counts.push("0 clients dropped".into());
         tracing::info!("reloaded #{reload} in {took_ms} ms: {} · {}", lines.join(", "), counts.join(", "));
         for (source, reason) in &applied.failed {
             tracing::error!(source, reason, "the source did not take the new config");
         }
-        self.bus.announce(
-            "config.reloaded",
-            Severity::Info,
-            &json!({
-                "reload": reload, "changes": lines, "started": applied.started, "stopped": applied.stopped,
-                "restarted": applied.restarted, "kept": applied.kept, "took_ms": took_ms,
-                "failed": applied.failed.iter().map(|(source, reason)| json!({"source": source, "reason": reason}))
-                    .collect::<Vec<_>>(),
-            }),
-        );
+        let mut data = json!({
+            "reload": reload, "changes": lines, "started": applied.started, "stopped": applied.stopped,
+            "restarted": applied.restarted, "kept": applied.kept, "took_ms": took_ms,
+            "failed": named("source", &applied.failed),
+        });
+        if hooks != Hooked::default() {
+            data["webhooks"] = json!({
+                "started": hooks.started, "stopped": hooks.stopped, "restarted": hooks.restarted,
+                "failed": named("webhook", &hooks.failed),
+            });
+        }
+        self.bus.announce("config.reloaded", Severity::Info, &data);
+        let hooks = hooks.failed.into_iter().map(|(name, reason)| (format!("webhook.{name}"), reason));
+        let failed = applied.failed.into_iter().chain(hooks);
         ReloadAnswer {
             reload,
             changes: lines,
             restarted: applied.restarted,
             kept: applied.kept,
-            failed: applied.failed.into_iter().map(|(source, reason)| FailedSource { source, reason }).collect(),
+            failed: failed.map(|(source, reason)| FailedSource { source, reason }).collect(),
             clients_dropped: 0,
             took_ms,
         }
@@ -234,6 +250,10 @@ impl Reloading {
         }
         ReloadRefused { diagnostics: text, errors }
     }
+}
+
+fn named(what: &str, failed: &[(String, String)]) -> Vec<Value> {
+    failed.iter().map(|(name, reason)| json!({what: name, "reason": reason})).collect()
 }
 
 fn absolute(files: &[PathBuf]) -> Vec<String> {

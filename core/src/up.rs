@@ -3,6 +3,7 @@
 use crate::{
     args::{LogFormat, UpArgs},
     assemble::{Assembly, Setup, assemble, discovery},
+    catalog::Knowledge,
     exit, history, logging, place,
     reload::listening,
     say::say,
@@ -30,7 +31,7 @@ async fn up(args: UpArgs) -> ExitCode {
     if let Some(refusal) = args.listen.and_then(headwater_config::listen_refusal) {
         return exit::fail(exit::CONFIG, refusal);
     }
-    let loaded = match load_for_start(&paths, &discovery(&[])) {
+    let loaded = match load_for_start(&paths, &Knowledge(&discovery(&[]))) {
         Ok(loaded) => listening(loaded, args.listen),
         Err(diagnostics) => {
             eprintln!("{}", if exit::coloured() { diagnostics.coloured() } else { diagnostics.plain() });

@@ -1,12 +1,12 @@
 //! `headwater check`: everything that a reload would say of the config, without a daemon.
 
-use crate::{args::ConfigArgs, assemble::discovery, exit, say::say};
+use crate::{args::ConfigArgs, assemble::discovery, catalog::Knowledge, exit, say::say};
 use headwater_config::load;
 use std::process::ExitCode;
 
 pub(crate) fn run(args: &ConfigArgs) -> ExitCode {
     let (paths, coloured) = (args.paths(), exit::coloured());
-    match load(&paths, &discovery(&[])) {
+    match load(&paths, &Knowledge(&discovery(&[]))) {
         Ok(loaded) => {
             for warning in &loaded.warnings {
                 eprintln!("{}", if coloured { warning.coloured() } else { warning.plain() });
