@@ -11,3 +11,4 @@ mod misbehaving;
 mod protocol_page;
 mod reloading;
 mod sources;
+mod webhooks;

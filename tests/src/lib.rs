@@ -4,6 +4,7 @@
 mod built;
 mod client;
 mod conversation;
+mod endpoint;
 mod http;
 mod process;
 mod wait;
@@ -12,6 +13,7 @@ mod world;
 pub use built::{built, fixture, headwater_bin, node_modules, python};
 pub use client::{Client, Closed};
 pub use conversation::{Step, conversations, fits};
+pub use endpoint::Endpoint;
 pub use http::Answer;
 pub use process::{cpu_nanos, pid_of, resident_bytes};
 pub use wait::{PATIENCE, eventually};

@@ -27,6 +27,7 @@ use tokio::{
 pub struct World {
     directory: TempDir,
     config: String,
+    environment: Vec<(String, String)>,
 }
 
 impl World {
@@ -34,7 +35,7 @@ impl World {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory for the world");
         fs::create_dir(directory.path().join("sources.d")).expect("a directory for sources");
-        Self { directory, config: String::new() }
+        Self { directory, config: String::new(), environment: Vec::new() }
     }
 
     /// Adds lines to the config.
@@ -43,6 +44,18 @@ impl World {
         self.config.push_str(text);
         self.config.push('\n');
         self
+    }
+
+    /// Sets a variable in the environment of everything that runs in it.
+    #[must_use]
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// A path in its directory, which exists before it starts.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
     }
 
     /// Adds a plugin as a source, with its settings as lines of TOML.
@@ -54,7 +67,7 @@ impl World {
 
     /// Starts the daemon and waits until it listens.
     pub async fn start(self) -> Daemon {
-        let daemon = Daemon::prepare(self.directory, &self.config);
+        let daemon = Daemon::prepare(self);
         daemon.run().await
     }
 }
@@ -68,6 +81,7 @@ impl Default for World {
 /// A running daemon and its world.
 pub struct Daemon {
     directory: TempDir,
+    environment: Vec<(String, String)>,
     address: SocketAddr,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
@@ -75,10 +89,10 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn prepare(directory: TempDir, config: &str) -> Self {
+    fn prepare(World { directory, config, environment }: World) -> Self {
         fs::write(directory.path().join("headwater.toml"), config).expect("the world's directory can be written");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { directory, address, child: None, log: Arc::default(), readers: JoinSet::new() }
+        Self { directory, environment, address, child: None, log: Arc::default(), readers: JoinSet::new() }
     }
 
     async fn run(mut self) -> Self {
@@ -141,6 +155,7 @@ impl Daemon {
         ] {
             command.env_remove(variable);
         }
+        command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command
     }
 
