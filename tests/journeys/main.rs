@@ -3,6 +3,7 @@
 
 mod asyncapi;
 mod bad_frames;
+mod cloudevents;
 mod configuration;
 mod delivery;
 mod developing;

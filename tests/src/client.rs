@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use tokio::{net::TcpStream, time::timeout};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
-    tungstenite::{Message, protocol::WebSocketConfig},
+    tungstenite::{ClientRequestBuilder, Message, protocol::WebSocketConfig},
 };
 
 /// How a connection ended.
@@ -30,11 +30,35 @@ impl Client {
     /// # Panics
     /// When the daemon does not take it.
     pub async fn connect(to: SocketAddr) -> Self {
+        Self::connect_to(to, "/v1/stream").await
+    }
+
+    /// Connects to another path.
+    ///
+    /// # Panics
+    /// When nobody takes it.
+    pub async fn connect_to(to: SocketAddr, path: &str) -> Self {
+        Self::open(to, path, None).await
+    }
+
+    /// Connects and asks for a subprotocol.
+    ///
+    /// # Panics
+    /// When the daemon does not take it, or chooses another one.
+    pub async fn connect_as(to: SocketAddr, path: &str, subprotocol: &str) -> Self {
+        Self::open(to, path, Some(subprotocol)).await
+    }
+
+    async fn open(to: SocketAddr, path: &str, subprotocol: Option<&str>) -> Self {
         let socket = TcpStream::connect(to).await.expect("the daemon listens");
         socket.set_nodelay(true).expect("a fresh socket takes options");
         let config = WebSocketConfig::default().read_buffer_size(8192);
-        let url = format!("ws://{to}/v1/stream");
-        let (stream, _) = client_async_with_config(url, socket, Some(config)).await.expect("the daemon upgrades");
+        let uri = format!("ws://{to}{path}").parse().expect("an address and a path make a URI");
+        let mut request = ClientRequestBuilder::new(uri);
+        if let Some(subprotocol) = subprotocol {
+            request = request.with_sub_protocol(subprotocol);
+        }
+        let (stream, _) = client_async_with_config(request, socket, Some(config)).await.expect("the daemon upgrades");
         Self { stream }
     }
 

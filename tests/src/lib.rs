@@ -1,6 +1,7 @@
 //! Builds worlds for journeys: a real daemon with its own directories, real sources, real clients. Nothing here is
 //! mocked, and nothing outside the world's directory is touched.
 
+mod browser;
 mod built;
 mod client;
 mod conversation;
@@ -10,6 +11,7 @@ mod process;
 mod wait;
 mod world;
 
+pub use browser::Browser;
 pub use built::{built, fixture, headwater_bin, node_modules, python};
 pub use client::{Client, Closed};
 pub use conversation::{Step, conversations, fits};
