@@ -36,7 +36,7 @@ table changed are started anew; no client is disconnected. What changed is logge
 ~ gateway.listen 127.0.0.1:8765 → 127.0.0.1:9000 (needs a restart)
 ```
 
-Sources, webhooks, `log.level`, `[history.retention]` and `[[history.channel]]` take effect at once. What else the daemon is made of (the other sections) takes effect when it is started
+Sources, webhooks and `log.level` take effect at once. What else the daemon is made of (the other sections) takes effect when it is started
 anew, and the diff says so. Values whose name says token, secret, password or key are not shown.
 
 When something is wrong, the running config stays, and all faults are told at once, each with a code, its place and what to do:

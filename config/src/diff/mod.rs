@@ -13,7 +13,7 @@ use std::{
 
 /// The daemon's own keys, and whole sections, that take effect at once. What all others describe is made once, when the
 /// daemon starts.
-pub(crate) const LIVE: [&str; 3] = ["history.channel", "history.retention", "log.level"];
+pub(crate) const LIVE: [&str; 1] = ["log.level"];
 
 /// All that differs. `Display` is one line per change.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]

@@ -84,7 +84,7 @@ fn the_daemons_own_keys_are_compared_and_marked() {
 }
 
 #[test]
-fn webhooks_and_retention_are_applied_at_once() {
+fn webhooks_are_applied_at_once() {
     let (old, mut new) = (Config::default(), Config::default());
     new.history.retention.size = 2 << 30;
     new.history.durability = crate::Durability::Durable;
@@ -95,7 +95,7 @@ fn webhooks_and_retention_are_applied_at_once() {
         lines(&old, &new),
         [
             "~ history.durability flush → durable (needs a restart)",
-            "~ history.retention.size 1GiB → 2GiB",
+            "~ history.retention.size 1GiB → 2GiB (needs a restart)",
             "+ webhook.x"
         ]
     );
