@@ -17,5 +17,6 @@ pub use engine::{Committed, Engine, Head, Page, PageLimit};
 pub use error::EngineError;
 pub use memory::MemoryEngine;
 pub use sqlite::{
-    ChannelRule, Durability, Keep, MovedAside, Notice, Notices, OpenError, Opened, SqliteEngine, SqliteOptions, Stats,
+    ChannelRule, Durability, Keep, MovedAside, Notice, Notices, OpenError, Opened, Problem, Report, SqliteEngine,
+    SqliteOptions, Stats, VerifyError, verify,
 };

@@ -247,7 +247,7 @@ impl Birth {
 }
 
 /// What is asked of each channel.
-struct Questions<'a> {
+pub(crate) struct Questions<'a> {
     events: Statement<'a>,
     holes: Statement<'a>,
     epochs: Statement<'a>,
@@ -263,7 +263,7 @@ struct Events {
 }
 
 impl<'a> Questions<'a> {
-    fn new(connection: &'a Connection) -> Result<Self, Fault> {
+    pub(crate) fn new(connection: &'a Connection) -> Result<Self, Fault> {
         Ok(Self {
             events: connection.prepare(
                 "SELECT at, (SELECT max(at) FROM event WHERE at BETWEEN ?1 AND ?2), id FROM event
@@ -289,7 +289,8 @@ impl<'a> Questions<'a> {
         Ok(ends.0.zip(ends.1).map(|(first, last): (i64, i64)| (first as u64, last as u64)))
     }
 
-    fn epochs(&mut self, channel: i64) -> Result<Vec<Begin>, Fault> {
+    /// Its epochs, oldest first.
+    pub(crate) fn epochs(&mut self, channel: i64) -> Result<Vec<Begin>, Fault> {
         let begins = self.epochs.query_map([channel], |row| {
             Ok(Begin { first: row.get::<_, i64>(0)? as u64, epoch: Epoch(row.get::<_, i64>(1)? as u64) })
         })?;

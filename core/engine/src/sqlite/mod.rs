@@ -19,11 +19,13 @@ mod retention;
 mod row;
 mod schema;
 mod upkeep;
+mod verify;
 mod writer;
 
 pub use options::{
     ChannelRule, Durability, Keep, MovedAside, Notice, Notices, OpenError, Opened, SqliteOptions, Stats,
 };
+pub use verify::{Problem, Report, VerifyError, verify};
 
 use crate::{Ack, Committed, Engine, EngineError, Head, Page, PageLimit};
 use fault::Fault;

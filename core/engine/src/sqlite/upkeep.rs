@@ -11,7 +11,7 @@ use rusqlite::Connection;
 use std::{
     fs::File,
     os::unix::fs::MetadataExt,
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
@@ -29,8 +29,9 @@ const LOOK: Duration = Duration::from_secs(1);
 pub(crate) struct Upkeep {
     path: PathBuf,
     durability: Durability,
-    /// Which file it is.
-    identity: Option<(u64, u64)>,
+    /// Which files they are: the database and what belongs to it. Readers that open another `-wal` or `-shm` than the
+    /// writer's would not see what it writes, nor its locks.
+    identities: [Identity; 3],
     looked: Option<Instant>,
     /// The `-wal`, for syncing it. SQLite holds no locks on it, so that closing this does not drop any; the database
     /// itself must never be opened beside SQLite.
@@ -46,7 +47,7 @@ impl Upkeep {
         Self {
             path: options.path.clone(),
             durability: options.durability,
-            identity: identity(&options.path),
+            identities: identities(&options.path),
             looked: None,
             wal: None,
             unsynced: None,
@@ -110,20 +111,27 @@ impl Upkeep {
         Ok(())
     }
 
-    /// Whether the file that is being written is no longer the one at its path. Looks only now and then.
+    /// Whether it is time to look at the file.
+    pub(crate) fn is_time(&self) -> bool {
+        self.looked.is_none_or(|looked| looked.elapsed() >= LOOK)
+    }
+
+    /// Looks whether the file that is being written is no longer the one at its path.
     pub(crate) fn is_gone(&mut self, shared: &Shared) -> bool {
-        if self.looked.is_some_and(|looked| looked.elapsed() < LOOK) {
-            return false;
-        }
         self.looked = Some(Instant::now());
-        let size = |path: &std::path::Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
+        let size = |path: &Path| std::fs::metadata(path).map_or(0, |metadata| metadata.len());
         shared.counts.file_bytes.store(size(&self.path), Relaxed);
         shared.counts.wal_bytes.store(size(&with_suffix(&self.path, "-wal")), Relaxed);
-        identity(&self.path) != self.identity
+        identities(&self.path) != self.identities
     }
 }
 
-fn identity(path: &std::path::Path) -> Option<(u64, u64)> {
-    let metadata = std::fs::metadata(path).ok()?;
-    Some((metadata.dev(), metadata.ino()))
+/// Device and number; `None` where there is no file.
+type Identity = Option<(u64, u64)>;
+
+fn identities(path: &Path) -> [Identity; 3] {
+    ["", "-wal", "-shm"].map(|suffix| {
+        let metadata = std::fs::metadata(with_suffix(path, suffix)).ok()?;
+        Some((metadata.dev(), metadata.ino()))
+    })
 }

@@ -25,8 +25,11 @@ use std::{
 /// The pauses between attempts while the disk does not take anything: the first one, and the longest.
 const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
 
-/// After so many attempts in a row that found the file damaged it is given up. One might have met a passing fault.
+/// After so many attempts that found the file damaged it is given up. One might have met a passing fault.
 const DAMAGED: u32 = 3;
+
+/// Why a file is given up that is no longer there.
+const GONE: &str = "it was removed or replaced while it was in use";
 
 /// The thread's own things.
 pub(crate) struct Writer {
@@ -41,6 +44,8 @@ pub(crate) struct Writer {
     outage: Option<Outage>,
     /// How many events had been lost when that was last told.
     lost_told: u64,
+    /// How many attempts have found the file damaged.
+    damaged: u32,
     /// Closing was asked for, and writing does not work.
     gave_up: bool,
 }
@@ -50,8 +55,6 @@ struct Outage {
     /// When it is tried again.
     retry: Instant,
     pause: Duration,
-    /// Attempts in a row that found the file damaged.
-    damaged: u32,
 }
 
 /// What the thread is woken for.
@@ -78,6 +81,7 @@ impl Writer {
             retention: Retention::new(),
             outage: failing.then(Outage::begin),
             lost_told: 0,
+            damaged: 0,
             gave_up: false,
         }
     }
@@ -207,8 +211,7 @@ impl Writer {
             outage.pause = (outage.pause * 2).min(RETRY.1);
         }
         outage.retry = Instant::now() + outage.pause;
-        outage.damaged = if matches!(fault, Fault::Spoilt(_)) { outage.damaged + 1 } else { 0 };
-        let damaged = outage.damaged;
+        self.damaged += u32::from(matches!(fault, Fault::Spoilt(_)));
         let reason: Arc<str> = fault.reason().into();
         let (runs, mut receipts) = batch.unwrap_or_default();
         {
@@ -225,7 +228,12 @@ impl Writer {
         if first && !self.pace.behind {
             (self.shared.options.notices)(Notice::Failing { reason: (*reason).into() });
         }
-        if damaged >= DAMAGED && !self.gave_up {
+        if self.gave_up {
+            return;
+        }
+        if self.upkeep.is_gone(&self.shared) {
+            self.anew(GONE);
+        } else if self.damaged >= DAMAGED {
             self.anew(&reason);
         }
     }
@@ -240,8 +248,8 @@ impl Writer {
         if self.outage.is_some() || self.retention.next() > Instant::now() {
             return;
         }
-        if self.upkeep.is_gone(&self.shared) {
-            self.anew("it was removed or replaced while it was in use");
+        if self.upkeep.is_time() && self.upkeep.is_gone(&self.shared) {
+            self.anew(GONE);
         } else if let Err(fault) = self.retention.slice(&self.shared, &self.connection, events) {
             self.failed(&fault, None);
         }
@@ -267,9 +275,13 @@ impl Writer {
         let (connection, moved_to) = match begun {
             Ok(begun) => begun,
             // Tried again: what was moved, or is gone, is no longer in the way.
-            Err(error) => return self.failed(&Fault::Disk(error.to_string()), None),
+            Err(error) => {
+                eprintln!("ANEW {error}");
+                return self.failed(&Fault::Disk(error.to_string()), None);
+            }
         };
         self.connection = connection;
+        self.damaged = 0;
         self.spans = Spans::default();
         self.retention = Retention::new();
         self.upkeep = Upkeep::new(options);
@@ -309,7 +321,7 @@ fn sleep<'a>(shared: &'a Shared, live: MutexGuard<'a, Live>, pause: Option<Durat
 
 impl Outage {
     fn begin() -> Self {
-        Self { retry: Instant::now() + RETRY.0, pause: RETRY.0, damaged: 0 }
+        Self { retry: Instant::now() + RETRY.0, pause: RETRY.0 }
     }
 }
 

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used)] // a test crate
 
+mod files;
+mod killed;
 mod lives;
 mod promises;
 mod world;

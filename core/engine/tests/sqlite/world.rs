@@ -6,6 +6,7 @@ use headwater_event::{ChannelName, Draft, Event, Payload, Position};
 use std::{
     path::PathBuf,
     sync::{Arc, Mutex},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -20,6 +21,7 @@ pub(crate) struct Running {
     pub(crate) engine: SqliteEngine,
     pub(crate) opened: Opened,
     pub(crate) seen: Arc<Mutex<Vec<Arc<Event>>>>,
+    notices: Arc<Mutex<Vec<Notice>>>,
 }
 
 impl World {
@@ -50,12 +52,17 @@ impl World {
         let seen: Arc<Mutex<Vec<Arc<Event>>>> = Arc::default();
         let record = seen.clone();
         engine.start(Box::new(move |events| record.lock().unwrap().extend(events)));
-        Running { engine, opened, seen }
+        Running { engine, opened, seen, notices: self.notices.clone() }
     }
 }
 
 impl Running {
-    /// Publishes one event each and waits for the ack.
+    /// What it has said so far.
+    pub(crate) fn notices(&self) -> Vec<Notice> {
+        self.notices.lock().unwrap().clone()
+    }
+
+    /// Publishes a batch and waits for the ack.
     pub(crate) fn publish(&self, drafts: Vec<Draft>) -> Vec<Position> {
         self.engine.publish(drafts).unwrap().wait().unwrap()
     }
@@ -68,4 +75,14 @@ pub(crate) fn name(text: &str) -> ChannelName {
 /// A draft that is known again by its number.
 pub(crate) fn draft(channel: &str, number: u64) -> Draft {
     Draft::new(name(channel), "tested", "test", Payload::new(Bytes::from(number.to_string())).unwrap())
+}
+
+/// Waits for something that another thread brings about.
+pub(crate) fn until(mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "it did not come about");
+        // Sleeps because it is the pause of a poll with a deadline.
+        std::thread::sleep(Duration::from_millis(2));
+    }
 }
