@@ -35,6 +35,7 @@ pub use diff::{Change, ChangeKind, Diff, diff};
 pub use edit::{Edit, EditError, set_source_enabled};
 pub use files::{Fingerprint, Paths};
 pub use load::{Loaded, load, load_for_start};
+pub use nearest::nearest;
 pub use period::{Period, PeriodError};
 pub use reference::reference;
 pub use schema::{

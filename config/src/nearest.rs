@@ -1,7 +1,7 @@
 //! "did you mean": which of the known words was probably meant.
 
 /// The known word closest to `word`, when it is close enough to be a slip of the hand.
-pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace('-', "_");
     let wanted = plain(word);
     let allowed = (wanted.chars().count() / 3).max(1);

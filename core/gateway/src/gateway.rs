@@ -43,11 +43,12 @@ pub async fn serve(
     let metrics = Metrics::new();
     let publisher = Arc::new(Publisher::new(router.clone()));
     let shards = Shards::start(&options, &router, &publisher, &ports, &metrics).map_err(GatewayError::Shards)?;
+    let closing = CancellationToken::new();
     let connections = Connections {
-        app: App::new(options.clone(), router, ports, metrics, shards, publisher),
+        app: App::new(options.clone(), router, ports, metrics, shards, publisher, closing.clone()),
         limit: options.max_connections,
         tasks: TaskTracker::new(),
-        closing: CancellationToken::new(),
+        closing,
         cut: CancellationToken::new(),
     };
     let code = connections.accept(listener, ending).await;
@@ -60,7 +61,7 @@ struct Connections {
     app: Arc<App>,
     limit: usize,
     tasks: TaskTracker,
-    /// Requests may end, no more are taken.
+    /// Requests may end, no more are taken; streams that go on for ever end.
     closing: CancellationToken,
     /// Nothing may go on.
     cut: CancellationToken,

@@ -1,7 +1,7 @@
 //! What the gateway counts while it runs. Shards and HTTP handlers add to it; `GET /metrics` writes it out, with what
 //! can be read at that moment besides (`http/scrape.rs`). No label ever carries a client's id: labels are kept for ever.
 
-use headwater_event::GapReason;
+use headwater_event::{Gap, GapReason};
 use headwater_protocol::{CloseCode, ErrorCode};
 use prometheus_client::{
     encoding::EncodeLabelSet,
@@ -44,6 +44,9 @@ pub(crate) struct Metrics {
     closed: Family<CloseLabel, Counter>,
     accepted: Counter,
     refused: Family<Reason, Counter>,
+    streams: Gauge,
+    streamed: Counter,
+    streamed_bytes: Counter,
     answered: Family<Answered, Counter>,
 }
 
@@ -62,6 +65,9 @@ impl Metrics {
             closed: Family::default(),
             accepted: Counter::default(),
             refused: Family::default(),
+            streams: Gauge::default(),
+            streamed: Counter::default(),
+            streamed_bytes: Counter::default(),
             answered: Family::default(),
         };
         let registry = metrics.registry.sub_registry_with_prefix("headwater");
@@ -88,6 +94,14 @@ impl Metrics {
         );
         registry.register("accepted_connections", "Connections accepted by the listener", metrics.accepted.clone());
         registry.register("refused_connections", "Connections turned away, by reason", metrics.refused.clone());
+        registry.register("open_streams", "Responses of `GET /v1/events` that go on", metrics.streams.clone());
+        registry.register("streamed_events", "Events written to HTTP streams", metrics.streamed.clone());
+        registry.register_with_unit(
+            "streamed",
+            "Written to HTTP streams, before compression",
+            Unit::Bytes,
+            metrics.streamed_bytes.clone(),
+        );
         registry.register("http_requests", "Requests answered, by route and status", metrics.answered.clone());
         Arc::new(metrics)
     }
@@ -144,9 +158,37 @@ impl Metrics {
         self.answered.get_or_create(&Answered { route, status }).inc();
     }
 
+    /// An HTTP stream begins; it is counted until this is dropped.
+    pub(crate) fn stream(metrics: &Arc<Self>) -> OpenStream {
+        metrics.streams.inc();
+        OpenStream(metrics.clone())
+    }
+
     /// Everything above as `OpenMetrics` text, without the mark of its end.
     pub(crate) fn write(&self, out: &mut String) -> fmt::Result {
         prometheus_client::encoding::text::encode_registry(out, &self.registry)
+    }
+}
+
+/// One HTTP stream.
+pub(crate) struct OpenStream(Arc<Metrics>);
+
+impl OpenStream {
+    /// It was given so many events, in so many bytes.
+    pub(crate) fn sent(&self, events: u64, bytes: usize) {
+        self.0.streamed.inc_by(events);
+        self.0.streamed_bytes.inc_by(bytes as u64);
+    }
+
+    /// It was told a gap.
+    pub(crate) fn gap(&self, gap: &Gap) {
+        self.0.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));
+    }
+}
+
+impl Drop for OpenStream {
+    fn drop(&mut self) {
+        self.0.streams.dec();
     }
 }
 

@@ -8,6 +8,16 @@ pub fn text_frame(out: &mut Vec<u8>, payload: &[u8]) {
     frame(out, 0x1, payload);
 }
 
+/// The payload of a frame that [`text_frame`] made.
+pub fn payload(frame: &[u8]) -> &[u8] {
+    let header = match frame.get(1) {
+        Some(126) => 4,
+        Some(127) => 10,
+        _ => 2,
+    };
+    frame.get(header..).unwrap_or_default()
+}
+
 /// Appends a ping.
 pub fn ping_frame(out: &mut Vec<u8>, payload: &[u8]) {
     frame(out, 0x9, payload);

@@ -8,6 +8,7 @@ use crate::{
     publishing::Publisher,
     websocket::{Adopted, Shards},
 };
+use headwater_follow::Followers;
 use headwater_protocol::{CloseCode, Dialect, ErrorCode};
 use headwater_router::Router;
 use std::{
@@ -17,7 +18,7 @@ use std::{
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
-use tokio_util::task::TaskTracker;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Questions about the past that are answered at the same time. Each may keep a thread and a disk busy for some seconds
 /// and hold some megabytes.
@@ -27,6 +28,8 @@ const QUESTIONS: usize = 4;
 pub(crate) struct App {
     pub(super) options: Options,
     pub(super) router: Arc<Router>,
+    /// Who reads over HTTP.
+    pub(super) followers: Arc<Followers>,
     pub(crate) publisher: Arc<Publisher>,
     pub(super) ports: Arc<dyn Ports>,
     pub(crate) metrics: Arc<Metrics>,
@@ -45,7 +48,7 @@ pub(crate) struct App {
 }
 
 impl App {
-    /// Puts the parts together. `options.listen` is where the gateway really listens.
+    /// Puts the parts together. `options.listen` is where the gateway really listens; `closing` ends what goes on by itself.
     pub(crate) fn new(
         options: Options,
         router: Arc<Router>,
@@ -53,15 +56,18 @@ impl App {
         metrics: Arc<Metrics>,
         shards: Shards,
         publisher: Arc<Publisher>,
+        closing: CancellationToken,
     ) -> Arc<Self> {
         let rate = options.limits.publish_per_second;
+        let errands = TaskTracker::new();
         Arc::new(Self {
             gate: Gate::new(&options),
             // A second's worth at once, as a connection has.
             ingest: AddressBuckets::new(Rate::new(rate, rate)),
             requests: AtomicUsize::new(0),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
-            errands: TaskTracker::new(),
+            followers: Followers::start(&router, &errands, closing),
+            errands,
             shards: Mutex::new(Some(shards)),
             started: Instant::now(),
             options,
@@ -193,7 +199,7 @@ pub(super) mod tests {
         let (ports, metrics): (Arc<dyn Ports>, _) = (Arc::new(Nothing), Metrics::new());
         let publisher = Arc::new(Publisher::new(router.clone()));
         let shards = Shards::start(&options, &router, &publisher, &ports, &metrics).unwrap();
-        App::new(options, router, ports, metrics, shards, publisher)
+        App::new(options, router, ports, metrics, shards, publisher, CancellationToken::new())
     }
 
     #[tokio::test]

@@ -18,6 +18,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     service::TowerToHyperService,
 };
+use rustix::net::sockopt::set_socket_send_buffer_size;
 use std::{
     convert::Infallible,
     future::poll_fn,
@@ -32,7 +33,7 @@ use tokio_util::sync::CancellationToken;
 /// The largest request head, and the read buffer. A client could otherwise make the gateway hold 400 KB per connection.
 const MAX_HEAD: usize = 16 * 1024;
 
-/// The kernel's send buffer of a WebSocket. By itself it grows to 2.7 MB for a client that does not read.
+/// The kernel's send buffer of a connection. By itself it grows to 2.7 MB for a client that does not read.
 const SEND_BUFFER: usize = 256 * 1024;
 
 /// Whether there is room for a connection.
@@ -57,6 +58,10 @@ pub(crate) async fn serve(
     app.requests.fetch_add(1, Ordering::Relaxed);
     let _leaving = Leaving(&app);
     let peer = Peer::new(address);
+    if let Err(error) = bound(&stream) {
+        tracing::debug!(%address, %error, "the connection broke before it asked for anything");
+        return;
+    }
     let io = TokioIo::new(Socket::new(stream, app.options.stall_timeout));
     let mut connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -127,7 +132,7 @@ fn full() -> Response {
 
 /// Gives the stream, and what was read from it beyond the handshake, to the shards.
 fn hand_over(app: &App, stream: TcpStream, carry: Vec<u8>, dialect: &'static dyn Dialect, peer: SocketAddr) {
-    let stream = match bare(stream) {
+    let stream = match stream.into_std() {
         Ok(stream) => stream,
         Err(error) => {
             tracing::debug!(%peer, %error, "the connection broke during its handshake");
@@ -143,11 +148,9 @@ fn hand_over(app: &App, stream: TcpStream, carry: Vec<u8>, dialect: &'static dyn
     }
 }
 
-/// The socket without its runtime, and with a send buffer that does not grow.
-fn bare(stream: TcpStream) -> io::Result<std::net::TcpStream> {
-    let stream = stream.into_std()?;
-    rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
-    Ok(stream)
+/// Gives a socket a send buffer that does not grow.
+fn bound(stream: &TcpStream) -> io::Result<()> {
+    Ok(set_socket_send_buffer_size(stream, SEND_BUFFER)?)
 }
 
 #[cfg(test)]
@@ -157,11 +160,11 @@ mod tests {
 
     /// Harm prevented: a client that does not read costs 2.7 MB of the kernel's memory.
     #[tokio::test]
-    async fn a_websocket_has_a_send_buffer_that_does_not_grow() {
+    async fn a_connection_has_a_send_buffer_that_does_not_grow() {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let before = socket_send_buffer_size(&stream).unwrap();
-        let stream = bare(stream).unwrap();
+        bound(&stream).unwrap();
         // The kernel doubles what it is told, and may be set to allow less.
         let after = socket_send_buffer_size(&stream).unwrap();
         assert!(after != before && after <= 2 * SEND_BUFFER, "{before} became {after}");

@@ -18,8 +18,17 @@ use std::{net::IpAddr, sync::Arc};
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     // The path as the table has it, which lives as long as the program; what a client wrote must become no label.
     let route = request.extensions().get::<MatchedPath>().and_then(|path| super::table::known(path.as_str()));
+    let origin = request.headers().get(header::ORIGIN).cloned();
     let mut response = match app.gate.check(request.version(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(()) => {
+            let mut response = next.run(request).await;
+            // A page of another origin that is let in may also read what it is answered; its EventSource needs the word.
+            if let Some(origin) = origin {
+                response.headers_mut().insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+                response.headers_mut().append(header::VARY, HeaderValue::from_static("origin"));
+            }
+            response
+        }
         Err(problem) => problem.into_response(),
     };
     app.metrics.answered(route.unwrap_or("other"), response.status().as_u16());

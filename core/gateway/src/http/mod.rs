@@ -10,6 +10,7 @@
 //! | `problem`, `answer` | the forms of answers |
 //! | `upgrade` | the WebSocket handshake |
 //! | `ingest`, `items`, `cloudevents` | `POST /v1/events` |
+//! | `stream`, `query`, `cursor`, `ndjson`, `sse`, `gzip` | `GET /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
 //! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
 
@@ -19,17 +20,23 @@ mod asyncapi;
 mod channels;
 mod cloudevents;
 mod connection;
+mod cursor;
 mod guard;
+mod gzip;
 mod health;
 mod history;
 mod ingest;
 mod items;
+mod ndjson;
 mod problem;
 mod process;
+mod query;
 mod reload;
 mod scrape;
 mod socket;
 mod sources;
+mod sse;
+mod stream;
 mod table;
 mod upgrade;
 

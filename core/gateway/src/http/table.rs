@@ -5,7 +5,7 @@ use super::{
     app::App,
     asyncapi, channels, guard, health, history, ingest,
     problem::{Kind, Problem},
-    reload, scrape, sources, upgrade,
+    reload, scrape, sources, stream, upgrade,
 };
 use axum::{
     Router,
@@ -133,6 +133,13 @@ static ROUTES: &[Route] = &[
         permission: Permission::Monitor,
         summary: "a page of the past of ?channel=, or what each ?granularity= came to",
         mount: |method| on(method, history::history),
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/events",
+        permission: Permission::Monitor,
+        summary: "events of ?channel= as lines of JSON or as server-sent events, past and, with ?follow=1, to come",
+        mount: |method| on(method, stream::events),
     },
     Route {
         method: Method::Post,

@@ -43,6 +43,8 @@ mod tasks;
 mod turn;
 mod writer;
 
+pub(crate) use turn::frame_of;
+
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
 use ending::Ended;
 use headwater_protocol::{CloseCode, Dialect};

@@ -53,7 +53,7 @@ pub(super) struct Turn {
 }
 
 /// The finished frame of an event, made on first use and shared by every reader of this dialect.
-pub(super) fn frame_of(event: &Event, dialect: &'static dyn Dialect) -> Bytes {
+pub(crate) fn frame_of(event: &Event, dialect: &'static dyn Dialect) -> Bytes {
     event
         .encoded(dialect.encoding(), |event| {
             let mut text = Vec::new();

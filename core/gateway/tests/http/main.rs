@@ -11,5 +11,6 @@ mod limits;
 mod ports;
 mod routes;
 mod sessions;
+mod streams;
 mod wire;
 mod world;

@@ -1,0 +1,108 @@
+//! Where a reader of several channels stands, as one text: `name@epoch:offset`, joined with commas. It is the `id:` of
+//! server-sent events and comes back as `Last-Event-ID` or as `from`.
+
+use headwater_event::{ChannelName, Epoch, Position};
+use headwater_protocol::RequestError;
+use std::{collections::HashMap, fmt};
+
+/// The longest cursor. It comes back in a request's head, which has a bound of its own, beside other headers.
+pub(super) const MAX_CURSOR: usize = 12 * 1024;
+
+/// A position in each of some channels. Channel names hold none of the characters that separate them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Cursor(HashMap<ChannelName, Position>);
+
+impl Cursor {
+    /// Reads what [`write`] wrote. `place` names where it stood.
+    pub(super) fn parse(place: &str, text: &str) -> Result<Self, RequestError> {
+        let wrong = |why: &str| {
+            let form = "a cursor is name@epoch:offset, joined with commas, as the `id` of an event gives it";
+            RequestError::validation(format!("`{place}`: {why}; {form}"))
+        };
+        let mut positions = HashMap::new();
+        for part in text.split(',') {
+            let (name, position) = part.rsplit_once('@').ok_or_else(|| wrong(&format!("`{part}` has no position")))?;
+            let name = ChannelName::new(name).map_err(|error| wrong(&error.to_string()))?;
+            let position = position.split_once(':').and_then(|(epoch, offset)| {
+                let digits = !offset.is_empty() && offset.bytes().all(|byte| byte.is_ascii_digit());
+                let offset = if digits { offset.parse().ok()? } else { return None };
+                Some(Position { epoch: Epoch::parse(epoch)?, offset })
+            });
+            let position = position.ok_or_else(|| wrong(&format!("the position of `{name}` cannot be read")))?;
+            if positions.insert(name.clone(), position).is_some() {
+                return Err(wrong(&format!("`{name}` stands twice")));
+            }
+        }
+        Ok(Self(positions))
+    }
+
+    /// Where it stands in a channel.
+    pub(super) fn get(&self, channel: &ChannelName) -> Option<Position> {
+        self.0.get(channel.as_str()).copied()
+    }
+
+    /// The channels that it names.
+    pub(super) fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+        self.0.keys()
+    }
+}
+
+/// One part of a cursor.
+pub(super) fn part(out: &mut impl fmt::Write, channel: &ChannelName, position: Position) {
+    write!(out, "{channel}@{position}").expect("invariant: a text takes every write");
+}
+
+/// The cursor of these positions.
+pub(super) fn write(positions: &[(ChannelName, Position)]) -> String {
+    let mut text = String::new();
+    for (channel, position) in positions {
+        if !text.is_empty() {
+            text.push(',');
+        }
+        part(&mut text, channel, *position);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(text: &str) -> ChannelName {
+        ChannelName::new(text).unwrap()
+    }
+
+    #[test]
+    fn a_cursor_reads_what_it_writes() {
+        let at = |epoch, offset| Position { epoch: Epoch(epoch), offset };
+        let positions = [(name("build:7/a.b-c_d"), at(0xab, 0)), (name("b"), at(u64::MAX, u64::MAX))];
+        let text = write(&positions);
+        assert_eq!(text, "build:7/a.b-c_d@00000000000000ab:0,b@ffffffffffffffff:18446744073709551615");
+        let cursor = Cursor::parse("from", &text).unwrap();
+        for (channel, position) in &positions {
+            assert_eq!(cursor.get(channel), Some(*position));
+        }
+        assert_eq!((cursor.channels().count(), cursor.get(&name("c"))), (2, None));
+    }
+
+    #[test]
+    fn what_is_no_cursor_is_told_with_what_is_one() {
+        for (text, word) in [
+            ("", "has no position"),
+            ("12", "has no position"),
+            ("a@00000000000000ab:1,", "has no position"),
+            ("a b@00000000000000ab:1", "column 2"),
+            ("a@ab:1", "position of `a`"),
+            ("a@00000000000000ab", "position of `a`"),
+            ("a@00000000000000ab:", "position of `a`"),
+            ("a@00000000000000ab:-1", "position of `a`"),
+            ("a@00000000000000ab:+1", "position of `a`"),
+            ("a@00000000000000ab:18446744073709551616", "position of `a`"),
+            ("a@00000000000000ab:1,a@00000000000000ab:2", "stands twice"),
+        ] {
+            let error = Cursor::parse("Last-Event-ID", text).unwrap_err();
+            let told = error.message.contains(word) && error.message.contains("name@epoch:offset");
+            assert!(told && error.message.contains("`Last-Event-ID`"), "{text:?}: {error}");
+        }
+    }
+}
