@@ -1,7 +1,13 @@
 //! `GET /v1/history`: a page of the past, or what it comes to. The answer is the `data` of the WebSocket's
 //! `historical_data`.
 
-use super::{answer, app::App, channels::bad_query, problem::Problem};
+use super::{
+    answer,
+    app::App,
+    channels::bad_query,
+    problem::Problem,
+    query::{filter_key, given},
+};
 use crate::history;
 use axum::{
     body::Body,
@@ -52,6 +58,23 @@ pub(super) async fn history(
     }
 }
 
+/// The keys of the query.
+const KEYS: [&str; 13] = [
+    "channel",
+    "type",
+    "severity",
+    "where",
+    "source",
+    "attr.NAME",
+    "since",
+    "until",
+    "order",
+    "limit",
+    "cursor",
+    "granularity",
+    "metric",
+];
+
 /// The question of a query, key by key.
 #[derive(Default)]
 struct Asked {
@@ -84,32 +107,11 @@ impl Asked {
             "limit" => &mut self.limit,
             "cursor" => &mut self.cursor,
             "granularity" => &mut self.granularity,
-            "where" => &mut self.filter.expression,
-            "type" | "source" | "metric" => {
-                let list = match key {
-                    "type" => &mut self.filter.types,
-                    "source" => &mut self.filter.sources,
-                    _ => &mut self.metrics,
-                };
-                list.push(value);
+            "metric" => {
+                self.metrics.push(value);
                 return Ok(());
             }
-            "severity" => {
-                let severity =
-                    value.parse().map_err(|error| RequestError::validation(format!("`severity`: {error}")))?;
-                return given(&mut self.filter.severity, key, severity);
-            }
-            _ => {
-                let name = key.strip_prefix("attr.").filter(|name| !name.is_empty());
-                let name = name.ok_or_else(|| RequestError::validation(format!(
-                    "`{key}` is no key of this query; there are channel, since, until, type, severity, where, source, \
-                     attr.NAME, order, limit, cursor, granularity and metric"
-                )))?;
-                return match self.filter.attributes.insert(name.to_owned(), value) {
-                    None => Ok(()),
-                    Some(_) => Err(twice(key)),
-                };
-            }
+            _ => return filter_key(&mut self.filter, key, value, &KEYS),
         };
         given(once, key, value)
     }
@@ -144,18 +146,6 @@ impl Asked {
             request_id: None,
         })
     }
-}
-
-/// A key that stands once.
-fn given<T>(place: &mut Option<T>, key: &str, value: T) -> Result<(), RequestError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(twice(key)),
-    }
-}
-
-fn twice(key: &str) -> RequestError {
-    RequestError::validation(format!("`{key}` stands twice; give it once"))
 }
 
 #[cfg(test)]
@@ -214,8 +204,8 @@ mod tests {
             (&[("channel", "a"), ("order", "up")], "desc"),
             (&[("channel", "a"), ("limit", "many")], "`limit`"),
             (&[("channel", "a"), ("granularity", "week")], "second, minute"),
-            (&[("channel", "a"), ("form", "b")], "attr.NAME"),
-            (&[("channel", "a"), ("attr.", "b")], "attr.NAME"),
+            (&[("channel", "a"), ("orde", "asc")], "did you mean `order`?"),
+            (&[("channel", "a"), ("attr.", "b")], "is no key of this query"),
         ] {
             let error = of(pairs).unwrap_err();
             assert!(error.message.contains(word) && error.code == ErrorCode::Validation, "{pairs:?}: {error}");
