@@ -71,9 +71,8 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
     let router = Router::new(kept.engine.clone(), limits(&config.router));
     kept.announce_to(&router);
-    let readers = Readers::start(&router, &tasks, cancel.child_token());
-    let bus = Arc::new(Bus::new(router.clone(), readers));
     let followers = Followers::start(&router, &tasks, cancel.child_token());
+    let bus = Arc::new(Bus::new(router.clone(), Readers::new(followers.clone(), tasks.clone())));
     let mut hooks = Hooks::start(followers, router.clone(), &state, &tasks, cancel.child_token());
     // Before the sources: a webhook that is new begins with their first events.
     hooks.apply(&config).await;

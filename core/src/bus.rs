@@ -16,12 +16,12 @@ const DAEMON: &str = "headwater";
 /// Publishes to the router, and reads for sources.
 pub(crate) struct Bus {
     router: Arc<Router>,
-    readers: Arc<Readers>,
+    readers: Readers,
 }
 
 impl Bus {
     /// Over a running router.
-    pub(crate) fn new(router: Arc<Router>, readers: Arc<Readers>) -> Self {
+    pub(crate) fn new(router: Arc<Router>, readers: Readers) -> Self {
         Self { router, readers }
     }
 

@@ -1,6 +1,6 @@
 //! Sources at work: commands and their answers, snapshots, reading the bus, programs in other languages, old binaries.
 
-use headwater_tests::{World, built, fixture};
+use headwater_tests::{Client, World, built, fixture};
 use serde_json::json;
 
 #[tokio::test]
@@ -51,6 +51,36 @@ async fn a_late_subscriber_gets_the_snapshot() {
     assert_eq!(snapshot["events"][0]["message_id"], event["message_id"]);
     let answer = daemon.get("/v1/snapshot?channel=fil*").await;
     assert_eq!(answer.json()["events"][0]["message_id"], event["message_id"]);
+}
+
+#[tokio::test]
+async fn a_source_that_reads_the_bus_is_given_what_was_there_and_what_comes() {
+    let counter = built("libheadwater_plugin_counter.so");
+    let daemon = World::new().plugin("reader", &counter, "reads = \"notes:*\"\n").start().await;
+    let mut client = daemon.client().await;
+    client.subscribe(&["counter"]).await;
+    daemon.source_is("reader", "up").await;
+    let read = async |client: &mut Client, count: usize| {
+        let mut read = Vec::new();
+        for _ in 0..count {
+            let event = client.next_of("counter.read").await;
+            read.push(format!("{}@{}", event["data"]["channel"].as_str().unwrap_or_default(), event["data"]["offset"]));
+        }
+        read.sort();
+        read
+    };
+    client.publish("notes:a", "note", json!(1)).await;
+    client.publish("notes:a", "note", json!(2)).await;
+    client.publish("other", "note", json!(0)).await;
+    assert_eq!(read(&mut client, 2).await, ["notes:a@1", "notes:a@2"]);
+    // A channel that comes to be while it reads.
+    client.publish("notes:b", "note", json!(3)).await;
+    assert_eq!(read(&mut client, 1).await, ["notes:b@1"]);
+    // Its next life asks for everything again.
+    daemon.post("/v1/sources/reader/restart", "application/json", "").await;
+    assert_eq!(read(&mut client, 3).await, ["notes:a@1", "notes:a@2", "notes:b@1"]);
+    client.publish("notes:a", "note", json!(4)).await;
+    assert_eq!(read(&mut client, 1).await, ["notes:a@3"]);
 }
 
 #[tokio::test]

@@ -1,6 +1,8 @@
 //! A source that counts, for journeys: each life of it has a random name, numbers its events from 1, and says at its end
 //! how many there were. So a test can prove over any number of reloads that no event is lost or doubled.
 
+mod reading;
+
 use headwater_plugin::prelude::*;
 use std::hash::{BuildHasher, RandomState};
 use tokio::{task::JoinSet, time::sleep};
@@ -18,6 +20,8 @@ struct Config {
     /// Bytes of filling in every event.
     #[default = 0]
     padding: usize,
+    /// Channels to read instead of counting.
+    reads: Option<String>,
 }
 
 /// Parameters of `slow`.
@@ -42,6 +46,9 @@ impl Source for Counter {
     type Config = Config;
 
     async fn run(config: Config, mut ctx: Context) -> Result<()> {
+        if let Some(channels) = &config.reads {
+            return reading::read(channels, &mut ctx).await;
+        }
         let generation = format!("{:016x}", RandomState::new().hash_one(std::process::id()));
         let padding = (config.padding > 0).then(|| "x".repeat(config.padding));
         let mut n = 0_u64;
