@@ -4,10 +4,10 @@
 
 use super::{
     connection::{Connection, Mode},
-    cursor::Cursors,
+    cursor::{Cursor, Cursors},
     fetch::{Fetch, Fetched},
     shard::{Shard, Shared},
-    share::{self, Share},
+    share::{self, Share, until},
     turn::{Batch, KEEP, caught_up},
 };
 use headwater_protocol::CloseCode;
@@ -130,10 +130,11 @@ pub(super) fn flush_waiting(connection: &Connection, shard: &Shard) -> Flushed {
 /// Reads and writes one page of events, a share for each channel that is behind.
 fn page(shard: &mut Shard, connection: &Rc<Connection>) -> Step {
     let Some(mut cursors) = taken(connection) else { return Step::Live };
-    let is_behind = |channel: &u32, next: u64| next < shard.channels.get(*channel).next;
-    let behind = cursors.places.iter().filter(|(channel, cursor)| is_behind(channel, cursor.next)).count();
+    let is_behind = |(channel, cursor): &(&u32, &Cursor)| cursor.next < until(shard, connection, **channel, cursor);
+    let behind = cursors.places.iter().filter(is_behind).count();
     if behind == 0 {
         connection.output.borrow_mut().mode = Mode::Live;
+        shard.keep_pace(connection);
         return Step::Live;
     }
     let share = ReadLimit { events: PAGE.events.div_ceil(behind), bytes: PAGE.bytes.div_ceil(behind) };

@@ -13,6 +13,8 @@ pub(super) struct Channel {
     pub(super) log: Arc<ChannelLog>,
     /// The epoch of its offsets, without the log's lock.
     pub(super) epoch: Epoch,
+    /// The epoch before it in this shard's life; the same where there was none.
+    pub(super) previous: Epoch,
     /// The offset that comes next from the inbox: everything before it has been given to the readers.
     pub(super) next: u64,
     /// The readers. An empty group keeps its place, since places are held by connections, and is used again.
@@ -30,6 +32,8 @@ impl Channel {
 pub(super) struct Group {
     /// Which events; `None` wants all.
     pub(super) filter: Option<FilterId>,
+    /// Whether its members get their events at a pace of their own, and not in the batch.
+    pub(super) paced: bool,
     /// In which form.
     pub(super) dialect: &'static dyn Dialect,
     /// Who.
@@ -39,6 +43,10 @@ pub(super) struct Group {
 }
 
 impl Group {
+    fn new(filter: Option<FilterId>, paced: bool, dialect: &'static dyn Dialect) -> Self {
+        Self { filter, paced, dialect, members: Vec::new(), ranges: Vec::new() }
+    }
+
     /// Whether its members want this event.
     pub(super) fn wants(&self, event: &Event, filters: &FilterTable) -> bool {
         !self.members.is_empty() && self.filter.is_none_or(|filter| filters.get(filter).matches(event))
@@ -88,7 +96,8 @@ impl Channels {
             u32::try_from(self.list.len() - 1).expect("fewer channels than memory has room for")
         });
         self.by_name.insert(log.name().clone(), index);
-        self.list[index as usize] = Some(Channel { epoch: log.epoch(), log, next, groups: Vec::new() });
+        let epoch = log.epoch();
+        self.list[index as usize] = Some(Channel { epoch, previous: epoch, log, next, groups: Vec::new() });
         index
     }
 
@@ -113,20 +122,21 @@ impl Channels {
         channel: u32,
         connection: &Rc<Connection>,
         filter: Option<FilterId>,
+        paced: bool,
         subscription: u32,
     ) -> Membership {
         let groups = &mut self.get_mut(channel).groups;
         let encoding = connection.dialect.encoding();
         // Filters are interned: equal ones have one number.
-        let same = |group: &Group| group.dialect.encoding() == encoding && group.filter == filter;
+        let alike = |group: &Group| group.dialect.encoding() == encoding && group.paced == paced;
+        let same = |group: &Group| alike(group) && group.filter == filter;
         let place = groups.iter().position(same).or_else(|| {
             let free = groups.iter().position(|group| group.members.is_empty() && group.ranges.is_empty())?;
-            groups[free].filter = filter;
-            groups[free].dialect = connection.dialect;
+            groups[free] = Group::new(filter, paced, connection.dialect);
             Some(free)
         });
         let place = place.unwrap_or_else(|| {
-            groups.push(Group { filter, dialect: connection.dialect, members: Vec::new(), ranges: Vec::new() });
+            groups.push(Group::new(filter, paced, connection.dialect));
             groups.len() - 1
         });
         let members = &mut groups[place].members;

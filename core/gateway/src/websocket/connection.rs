@@ -3,13 +3,14 @@
 use super::{
     channel::Membership,
     cursor::{Cursor, Cursors},
+    pace::Paced,
 };
 use headwater_event::{ChannelPattern, Position};
 use headwater_filter::FilterId;
 use headwater_protocol::{CloseCode, Dialect, FilterSpec, Options, Reply, RequestId, websocket};
 use std::{
     cell::{Cell, RefCell},
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::SocketAddr,
     rc::Rc,
 };
@@ -34,6 +35,8 @@ pub(super) struct Connection {
     pub(super) peer: SocketAddr,
     /// Whether this turn has something for it.
     pub(super) dirty: Cell<bool>,
+    /// Whether this turn has put events into its control lane.
+    pub(super) written: Cell<bool>,
     /// When something last came from it.
     pub(super) heard: Cell<Instant>,
     /// When its socket last took a byte; looked at while it drains.
@@ -86,6 +89,8 @@ pub(super) struct Reading {
     pub(super) subscriptions: Vec<Subscription>,
     /// At most one for each channel, by its index.
     pub(super) memberships: HashMap<u32, Membership>,
+    /// The channels whose events do not come as they happen, by their index.
+    pub(super) paced: BTreeMap<u32, Paced>,
     /// The next subscription's number.
     pub(super) numbered: u32,
 }
@@ -128,6 +133,7 @@ impl Connection {
             dialect,
             peer,
             dirty: Cell::new(false),
+            written: Cell::new(false),
             heard: Cell::new(Instant::now()),
             progress: Cell::new(Instant::now()),
             finished: Cell::new(None),
@@ -193,12 +199,15 @@ impl Connection {
         self.reading.borrow().subscriptions.iter().find(|s| s.number == number).map(|s| s.terms.clone())
     }
 
-    /// The offset before which everything of this channel has been written or given up; `None`: as the shard stands.
-    pub(super) fn cursor(&self, channel: u32) -> Option<u64> {
-        match &self.output.borrow().mode {
-            Mode::Live => None,
-            Mode::Draining(cursors) => cursors.places.get(&channel).map(Cursor::place),
-        }
+    /// The next offset of a channel that has not been written or given up, where the channel stands at `next` in its shard.
+    pub(super) fn place(&self, channel: u32, next: u64) -> u64 {
+        let reading = self.reading.borrow();
+        let paced = reading.paced.get(&channel);
+        let place = match &self.output.borrow().mode {
+            Mode::Live => paced.map_or(next, |paced| paced.place(next)),
+            Mode::Draining(cursors) => cursors.places.get(&channel).map_or(next, Cursor::place),
+        };
+        paced.and_then(Paced::held).map_or(place, |held| place.min(held))
     }
 }
 

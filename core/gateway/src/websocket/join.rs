@@ -5,6 +5,7 @@ use super::{
     channel::Membership,
     connection::{Connection, Mode, Subscription},
     cursor::Cursor,
+    pace::Paced,
     shard::Shard,
 };
 use headwater_event::{ChannelName, ChannelPattern};
@@ -23,7 +24,7 @@ impl Shard {
 
     /// The next offset that a connection has not been written.
     pub(super) fn place(&self, connection: &Connection, channel: u32) -> u64 {
-        connection.cursor(channel).unwrap_or(self.channels.get(channel).next)
+        connection.place(channel, self.channels.get(channel).next)
     }
 
     /// Makes a connection a reader of a channel, unless a better subscription of its own already does. `place` is how far
@@ -92,8 +93,14 @@ impl Shard {
         subscription: &Subscription,
         next: u64,
     ) {
-        let membership = self.channels.join(index, connection, subscription.filter, subscription.number);
-        connection.reading.borrow_mut().memberships.insert(index, membership);
+        let paced = Paced::new(&subscription.terms, self.channels.get(index).next);
+        let Subscription { filter, number, .. } = *subscription;
+        let membership = self.channels.join(index, connection, filter, paced.is_some(), number);
+        {
+            let mut reading = connection.reading.borrow_mut();
+            reading.memberships.insert(index, membership);
+            reading.paced.extend(paced.map(|paced| (index, paced)));
+        }
         self.set_cursor(connection, index, next);
     }
 
@@ -120,7 +127,11 @@ impl Shard {
 
     /// Ends a connection's reading of a channel.
     pub(super) fn leave(&mut self, connection: &Rc<Connection>, membership: Membership) {
-        connection.reading.borrow_mut().memberships.remove(&membership.channel);
+        {
+            let mut reading = connection.reading.borrow_mut();
+            reading.memberships.remove(&membership.channel);
+            reading.paced.remove(&membership.channel);
+        }
         if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
             cursors.places.remove(&membership.channel);
         }

@@ -14,6 +14,7 @@
 //! | `share` | one channel's part of a page |
 //! | `lag` | what becomes of a reader that falls behind |
 //! | `fetch` | reads that may block |
+//! | `pace/` | subscriptions that are throttled, or gathered and flushed |
 //! | `connection` | one socket: its control lane, its subscriptions, its place |
 //! | `reader` | frames of a client, their limits |
 //! | `session` | what a request does |
@@ -34,6 +35,7 @@ mod history;
 mod join;
 mod lag;
 mod mailbox;
+mod pace;
 mod reader;
 mod session;
 mod shard;

@@ -10,6 +10,7 @@ use super::{
     fetch::Fetches,
     history::Questions,
     mailbox::{Mail, Mailbox},
+    pace::{self, Clock},
     reader,
     tasks::Tasks,
     turn::Turn,
@@ -80,6 +81,8 @@ pub(super) struct Shard {
     pub(super) fetches: Rc<Fetches>,
     /// Questions about the past that wait for an answer.
     pub(super) questions: Questions,
+    /// When paced subscriptions are due.
+    pub(super) clock: Rc<Clock>,
     /// What a subscription asks for that asks for nothing special.
     pub(super) plain: Rc<Terms>,
     pub(super) myself: Weak<RefCell<Shard>>,
@@ -100,6 +103,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
     let room = parts.options.max_message_bytes + 64 * 1024;
     let tasks = Tasks::new();
     let fetches = Fetches::new(parts.router.clone(), tasks.blocking());
+    let clock = Rc::new(Clock::default());
     let shard = Rc::new_cyclic(|myself| {
         RefCell::new(Shard {
             options: parts.options,
@@ -118,6 +122,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
             tasks: tasks.clone(),
             fetches,
             questions: Questions::new(),
+            clock: clock.clone(),
             plain: Rc::default(),
             myself: myself.clone(),
             executions: 0,
@@ -130,6 +135,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
     let ended = CancellationToken::new();
     tasks.spawn(turns(shard.clone(), woken, ended.clone()));
     tasks.spawn(sweeps(shard.clone(), ended.clone()));
+    tasks.spawn(pace::run(shard.clone(), clock, ended.clone()));
     let (order, mut ordered) = oneshot::channel();
     tasks.spawn(letters(shard.clone(), order));
     let (code, grace) = tokio::select! {
@@ -297,12 +303,11 @@ impl Shard {
     /// Where each of a connection's channels stands for it.
     pub(super) fn positions(&self, connection: &Connection) -> Vec<(ChannelName, Position)> {
         let reading = connection.reading.borrow();
-        let place = |channel: u32| {
-            let known = self.channels.get(channel);
-            let next = connection.cursor(channel).unwrap_or(known.next);
-            (known.log.name().clone(), before(known.epoch, next))
+        let place = |channel: &u32| {
+            let known = self.channels.get(*channel);
+            (known.log.name().clone(), before(known.epoch, connection.place(*channel, known.next)))
         };
-        reading.memberships.keys().map(|channel| place(*channel)).collect()
+        reading.memberships.keys().map(place).collect()
     }
 
     /// Looks at every connection: who is quiet is pinged, who does not answer is closed.

@@ -10,6 +10,7 @@ use super::{
     cursor::{Cursor, Stage},
     fetch::{Fetch, Fetched, What},
     lag,
+    pace::{Gone, Lane},
     shard::Shard,
     turn::{Batch, Frame, frame_of},
 };
@@ -37,8 +38,18 @@ pub(super) struct Reader<'a> {
     pub(super) terms: Rc<Terms>,
     /// Below this offset events may be sent now.
     pub(super) until: u64,
+    lane: Lane<'a>,
     group: &'a Group,
     filters: &'a FilterTable,
+}
+
+/// Below which offset events of a channel may be sent to a connection with this cursor.
+pub(super) fn until(shard: &Shard, connection: &Connection, channel: u32, cursor: &Cursor) -> u64 {
+    let next = shard.channels.get(channel).next;
+    match connection.reading.borrow().paced.get(&channel) {
+        Some(paced) => paced.until(cursor.next, next),
+        None => next,
+    }
 }
 
 /// Appends one channel's share to a page.
@@ -51,7 +62,10 @@ pub(super) fn read(
     appetite: usize,
     page: &mut Batch,
 ) -> Share {
-    let Some(reader) = Reader::new(shard, connection, index) else { return Share::Read };
+    let Some(reader) = Reader::new(shard, connection, index, cursor) else { return Share::Read };
+    if let Some(paced) = connection.reading.borrow_mut().paced.get_mut(&index) {
+        paced.overdue(&reader.lane);
+    }
     if cursor.next >= reader.until {
         cursor.caught_up();
         return Share::Read;
@@ -85,7 +99,7 @@ pub(super) fn read(
 
 /// Appends what was read elsewhere.
 pub(super) fn take(shard: &Shard, connection: &Connection, cursor: &mut Cursor, fetched: &Fetched, page: &mut Batch) {
-    let Some(reader) = Reader::new(shard, connection, fetched.fetch.channel) else { return };
+    let Some(reader) = Reader::new(shard, connection, fetched.fetch.channel, cursor) else { return };
     if !Arc::ptr_eq(&reader.channel.log, &fetched.fetch.log) {
         return; // the number is another channel's now
     }
@@ -114,6 +128,8 @@ pub(super) fn take(shard: &Shard, connection: &Connection, cursor: &mut Cursor, 
 /// before the last.
 fn append(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, events: &[Arc<Event>], page: &mut Batch) -> bool {
     let before = page.frames.len();
+    let mut reading = reader.connection.reading.borrow_mut();
+    let mut paced = reading.paced.get_mut(&reader.index);
     for event in events {
         let offset = event.position.offset;
         // The log may be ahead of this shard; what it has not taken from its inbox comes by the turn.
@@ -154,6 +170,11 @@ fn append(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, events: &[Arc
         };
         cursor.next = offset + 1;
         if goes {
+            match paced.as_mut().map_or(Gone::No, |paced| paced.read(event, &reader.lane)) {
+                Gone::No => {}
+                Gone::Passed => continue,
+                Gone::Full => return false,
+            }
             page.bytes.extend_from_slice(&frame_of(event, reader.connection.dialect));
             let end = page.bytes.len() as u32;
             page.frames.push(Frame { end, channel: reader.index, offset });
@@ -163,7 +184,7 @@ fn append(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, events: &[Arc
 }
 
 impl<'a> Reader<'a> {
-    fn new(shard: &'a Shard, connection: &'a Connection, index: u32) -> Option<Self> {
+    fn new(shard: &'a Shard, connection: &'a Connection, index: u32, cursor: &Cursor) -> Option<Self> {
         let membership = connection.reading.borrow().memberships.get(&index).copied()?;
         let channel = shard.channels.get(index);
         Some(Self {
@@ -171,7 +192,8 @@ impl<'a> Reader<'a> {
             channel,
             index,
             terms: connection.terms(membership.subscription)?,
-            until: channel.next,
+            until: until(shard, connection, index, cursor),
+            lane: Lane { connection, metrics: &shard.metrics },
             group: &channel.groups[membership.group as usize],
             filters: &shard.filters,
         })

@@ -50,6 +50,10 @@ pub(super) struct Turn {
     dirty: Vec<Rc<Connection>>,
     /// Taken from the inbox.
     events: Vec<Arc<Event>>,
+    /// Those to whom the event at hand comes at a pace of their own.
+    paced: Vec<Rc<Connection>>,
+    /// Those of them that have something in their control lanes.
+    pub(super) written: Vec<Rc<Connection>>,
 }
 
 /// The finished frame of an event, made on first use and shared by every reader of this dialect.
@@ -78,6 +82,9 @@ impl Shard {
         }
         self.turn.events = events;
         self.flush();
+        if !self.turn.written.is_empty() {
+            self.write_paced();
+        }
     }
 
     /// Appends an event to the batch of each dialect that has readers for it.
@@ -89,8 +96,13 @@ impl Shard {
                 None => return,
             },
         };
-        if event.position.epoch != self.channels.get(index).epoch && !self.renumber(index, event.position) {
-            return;
+        let channel = self.channels.get(index);
+        if event.position.epoch != channel.epoch {
+            // After a look at the log that was ahead of the inbox: what was before comes once more.
+            if event.position.epoch == channel.previous {
+                return;
+            }
+            self.renumber(index, event.position);
         }
         let channel = self.channels.get_mut(index);
         // An event between watching and reading the head is in both; it has been counted already.
@@ -101,6 +113,10 @@ impl Shard {
         let mut appended: [Option<(u32, u32)>; ENCODINGS] = [None; ENCODINGS];
         for (number, group) in (0u32..).zip(channel.groups.iter_mut()) {
             if !group.wants(event, &self.filters) {
+                continue;
+            }
+            if group.paced {
+                self.turn.paced.extend(group.members.iter().cloned());
                 continue;
             }
             let Encoding(encoding) = group.dialect.encoding();
@@ -120,14 +136,15 @@ impl Shard {
         if self.turn.batches.iter().any(|batch| batch.bytes.len() >= FLUSH_AT) {
             self.flush();
         }
+        if !self.turn.paced.is_empty() {
+            let mut paced = std::mem::take(&mut self.turn.paced);
+            paced.drain(..).for_each(|connection| self.arrived(&connection, index, event));
+            self.turn.paced = paced;
+        }
     }
 
-    /// The channel's numbering goes on in another epoch, with this position. Its readers are told, and go on there. `false`:
-    /// the log is further already, and will be heard of.
-    fn renumber(&mut self, index: u32, first: Position) -> bool {
-        if self.channels.get(index).log.epoch() != first.epoch {
-            return false;
-        }
+    /// The channel's numbering goes on in another epoch, with this position. Its readers are told, and go on there.
+    fn renumber(&mut self, index: u32, first: Position) {
         // What was gathered lies before it.
         self.flush();
         let name = self.channels.get(index).log.name().clone();
@@ -135,7 +152,8 @@ impl Shard {
         let members: Vec<Rc<Connection>> = members.collect();
         let places: Vec<u64> = members.iter().map(|member| self.place(member, index)).collect();
         let channel = self.channels.get_mut(index);
-        (channel.epoch, channel.next) = (first.epoch, first.offset);
+        channel.previous = std::mem::replace(&mut channel.epoch, first.epoch);
+        channel.next = first.offset;
         tracing::warn!(channel = %name, epoch = %first.epoch, "the numbering of a channel goes on in another epoch");
         for (member, place) in members.iter().zip(places) {
             // Who is behind reads what was before from the store, in the same numbering.
@@ -145,13 +163,15 @@ impl Shard {
             if let Mode::Draining(cursors) = &mut member.output.borrow_mut().mode {
                 cursors.places.insert(index, Cursor::behind(first.offset));
             }
+            if let Some(paced) = member.reading.borrow_mut().paced.get_mut(&index) {
+                paced.begin(first.offset);
+            }
             let from = Position { offset: place.min(first.offset), ..first };
             let gap = Gap { channel: name.clone(), from, to: first.offset - 1, reason: GapReason::EpochChange };
             self.metrics.gap(gap.reason, first.offset - from.offset);
             member.reply(&Reply::Gap(gap));
             self.flush_control(member);
         }
-        true
     }
 
     /// One write to each connection that this turn has something for.
@@ -198,7 +218,7 @@ impl Shard {
         }
         let mut readers: Vec<Rc<Connection>> = Vec::new();
         let before: HashMap<u32, u64> = self.channels.iter_mut().map(|(index, c)| (index, c.next)).collect();
-        for (_, channel) in self.channels.iter_mut() {
+        for (index, channel) in self.channels.iter_mut() {
             let head = channel.log.head();
             if head < channel.next {
                 continue;
@@ -208,6 +228,11 @@ impl Shard {
                 if let Mode::Live = output.mode {
                     readers.push(member.clone());
                     output.mode = Mode::Draining(cursors(member, |channel| before[&channel]));
+                }
+                drop(output);
+                // What came uncounted does not wait.
+                if let Some(paced) = member.reading.borrow_mut().paced.get_mut(&index) {
+                    paced.release(head + 1);
                 }
             }
             channel.next = head + 1;
@@ -230,7 +255,11 @@ pub(super) fn caught_up(connection: &Connection, channels: &Channels) -> Cursors
 }
 
 fn cursors(connection: &Connection, next: impl Fn(u32) -> u64) -> Cursors {
-    let memberships = &connection.reading.borrow().memberships;
-    let place = |channel: &u32| (*channel, Cursor::behind(next(*channel)));
-    Cursors::new(memberships.keys().map(place).collect())
+    let reading = connection.reading.borrow();
+    let place = |channel: &u32| {
+        let next = next(*channel);
+        let next = reading.paced.get(channel).map_or(next, |paced| paced.place(next));
+        (*channel, Cursor::behind(next))
+    };
+    Cursors::new(reading.memberships.keys().map(place).collect())
 }

@@ -2,15 +2,21 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, but not in what they call")]
 
+mod behind;
 mod ending;
+mod faults;
 mod guards;
 mod handshake;
 mod history;
 mod ingest;
 mod limits;
+mod pace;
+mod past;
 mod ports;
 mod routes;
+mod session;
 mod sessions;
+mod store;
 mod streams;
 mod wire;
 mod world;

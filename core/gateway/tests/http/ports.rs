@@ -47,6 +47,7 @@ impl TestPorts {
 
 impl Ports for TestPorts {
     fn command(&self, call: CommandCall, _: AnswerSink) -> Result<(), Refused> {
+        assert_ne!(call.target, "panic", "a test asked for it");
         let message = format!("no source has the command `{}`", call.target);
         Err(Refused { code: ErrorCode::UnknownCommand, message, suggested_action: None })
     }

@@ -2,56 +2,15 @@
 //! nobody closed for what he did not do, nobody held up by another.
 
 use crate::{
-    wire::{Client, text_frame},
+    session::{draft, message, publish, session, subscribe, tell, until_heartbeat},
+    wire::text_frame,
     world::{World, until},
 };
-use headwater_event::{ChannelName, Draft, Payload, Retention};
+use headwater_event::{Draft, Retention};
 use headwater_router::LogLimits;
 use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
-
-fn draft(channel: &str, data: &str) -> Draft {
-    Draft::new(ChannelName::new(channel).unwrap(), "t", "s", Payload::new(data.to_owned().into()).unwrap())
-}
-
-fn publish(world: &World, drafts: Vec<Draft>) {
-    world.router.publish(drafts).unwrap().wait().unwrap();
-}
-
-async fn session(world: &World) -> Client {
-    let mut client = world.client().await;
-    client.upgrade().await;
-    client
-}
-
-async fn tell(client: &mut Client, message: &Value) {
-    client.send(&text_frame(&message.to_string())).await;
-}
-
-async fn message(client: &mut Client) -> Value {
-    let (opcode, payload) = client.frame().await;
-    assert_eq!(opcode, 1, "a message: {}", String::from_utf8_lossy(&payload));
-    serde_json::from_slice(&payload).unwrap()
-}
-
-async fn subscribe(client: &mut Client, channels: &str) -> Value {
-    tell(client, &json!({"type": "subscribe", "channels": channels})).await;
-    message(client).await
-}
-
-/// The messages up to the answer to a heartbeat: everything that was on its way.
-async fn until_heartbeat(client: &mut Client) -> Vec<Value> {
-    tell(client, &json!({"type": "heartbeat"})).await;
-    let mut all = Vec::new();
-    loop {
-        let message = message(client).await;
-        if message["type"] == "heartbeat_response" {
-            return all;
-        }
-        all.push(message);
-    }
-}
 
 #[tokio::test]
 async fn a_pattern_meets_a_channel_that_another_client_named_first() {

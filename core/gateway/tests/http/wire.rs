@@ -4,7 +4,7 @@ use serde_json::Value;
 use std::{fmt::Write, net::SocketAddr, time::Duration};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
     time::timeout,
 };
 
@@ -29,6 +29,13 @@ pub(crate) struct Answer {
 impl Client {
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+    }
+
+    /// With a receive buffer so small that little is on the way to one who does not read.
+    pub(crate) async fn connect_narrow(address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        Self { stream: socket.connect(address).await.unwrap(), buffer: Vec::new() }
     }
 
     pub(crate) async fn send(&mut self, bytes: &[u8]) {
@@ -141,12 +148,21 @@ pub(crate) const UPGRADE: &[(&str, &str)] = &[
 
 /// One text frame of a client, masked with zeros.
 pub(crate) fn text_frame(text: &str) -> Vec<u8> {
-    let mut frame = match u16::try_from(text.len()).expect("no frame is that long") {
-        length @ 0..126 => vec![0x81, 0x80 | length as u8],
-        length => vec![0x81, 0xfe, (length >> 8) as u8, length as u8],
-    };
-    frame.extend([0; 4]);
-    frame.extend_from_slice(text.as_bytes());
+    client_frame(0x1, text.as_bytes())
+}
+
+/// One frame of a client, masked with zeros.
+pub(crate) fn client_frame(opcode: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![0x80 | opcode];
+    match payload.len() {
+        short @ 0..126 => frame.push(0x80 | short as u8),
+        long => {
+            frame.push(0xfe);
+            frame.extend_from_slice(&u16::try_from(long).expect("a test says less").to_be_bytes());
+        }
+    }
+    frame.extend_from_slice(&[0; 4]);
+    frame.extend_from_slice(payload);
     frame
 }
 
