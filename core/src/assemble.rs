@@ -89,9 +89,10 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     );
     // Before the config is applied: a change from now on is a reload.
     let watcher = watcher(&paths, &loaded);
+    let webhooks = hooks.statuses();
     let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, hooks, loaded, listen);
     let ready = Arc::new(AtomicBool::new(false));
-    let daemon = Arc::new(Daemon::new(host.clone(), reloader.clone(), ready.clone()));
+    let daemon = Arc::new(Daemon::new(host.clone(), webhooks, reloader.clone(), ready.clone()));
     let (ending, asked) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     {

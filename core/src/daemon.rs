@@ -1,15 +1,17 @@
-//! The daemon as the gateway sees it: the implementation of the gateway's ports over the host and the reloader.
+//! The daemon as the gateway sees it: the implementation of the gateway's ports over the host, the webhooks and the
+//! reloader.
 
-use crate::reload::Reloader;
+use crate::{reload::Reloader, webhooks};
 use headwater_config::Isolation;
 use headwater_gateway::{
     AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, Info, Ports, Refused, ReloadAnswer, ReloadRefused,
-    SourceInfo, SourceState,
+    SourceInfo, SourceState, WebhookInfo,
 };
 use headwater_host::{
     Answer, CommandRefused, CommandTarget, Host, Progress, RestartRefused, SourceState as HostState, SourceStatus,
 };
 use headwater_protocol::{CommandFailure, ErrorCode};
+use headwater_webhooks::Statuses;
 use serde_json::{Map, Value, value::RawValue};
 use std::sync::{
     Arc,
@@ -19,14 +21,15 @@ use std::sync::{
 /// Commands, sources, reload and what this daemon is.
 pub(crate) struct Daemon {
     host: Arc<Host>,
+    webhooks: Statuses,
     reloader: Reloader,
     ready: Arc<AtomicBool>,
 }
 
 impl Daemon {
     /// `ready` is set by the assembly when everything has started, and cleared when it ends.
-    pub(crate) fn new(host: Arc<Host>, reloader: Reloader, ready: Arc<AtomicBool>) -> Self {
-        Self { host, reloader, ready }
+    pub(crate) fn new(host: Arc<Host>, webhooks: Statuses, reloader: Reloader, ready: Arc<AtomicBool>) -> Self {
+        Self { host, webhooks, reloader, ready }
     }
 }
 
@@ -47,6 +50,10 @@ impl Ports for Daemon {
 
     fn sources(&self) -> Vec<SourceInfo> {
         self.host.statuses().into_iter().map(info).collect()
+    }
+
+    fn webhooks(&self) -> Vec<WebhookInfo> {
+        self.webhooks.read().into_iter().map(webhooks::info).collect()
     }
 
     fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>> {

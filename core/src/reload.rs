@@ -4,7 +4,7 @@
 use crate::{bus::Bus, catalog::Knowledge, logging, webhooks::Hooks};
 use headwater_config::{Config, Diagnostics, Diff, Fingerprint, Loaded, Paths, Watcher, diff, load};
 use headwater_event::Severity;
-use headwater_gateway::{FailedSource, ReloadAnswer, ReloadError, ReloadRefused};
+use headwater_gateway::{FailedSource, FailedWebhook, ReloadAnswer, ReloadError, ReloadRefused};
 use headwater_host::{Applied, Discovery, Host};
 use headwater_webhooks::Applied as Hooked;
 use serde_json::{Value, json};
@@ -220,14 +220,17 @@ impl Reloading {
             });
         }
         self.bus.announce("config.reloaded", Severity::Info, &data);
-        let hooks = hooks.failed.into_iter().map(|(name, reason)| (format!("webhook.{name}"), reason));
-        let failed = applied.failed.into_iter().chain(hooks);
         ReloadAnswer {
             reload,
             changes: lines,
             restarted: applied.restarted,
             kept: applied.kept,
-            failed: failed.map(|(source, reason)| FailedSource { source, reason }).collect(),
+            failed: applied.failed.into_iter().map(|(source, reason)| FailedSource { source, reason }).collect(),
+            failed_webhooks: hooks
+                .failed
+                .into_iter()
+                .map(|(webhook, reason)| FailedWebhook { webhook, reason })
+                .collect(),
             clients_dropped: 0,
             took_ms,
         }

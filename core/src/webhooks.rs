@@ -1,11 +1,14 @@
 //! The webhooks of the config as those that run. `assemble.rs` starts them, `reload.rs` changes them.
 
 use headwater_config::{Config, SecretRef, Webhook, WebhookFilter};
-use headwater_event::{ChannelName, ChannelPattern, Draft};
+use headwater_event::{ChannelName, ChannelPattern, Draft, Position};
 use headwater_filter::Filter;
 use headwater_follow::Followers;
+use headwater_gateway::{WebhookInfo, WebhookPosition};
 use headwater_router::Router;
-use headwater_webhooks::{Applied, Backoff, Endpoint, SecretSource, WebhookSpec, Webhooks};
+use headwater_webhooks::{
+    Applied, Backoff, Endpoint, SecretSource, Statuses, WebhookSpec, WebhookState, WebhookStatus, Webhooks,
+};
 use std::{path::Path, sync::Arc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -23,6 +26,11 @@ impl Hooks {
     ) -> Self {
         let publish = move |draft: Draft| router.publish(vec![draft]).map(drop).map_err(|error| error.to_string());
         Self(Webhooks::start(followers, Box::new(publish), state.join("webhooks"), tasks.clone(), cancel))
+    }
+
+    /// Says how they are doing, also after later changes.
+    pub(crate) fn statuses(&self) -> Statuses {
+        self.0.statuses()
     }
 
     /// Makes those of this config the webhooks.
@@ -74,6 +82,37 @@ fn filter(filter: &WebhookFilter) -> Result<Filter, String> {
     match &filter.expression {
         Some(expression) => plain.with_expression(expression).map_err(|error| error.to_string()),
         None => Ok(plain),
+    }
+}
+
+/// A webhook as the gateway shows it.
+pub(crate) fn info(status: WebhookStatus) -> WebhookInfo {
+    let (attempts, next_attempt) = match status.state {
+        WebhookState::Retrying { failed, next } => (Some(failed), Some(next.to_string())),
+        _ => (None, None),
+    };
+    let position = |(channel, at): (ChannelName, Position)| WebhookPosition {
+        channel: channel.to_string(),
+        epoch: at.epoch.to_string(),
+        offset: at.offset,
+    };
+    WebhookInfo {
+        name: status.name,
+        state: status.state.as_str(),
+        url: status.url,
+        delivered: status.counts.delivered,
+        gaps: status.counts.gaps,
+        failures: status.counts.failures,
+        dead_letters: status.counts.dead_letters,
+        attempts,
+        next_attempt,
+        last_success: status.last_success.map(|time| time.to_string()),
+        last_error: status.last_error,
+        reason: match status.state {
+            WebhookState::Failed(reason) => Some(reason),
+            _ => None,
+        },
+        positions: status.positions.into_iter().map(position).collect(),
     }
 }
 

@@ -169,6 +169,26 @@ async fn a_reload_adds_changes_and_removes_webhooks_and_disconnects_nobody() {
     assert!(!daemon.log().contains("whsec_"), "{}", daemon.log());
 }
 
+/// A daemon that did not start without one secret would take everything else with it.
+#[tokio::test]
+async fn a_webhook_without_its_secret_is_told_and_nothing_else_waits_for_it() {
+    let world = World::new();
+    let refuse = world.path("refuse");
+    let mut endpoint = in_python(&refuse, None).await;
+    let hook = hook("x", &at(&endpoint), "").replace("env = \"HOOK_SECRET\"", "file = \"hook.secret\"");
+    let daemon = world.config(&hook).start().await;
+    let webhook = daemon.get("/v1/webhooks").await.json()["webhooks"][0].clone();
+    assert_eq!(webhook["state"], "failed");
+    assert!(webhook["reason"].as_str().unwrap().contains("hook.secret cannot be read: there is none"), "{webhook}");
+    let answer = daemon.post("/v1/reload", "application/json", "").await.json();
+    assert_eq!(answer["failed_webhooks"][0]["webhook"], "x", "{answer}");
+    daemon.write("hook.secret", SECRET);
+    let answer = daemon.post("/v1/reload", "application/json", "").await.json();
+    assert_eq!(answer["failed_webhooks"], json!([]), "{answer}");
+    build(&daemon, 1).await;
+    assert_eq!(endpoint.next().await["good"], true);
+}
+
 #[tokio::test]
 async fn after_a_restart_a_webhook_goes_on_with_what_was_not_taken() {
     let world = World::new().env("HOOK_SECRET", SECRET);
@@ -209,5 +229,18 @@ async fn what_a_dead_endpoint_does_not_take_is_in_the_dead_letter_channel() {
     assert_eq!(data["url"], "http://127.0.0.1:9/hook");
     assert_eq!((&data["event"]["type"], &data["event"]["data"]["exit_code"]), (&"build.finished".into(), &7.into()));
     eventually("the log says so", async || daemon.log().contains("dead-letter").then_some(())).await;
+    let shown = daemon.get("/v1/webhooks").await.json();
+    let webhook = &shown["webhooks"][0];
+    assert_eq!(
+        (&webhook["name"], &webhook["dead_letters"], &webhook["failures"]),
+        (&"dead".into(), &1.into(), &3.into())
+    );
+    assert_eq!(
+        (&webhook["positions"][0]["channel"], &webhook["positions"][0]["offset"]),
+        (&"build:7".into(), &1.into())
+    );
+    assert!(!shown.to_string().contains("hunter2"), "{shown}");
+    let metrics = daemon.get("/metrics").await.body;
+    assert!(metrics.contains("headwater_webhook_dead_letters_total{webhook=\"dead\"} 1"), "{metrics}");
     assert!(!daemon.log().contains("hunter2"), "{}", daemon.log());
 }

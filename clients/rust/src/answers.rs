@@ -45,6 +45,9 @@ pub struct Reloaded {
     /// The sources that did not take their new table.
     #[serde(default)]
     pub failed: Vec<FailedSource>,
+    /// The webhooks that should run and cannot.
+    #[serde(default)]
+    pub failed_webhooks: Vec<FailedWebhook>,
     /// How many connections ended by it.
     #[serde(default)]
     pub clients_dropped: u64,
@@ -58,6 +61,15 @@ pub struct Reloaded {
 pub struct FailedSource {
     /// Its name.
     pub source: String,
+    /// One line.
+    pub reason: String,
+}
+
+/// A webhook that cannot run, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct FailedWebhook {
+    /// Its name.
+    pub webhook: String,
     /// One line.
     pub reason: String,
 }

@@ -35,7 +35,7 @@ mod socket;
 mod stream;
 mod subscription;
 
-pub use answers::{ChannelSummary, Exec, FailedSource, Published, PublishedAt, Reloaded, SourceSummary};
+pub use answers::{ChannelSummary, Exec, FailedSource, FailedWebhook, Published, PublishedAt, Reloaded, SourceSummary};
 pub use backoff::Backoff;
 pub use client::Client;
 pub use close::Closed;

@@ -21,6 +21,6 @@ pub use listener::{ListenError, Listener};
 pub use options::{Limits, Options};
 pub use origin::{filter_of, origin_of};
 pub use ports::{
-    AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, FailedSource, Info, Ports, Refused, ReloadAnswer,
-    ReloadError, ReloadRefused, SourceInfo, SourceState,
+    AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, FailedSource, FailedWebhook, Info, Ports, Refused,
+    ReloadAnswer, ReloadError, ReloadRefused, SourceInfo, SourceState, WebhookInfo, WebhookPosition,
 };

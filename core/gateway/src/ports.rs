@@ -23,6 +23,11 @@ pub trait Ports: Send + Sync + 'static {
     /// Every source of the running config, disabled ones too, by name.
     fn sources(&self) -> Vec<SourceInfo>;
 
+    /// Every webhook of the running config, disabled ones too, by name.
+    fn webhooks(&self) -> Vec<WebhookInfo> {
+        Vec::new()
+    }
+
     /// Ends a source's instance and starts a new one; done when the new one has been started. Runs to its end although
     /// the client that asked may be gone.
     fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>>;
@@ -177,6 +182,53 @@ pub struct CommandInfo {
     pub parameters: Option<serde_json::Value>,
 }
 
+/// One webhook, in the shape of `GET /v1/webhooks`.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct WebhookInfo {
+    /// As in the config.
+    pub name: String,
+    /// `sending`, `retrying`, `disabled`, `gone`, `failed` or `stopped`.
+    pub state: &'static str,
+    /// Where it posts to, without the query.
+    pub url: String,
+    /// Events that the endpoint took since the daemon started.
+    pub delivered: u64,
+    /// Gaps that it was told of.
+    pub gaps: u64,
+    /// Attempts that failed.
+    pub failures: u64,
+    /// Events that went to the dead-letter channel.
+    pub dead_letters: u64,
+    /// Attempts at the present event that have failed, while it is tried again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempts: Option<u32>,
+    /// RFC 3339: when it is tried next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub next_attempt: Option<String>,
+    /// RFC 3339: when the endpoint last took something.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_success: Option<String>,
+    /// Why the last attempt that failed did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
+    /// Why it cannot run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The last event that the endpoint has, per channel.
+    pub positions: Vec<WebhookPosition>,
+}
+
+/// How far a webhook has come in a channel.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct WebhookPosition {
+    /// Its name.
+    pub channel: String,
+    /// 16 hexadecimal digits.
+    pub epoch: String,
+    /// Of the last event.
+    pub offset: u64,
+}
+
 /// What a reload did.
 #[derive(Clone, Debug, Default)]
 pub struct ReloadAnswer {
@@ -190,6 +242,8 @@ pub struct ReloadAnswer {
     pub kept: Vec<String>,
     /// Sources that did not take their new table; what they ran before goes on.
     pub failed: Vec<FailedSource>,
+    /// Webhooks that should run and cannot.
+    pub failed_webhooks: Vec<FailedWebhook>,
     /// Connections that the daemon closed for it.
     pub clients_dropped: u64,
     /// Milliseconds from reading to applied.
@@ -201,6 +255,15 @@ pub struct ReloadAnswer {
 pub struct FailedSource {
     /// As in the config.
     pub source: String,
+    /// One line.
+    pub reason: String,
+}
+
+/// A webhook that cannot run: its secret is not where the config says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct FailedWebhook {
+    /// As in the config.
+    pub webhook: String,
     /// One line.
     pub reason: String,
 }

@@ -13,26 +13,27 @@ pub(crate) async fn run(dry_run: bool, session: &mut Session) -> Result<(), Fail
     for line in lines(&reloaded, dry_run, session.terminal.style) {
         session.output.line(&line);
     }
-    match reloaded.failed.len() {
-        0 => Ok(()),
-        1 => Err(Failure::Other("one source did not take its new table; it goes on as before".into())),
-        several => {
+    match (reloaded.failed.len(), reloaded.failed_webhooks.len()) {
+        (0, 0) => Ok(()),
+        (0, 1) => Err(Failure::Other("one webhook cannot run".into())),
+        (0, several) => Err(Failure::Other(format!("{several} webhooks cannot run"))),
+        (1, _) => Err(Failure::Other("one source did not take its new table; it goes on as before".into())),
+        (several, _) => {
             Err(Failure::Other(format!("{several} sources did not take their new tables; they go on as before")))
         }
     }
 }
 
 fn lines(reloaded: &Reloaded, dry_run: bool, style: Style) -> Vec<String> {
-    if reloaded.changes.is_empty() && reloaded.restarted.is_empty() && reloaded.failed.is_empty() {
+    let failed = !(reloaded.failed.is_empty() && reloaded.failed_webhooks.is_empty());
+    if reloaded.changes.is_empty() && reloaded.restarted.is_empty() && !failed {
         return vec!["no changes: the daemon runs the config as it is on disk".to_owned()];
     }
     let mut lines: Vec<String> = reloaded.changes.iter().map(|change| painted(&visible(change), style)).collect();
-    lines.extend(
-        reloaded
-            .failed
-            .iter()
-            .map(|failed| style.bad(format!("✗ source.{}: {}", visible(&failed.source), visible(&failed.reason)))),
-    );
+    let bad =
+        |what: &str, name: &str, reason: &str| style.bad(format!("✗ {what}.{}: {}", visible(name), visible(reason)));
+    lines.extend(reloaded.failed.iter().map(|failed| bad("source", &failed.source, &failed.reason)));
+    lines.extend(reloaded.failed_webhooks.iter().map(|failed| bad("webhook", &failed.webhook, &failed.reason)));
     let counts = format!(
         "{} restarted, {} kept, {} clients dropped",
         reloaded.restarted.len(),
@@ -62,7 +63,7 @@ fn painted(change: &str, style: Style) -> String {
 mod tests {
     use super::*;
     use expect_test::expect;
-    use headwater_client::FailedSource;
+    use headwater_client::{FailedSource, FailedWebhook};
 
     #[test]
     fn a_reload_says_what_it_did_and_a_dry_run_what_it_would_do() {
@@ -73,6 +74,7 @@ mod tests {
             restarted: vec!["metrics".into()],
             kept: vec!["a".into(), "b".into()],
             failed: Vec::new(),
+            failed_webhooks: Vec::new(),
             clients_dropped: 0,
             took_ms: Some(4),
         };
@@ -90,6 +92,10 @@ mod tests {
         reloaded.failed = vec![FailedSource { source: "metrics".into(), reason: "no such unit".into() }];
         let failed = lines(&reloaded, false, plain).join("\n");
         assert!(failed.contains("✗ source.metrics: no such unit"), "{failed}");
+        reloaded.failed_webhooks = vec![FailedWebhook { webhook: "x".into(), reason: "no secret".into() }];
+        let failed = lines(&reloaded, false, plain).join("\n");
+        assert!(failed.contains("✗ webhook.x: no secret"), "{failed}");
+        reloaded.failed_webhooks.clear();
         (reloaded.failed, reloaded.restarted) = (Vec::new(), Vec::new());
         reloaded.changes.clear();
         expect!["no changes: the daemon runs the config as it is on disk"]

@@ -39,6 +39,7 @@ mod sse;
 mod stream;
 mod table;
 mod upgrade;
+mod webhooks;
 
 pub(crate) use app::App;
 pub(crate) use connection::{Admission, serve};

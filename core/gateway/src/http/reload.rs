@@ -6,7 +6,7 @@ use super::{
     channels::bad_query,
     problem::{Kind, Problem},
 };
-use crate::{FailedSource, ReloadAnswer, ReloadRefused};
+use crate::{FailedSource, FailedWebhook, ReloadAnswer, ReloadRefused};
 use axum::{
     extract::{Query, State, rejection::QueryRejection},
     http::StatusCode,
@@ -33,6 +33,7 @@ struct Reloaded {
     restarted: Vec<String>,
     kept: Vec<String>,
     failed: Vec<FailedSource>,
+    failed_webhooks: Vec<FailedWebhook>,
     clients_dropped: u64,
     took_ms: u64,
 }
@@ -47,7 +48,8 @@ pub(super) async fn reload(
 }
 
 fn told(done: ReloadAnswer, dry_run: bool) -> Reloaded {
-    let untouched = done.changes.is_empty() && done.restarted.is_empty() && done.failed.is_empty();
+    let failed = !(done.failed.is_empty() && done.failed_webhooks.is_empty());
+    let untouched = done.changes.is_empty() && done.restarted.is_empty() && !failed;
     let status = match (untouched, dry_run) {
         (true, _) => "unchanged",
         (false, true) => "would_apply",
@@ -61,6 +63,7 @@ fn told(done: ReloadAnswer, dry_run: bool) -> Reloaded {
         restarted: done.restarted,
         kept: done.kept,
         failed: done.failed,
+        failed_webhooks: done.failed_webhooks,
         clients_dropped: done.clients_dropped,
         took_ms: done.took_ms,
     }

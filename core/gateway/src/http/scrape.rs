@@ -1,7 +1,7 @@
 //! `GET /metrics`: the running counters, and what is read at the moment of asking: router, sources, config, process.
 
 use super::{answer, app::App, process::Process};
-use crate::{Info, SourceInfo, SourceState};
+use crate::{Info, SourceInfo, SourceState, WebhookInfo};
 use axum::{body::Body, extract::State, http::StatusCode, response::Response};
 use headwater_router::Counters;
 use prometheus_client::{
@@ -24,6 +24,7 @@ pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
         uptime_seconds: app.uptime().as_secs_f64(),
         counters: app.router.counters(),
         sources: app.ports.sources(),
+        webhooks: app.ports.webhooks(),
         info: app.ports.info(),
         process: Process::look(),
     };
@@ -47,6 +48,12 @@ struct Source {
     source: String,
 }
 
+/// Webhooks too.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Webhook {
+    webhook: String,
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Build {
     version: String,
@@ -59,6 +66,7 @@ struct Moment {
     uptime_seconds: f64,
     counters: Counters,
     sources: Vec<SourceInfo>,
+    webhooks: Vec<WebhookInfo>,
     info: Info,
     process: Process,
 }
@@ -70,6 +78,7 @@ impl Moment {
         self.gateway(headwater);
         self.router(headwater);
         self.sources(headwater);
+        self.webhooks(headwater);
         self.process(&mut registry);
         text::encode_registry(out, &registry)
     }
@@ -146,6 +155,34 @@ impl Moment {
         registry.register("source_restarts", "New instances because one failed", restarts);
     }
 
+    fn webhooks(&self, registry: &mut Registry) {
+        let up = Family::<Webhook, Gauge>::default();
+        let count = |of: fn(&WebhookInfo) -> u64| {
+            let counts = Family::<Webhook, Counter>::default();
+            for info in &self.webhooks {
+                counts.get_or_create(&Webhook { webhook: info.name.clone() }).inc_by(of(info));
+            }
+            counts
+        };
+        for info in &self.webhooks {
+            let webhook = Webhook { webhook: info.name.clone() };
+            up.get_or_create(&webhook).set(i64::from(info.state == "sending"));
+        }
+        registry.register("webhook_up", "Whether the endpoint took what it got last", up);
+        registry.register("webhook_delivered_events", "Events that the endpoint took", count(|info| info.delivered));
+        registry.register("webhook_gaps", "Gaps that the endpoint was told of", count(|info| info.gaps));
+        registry.register(
+            "webhook_failed_attempts",
+            "Posts that the endpoint did not take",
+            count(|info| info.failures),
+        );
+        registry.register(
+            "webhook_dead_letters",
+            "Events that the endpoint did not take in time",
+            count(|info| info.dead_letters),
+        );
+    }
+
     /// The names that every exporter uses, without our prefix.
     fn process(&self, registry: &mut Registry) {
         let process = registry.sub_registry_with_prefix("process");
@@ -192,6 +229,15 @@ mod tests {
             uptime_seconds: 1.5,
             counters: Counters { published: 9, rejected: 2, bytes: 800, held_bytes: 4000, ..Counters::default() },
             sources: vec![source("cpu", SourceState::Up), source("a\"b", SourceState::Backoff)],
+            webhooks: vec![WebhookInfo {
+                name: "x".into(),
+                state: "retrying",
+                delivered: 5,
+                gaps: 1,
+                failures: 3,
+                dead_letters: 2,
+                ..WebhookInfo::default()
+            }],
             info: Info { version: "1.2.3".into(), last_reload_successful: true, reloads: 3, ..Info::default() },
             process: Process { resident_bytes: Some(5000), cpu_seconds: Some(0.25), open_fds: Some(11) },
         };
@@ -212,6 +258,11 @@ mod tests {
             "headwater_source_events_total{source=\"cpu\"} 30",
             "headwater_source_dropped_events_total{source=\"cpu\"} 4",
             "headwater_source_restarts_total{source=\"cpu\"} 2",
+            "headwater_webhook_up{webhook=\"x\"} 0",
+            "headwater_webhook_delivered_events_total{webhook=\"x\"} 5",
+            "headwater_webhook_gaps_total{webhook=\"x\"} 1",
+            "headwater_webhook_failed_attempts_total{webhook=\"x\"} 3",
+            "headwater_webhook_dead_letters_total{webhook=\"x\"} 2",
             "process_resident_memory_bytes 5000",
             "process_cpu_seconds_total 0.25",
             "process_open_fds 11",

@@ -5,7 +5,7 @@ use super::{
     app::App,
     asyncapi, channels, guard, health, history, ingest,
     problem::{Kind, Problem},
-    reload, scrape, sources, stream, upgrade,
+    reload, scrape, sources, stream, upgrade, webhooks,
 };
 use axum::{
     Router,
@@ -161,6 +161,13 @@ static ROUTES: &[Route] = &[
         permission: Permission::Control,
         summary: "ends a source's instance and starts a new one",
         mount: |method| on(method, sources::restart),
+    },
+    Route {
+        method: Method::Get,
+        path: "/v1/webhooks",
+        permission: Permission::Monitor,
+        summary: "every webhook with its state, counts and positions",
+        mount: |method| on(method, webhooks::list),
     },
     Route {
         method: Method::Post,

@@ -2,7 +2,7 @@
 
 use headwater_gateway::{
     AnswerSink, BoxFuture, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused, SourceInfo,
-    SourceState,
+    SourceState, WebhookInfo, WebhookPosition,
 };
 use headwater_protocol::ErrorCode;
 use std::sync::{
@@ -73,6 +73,20 @@ impl Ports for TestPorts {
         vec![source("metrics", SourceState::Up), source("tmux", SourceState::Quarantined)]
     }
 
+    fn webhooks(&self) -> Vec<WebhookInfo> {
+        vec![WebhookInfo {
+            name: "deploys".into(),
+            state: "retrying",
+            url: "https://example.org/".into(),
+            delivered: 5,
+            failures: 2,
+            attempts: Some(2),
+            last_error: Some("it answered 500".into()),
+            positions: vec![WebhookPosition { channel: "a".into(), epoch: "00000000000000ff".into(), offset: 5 }],
+            ..WebhookInfo::default()
+        }]
+    }
+
     fn restart_source(&self, name: String) -> BoxFuture<Result<(), Refused>> {
         self.note(format!("restart {name}"));
         let known = name == "metrics";
@@ -105,8 +119,8 @@ impl Ports for TestPorts {
                     restarted,
                     kept,
                     failed,
-                    clients_dropped: 0,
                     took_ms: 4,
+                    ..ReloadAnswer::default()
                 });
             }
             Err(ReloadRefused {

@@ -155,6 +155,19 @@ async fn sources_are_listed_and_restarted() {
 }
 
 #[tokio::test]
+async fn webhooks_are_listed() {
+    let webhooks = World::start().get("/v1/webhooks").await.json();
+    assert_eq!(
+        webhooks,
+        json!({"webhooks": [{
+            "name": "deploys", "state": "retrying", "url": "https://example.org/", "delivered": 5, "gaps": 0, "failures": 2,
+            "dead_letters": 0, "attempts": 2, "last_error": "it answered 500",
+            "positions": [{"channel": "a", "epoch": "00000000000000ff", "offset": 5}],
+        }]})
+    );
+}
+
+#[tokio::test]
 async fn a_reload_tells_what_it_did() {
     let world = World::start();
     let reload = async |query: &str| world.ask("POST", &format!("/v1/reload{query}"), &[], b"").await;
@@ -165,7 +178,8 @@ async fn a_reload_tells_what_it_did() {
         answer.json(),
         json!({
             "status": "applied", "dry_run": false, "reload": 2, "changes": ["~ source.metrics.interval 1s → 5s"],
-            "restarted": ["metrics"], "kept": ["tmux"], "failed": [], "clients_dropped": 0, "took_ms": 4,
+            "restarted": ["metrics"], "kept": ["tmux"], "failed": [], "failed_webhooks": [],
+            "clients_dropped": 0, "took_ms": 4,
         })
     );
     assert_eq!(reload("?dry_run=true").await.json()["status"], "would_apply");
