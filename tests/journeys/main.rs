@@ -12,4 +12,5 @@ mod misbehaving;
 mod protocol_page;
 mod reloading;
 mod sources;
+mod streams;
 mod webhooks;

@@ -1,119 +1,14 @@
-//! `GET /v1/events`: lines and server-sent events, past and to come.
+//! `GET /v1/events` as lines: past and to come, filtered, compressed, and clients that do not read.
 
 use crate::{
-    wire::{Answer, Client},
+    stream::{Stream, draft, metric, numbers, publish, publish_run},
     world::{World, until},
 };
-use bytes::Bytes;
 use flate2::read::GzDecoder;
-use headwater_event::{ChannelName, Draft, Payload, Position, Severity, Timestamp};
-use headwater_protocol::CloseCode;
+use headwater_event::{Draft, Severity, Timestamp};
 use headwater_router::LogLimits;
 use serde_json::{Value, json};
 use std::{io::Read, time::Duration};
-
-fn draft(channel: &str, data: &str) -> Draft {
-    let data = Payload::new(Bytes::copy_from_slice(data.as_bytes())).unwrap();
-    Draft::new(ChannelName::new(channel).unwrap(), "tested", "test", data)
-}
-
-fn publish(world: &World, batch: Vec<Draft>) -> Vec<Position> {
-    world.router.publish(batch).unwrap().wait().unwrap()
-}
-
-/// As many numbered events on one channel.
-fn publish_run(world: &World, channel: &str, numbers: std::ops::RangeInclusive<u64>) -> Vec<Position> {
-    publish(world, numbers.map(|number| draft(channel, &number.to_string())).collect())
-}
-
-/// An answer that is read while it is made.
-struct Stream {
-    client: Client,
-    head: Answer,
-    body: Vec<u8>,
-    ended: bool,
-}
-
-impl Stream {
-    async fn open(world: &World, query: &str, headers: &[(&str, &str)]) -> Self {
-        let mut client = world.client().await;
-        let mut text = format!("GET /v1/events{query} HTTP/1.1\r\nhost: localhost\r\n");
-        for (name, value) in headers {
-            text.extend([*name, ": ", *value, "\r\n"]);
-        }
-        client.send(format!("{text}\r\n").as_bytes()).await;
-        let head = client.answer(true).await;
-        assert_eq!((head.status, head.header("transfer-encoding")), (200, Some("chunked")), "{head:?}");
-        Self { client, head, body: Vec::new(), ended: false }
-    }
-
-    /// One chunk more; `false` at the end.
-    async fn more(&mut self) -> bool {
-        let size = usize::from_str_radix(self.client.line().await.trim(), 16).unwrap();
-        let chunk = self.client.exactly(size + 2).await;
-        self.body.extend_from_slice(&chunk[..size]);
-        self.ended = size == 0;
-        !self.ended
-    }
-
-    async fn line(&mut self) -> Option<String> {
-        loop {
-            if let Some(at) = self.body.iter().position(|byte| *byte == b'\n') {
-                let line = self.body.drain(..=at).collect();
-                return Some(String::from_utf8(line).unwrap().trim_end().to_owned());
-            }
-            if !self.more().await {
-                return None;
-            }
-        }
-    }
-
-    async fn json(&mut self) -> Value {
-        let line = self.line().await.expect("the stream goes on");
-        serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-    }
-
-    /// The fields of one server-sent record, up to its blank line.
-    async fn record(&mut self) -> Record {
-        let mut record = Record::default();
-        loop {
-            let line = self.line().await.expect("the stream goes on");
-            match line.split_once(": ") {
-                Some(("data", data)) => record.data = serde_json::from_str(data).unwrap(),
-                Some(("id", id)) => record.id = Some(id.to_owned()),
-                Some(("retry", _)) => {}
-                None if line.is_empty() => return record,
-                None if line == ":" => {}
-                other => panic!("{other:?}"),
-            }
-        }
-    }
-
-    async fn rest(&mut self) -> String {
-        while self.more().await {}
-        String::from_utf8(std::mem::take(&mut self.body)).unwrap()
-    }
-}
-
-#[derive(Debug, Default)]
-struct Record {
-    data: Value,
-    id: Option<String>,
-}
-
-/// A number of `/metrics`.
-async fn metric(world: &World, name: &str) -> u64 {
-    let text = world.get("/metrics").await.text();
-    let line = text.lines().find(|line| line.split([' ', '{']).next() == Some(name));
-    let number = line.and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    number.unwrap_or_else(|| panic!("no {name} in\n{text}"))
-}
-
-/// The numbers that the lines carry.
-fn numbers(lines: &str) -> Vec<u64> {
-    let events = lines.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    events.map(|event| event["data"].as_u64().unwrap_or_else(|| panic!("{event}"))).collect()
-}
 
 #[tokio::test]
 async fn without_follow_it_is_what_there_is_line_by_line() {
@@ -243,65 +138,6 @@ async fn a_head_has_no_body_and_begins_nothing() {
 }
 
 #[tokio::test]
-async fn server_sent_events_carry_a_cursor_with_which_a_client_comes_back() {
-    let world = World::start();
-    publish_run(&world, "a", 1..=3);
-    let sse = [("accept", "text/event-stream")];
-    let mut stream = Stream::open(&world, "?channel=a&from=earliest", &sse).await;
-    assert_eq!(stream.head.header("content-type"), Some("text/event-stream"));
-    let begun = stream.record().await;
-    assert!(begun.data.is_null() && begun.id.unwrap().ends_with(":0"));
-    let mut ids = Vec::new();
-    for number in 1..=3 {
-        let record = stream.record().await;
-        assert_eq!(record.data["data"], number);
-        ids.push(record.id.unwrap());
-    }
-    drop(stream);
-    publish_run(&world, "a", 4..=5);
-    // Behind what it handled, wherever that was; the header goes before the address.
-    for (back, numbers) in [(&ids[2], vec![4, 5]), (&ids[0], vec![2, 3, 4, 5])] {
-        let headers = [("accept", "text/event-stream"), ("last-event-id", back)];
-        let mut stream = Stream::open(&world, "?channel=a&from=earliest", &headers).await;
-        assert_eq!(stream.record().await.id.as_ref(), Some(back), "it begins where it was");
-        for number in numbers {
-            assert_eq!(stream.record().await.data["data"], number);
-        }
-        let mut polyfill = Stream::open(&world, &format!("?channel=a&format=sse&last_event_id={back}"), &[]).await;
-        polyfill.record().await;
-        assert_eq!(polyfill.record().await.data["data"], if *back == ids[0] { 2 } else { 4 });
-    }
-}
-
-#[tokio::test]
-async fn a_stream_of_several_channels_comes_back_to_all_of_them() {
-    let world = World::start();
-    publish_run(&world, "a", 1..=2);
-    publish_run(&world, "b", 3..=3);
-    let sse = [("accept", "text/event-stream")];
-    let mut stream = Stream::open(&world, "?channel=*", &sse).await;
-    let mut last = stream.record().await.id.unwrap();
-    assert_eq!(last.split(',').count(), 2, "{last}");
-    publish_run(&world, "a", 4..=4);
-    let record = stream.record().await;
-    assert_eq!(record.data["data"], 4);
-    last = record.id.unwrap_or(last);
-    drop(stream);
-    // While it is away: one goes on, and one comes to be.
-    publish_run(&world, "b", 5..=5);
-    publish_run(&world, "c", 6..=7);
-    let headers = [("accept", "text/event-stream"), ("last-event-id", &last)];
-    let mut stream = Stream::open(&world, "?channel=*", &headers).await;
-    stream.record().await;
-    let mut seen = Vec::new();
-    for _ in 0..3 {
-        seen.push(stream.record().await.data["data"].as_u64().unwrap());
-    }
-    seen.sort_unstable();
-    assert_eq!(seen, [5, 6, 7]);
-}
-
-#[tokio::test]
 async fn what_is_missing_is_said_in_its_place() {
     let world = World::over(LogLimits { channel_events: 5, ..LogLimits::default() }, |_| {});
     let positions = publish_run(&world, "a", 1..=20);
@@ -322,21 +158,6 @@ async fn what_is_missing_is_said_in_its_place() {
 }
 
 /// Harm prevented: a browser is given a cursor that no head has room for, and never gets in again.
-#[tokio::test]
-async fn a_pattern_of_too_many_channels_is_refused_where_it_could_not_come_back() {
-    let world = World::over(LogLimits { channels: 2_000, ..LogLimits::default() }, |_| {});
-    publish(&world, (0..1_000).map(|channel| draft(&format!("channel:{channel}"), "1")).collect());
-    let problem = world.get("/v1/events?channel=*&format=sse").await.problem(400, "VALIDATION_ERROR");
-    assert!(problem["detail"].as_str().unwrap().contains("1000 channels"), "{problem}");
-    assert_eq!(numbers(&world.get("/v1/events?channel=*").await.text()).len(), 1_000);
-    // What is allowed does come back: a head of this size is taken.
-    publish(&world, (0..200).map(|channel| draft(&format!("few:{channel}"), "1")).collect());
-    let sse = [("accept", "text/event-stream")];
-    let last = Stream::open(&world, "?channel=few:*", &sse).await.record().await.id.unwrap();
-    assert!(last.len() > 5_000);
-    let headers = [("accept", "text/event-stream"), ("last-event-id", last.as_str())];
-    assert_eq!(Stream::open(&world, "?channel=few:*", &headers).await.record().await.id, Some(last.clone()));
-}
 
 #[tokio::test]
 async fn gzip_where_it_is_asked_for_and_nothing_is_held_back() {
@@ -389,6 +210,7 @@ async fn a_client_that_goes_away_leaves_nothing() {
 }
 
 /// Harm prevented: who asks for everything and reads nothing keeps a descriptor, and its share of memory, for ever.
+
 #[tokio::test]
 async fn a_client_that_does_not_read_is_cut() {
     let limits = LogLimits { channel_bytes: 64 << 20, ..LogLimits::default() };
@@ -398,42 +220,4 @@ async fn a_client_that_does_not_read_is_cut() {
     until(async || metric(&world, "headwater_open_streams").await == 0).await;
     let given = metric(&world, "headwater_streamed_bytes_total").await;
     assert!(given < 10 << 20, "{given} bytes were made for a client that reads nothing");
-}
-
-#[tokio::test]
-async fn streams_end_with_the_gateway_and_so_that_clients_come_back() {
-    let mut world = World::start();
-    publish_run(&world, "a", 1..=2);
-    let mut lines = Stream::open(&world, "?channel=a&follow=1&from=earliest", &[]).await;
-    let mut sse = Stream::open(&world, "?channel=a&format=sse&from=earliest", &[]).await;
-    let mut quiet = Stream::open(&world, "?channel=b&follow=1", &[("accept-encoding", "gzip")]).await;
-    for number in [1, 2] {
-        assert_eq!(lines.json().await["data"], number);
-    }
-    let text = {
-        sse.more().await;
-        String::from_utf8(sse.body.clone()).unwrap()
-    };
-    assert!(text.starts_with("retry: "), "{text}");
-    world.begin_end(CloseCode::Restart);
-    // Whole answers, with their last chunk: a browser comes back after those, and curl ends without an error.
-    assert_eq!(lines.rest().await, "");
-    assert!(sse.rest().await.contains("\"data\":2"));
-    while quiet.more().await {}
-    let mut nothing = String::new();
-    assert_eq!(GzDecoder::new(quiet.body.as_slice()).read_to_string(&mut nothing).unwrap(), 0);
-    world.ended().await;
-}
-
-#[tokio::test]
-async fn a_page_of_a_listed_origin_may_read_its_answers() {
-    let world = World::with(|options| options.allowed_origins = vec!["https://tools.example".into()]);
-    let origin = [("origin", "https://tools.example")];
-    let stream = Stream::open(&world, "?channel=a&format=sse", &origin).await;
-    assert_eq!(stream.head.header("access-control-allow-origin"), Some("https://tools.example"));
-    let wrong = world.ask("GET", "/v1/events?chanel=a", &origin, b"").await;
-    assert_eq!(wrong.header("access-control-allow-origin"), Some("https://tools.example"));
-    let other = world.ask("GET", "/v1/events", &[("origin", "https://evil.example")], b"").await;
-    assert_eq!((other.status, other.header("access-control-allow-origin")), (403, None));
-    assert_eq!(world.get("/v1/events").await.header("access-control-allow-origin"), None);
 }
