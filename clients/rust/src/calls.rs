@@ -52,7 +52,7 @@ fn reload_route(dry_run: bool) -> &'static str {
 }
 
 /// Percent-encodes what has a meaning in a URL.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     use std::fmt::Write;
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
