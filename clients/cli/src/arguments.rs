@@ -1,6 +1,10 @@
 //! The arguments of the client verbs, as clap reads them. Every option can also be set by a `HEADWATER_` variable of its
 //! name; a flag on the command line wins.
 
+mod history;
+
+pub use history::{ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, Which};
+
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use headwater_client::Start;
 use headwater_event::{Epoch, Position, Severity};
@@ -21,6 +25,8 @@ pub enum Verb {
     Channel(ChannelVerb),
     /// Print the last retained event of each key
     Snapshot(SnapshotArgs),
+    /// Print what was: events of the past, or what they come to
+    History(Box<HistoryArgs>),
     /// Ask a source to do something
     Command(CommandArgs),
     /// What is done to sources; the binary adds verbs of its own to these and so offers them itself
@@ -140,6 +146,7 @@ pub struct CommandArgs {
     pub parameters: Option<String>,
 }
 
+/// `NAME=VALUE`.
 fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
@@ -232,6 +239,12 @@ mod tests {
             ("sub a --count 0", "0"),
             ("pub", "CHANNEL"),
             ("command", "NAME"),
+            ("history", "CHANNEL"),
+            ("history a --granularity week", "minute"),
+            ("history a --limit 0", "0"),
+            ("history export a", "--output"),
+            ("history export --output x", "CHANNEL"),
+            ("history a --desc export b --output x", "export"),
         ] {
             let error = parse(line).unwrap_err();
             assert!(error.to_string().contains(words), "{line}: {error}");

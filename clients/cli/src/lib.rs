@@ -1,17 +1,19 @@
 //! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
-//! `command`.
+//! `command`, `history`.
 //!
 //! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
 //! rendering of hostile text are public too: the binary's own verbs print by the same rules.
 
 mod arguments;
 mod clock;
+mod csv;
 mod failure;
 mod globals;
 mod info;
 mod line;
 mod node;
 mod output;
+mod progress;
 mod run;
 // The client's tests and these have one scripted daemon.
 #[cfg(test)]
@@ -28,11 +30,15 @@ mod text;
 mod values;
 mod verbs;
 
-pub use arguments::{ChannelVerb, CommandArgs, PublishArgs, SnapshotArgs, SourceVerb, SubscribeArgs, Verb};
+pub use arguments::{
+    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, PublishArgs, SnapshotArgs,
+    SourceVerb, SubscribeArgs, Verb, Which,
+};
 pub use failure::Failure;
 pub use globals::{ColorChoice, DEFAULT_URL, Globals};
 pub use info::daemon_info;
 pub use output::Output;
+pub use progress::Progress;
 pub use run::run;
 pub use style::Style;
 pub use table::{Align, Column, Table};

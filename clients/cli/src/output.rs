@@ -49,6 +49,11 @@ impl Output {
         self.buffer.push(b'\n');
     }
 
+    /// Adds text as it is.
+    pub(crate) fn text(&mut self, text: &str) {
+        self.buffer.extend_from_slice(text.as_bytes());
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.buffer.is_empty()
     }

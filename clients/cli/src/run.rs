@@ -53,6 +53,7 @@ async fn perform(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Diff => verbs::reload::run(true, session).await,
         Verb::Channel(ChannelVerb::List) => verbs::channels::run(session).await,
         Verb::Snapshot(args) => verbs::snapshot::run(&args, session).await,
+        Verb::History(args) => verbs::history::run(&args, session).await,
         Verb::Command(args) => verbs::command::run(&args, session).await,
         Verb::Source(SourceVerb::List) => verbs::sources::list(session).await,
         Verb::Source(SourceVerb::Restart { name }) => verbs::sources::restart(&name, session).await,

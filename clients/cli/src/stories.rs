@@ -2,7 +2,7 @@
 
 use crate::{
     Failure, Output, Style, Terminal,
-    arguments::{CommandArgs, PublishArgs, SnapshotArgs, SubscribeArgs},
+    arguments::{CommandArgs, HistoryArgs, PublishArgs, SnapshotArgs, SubscribeArgs},
     run::Session,
     scripted::{Daemon, http, stream},
     verbs,
@@ -273,4 +273,94 @@ async fn a_snapshot_prints_each_event_once() {
     verbs::snapshot::run(&args::<SnapshotArgs>(&["a", "a*"]), &mut session).await.unwrap();
     assert_eq!(session.output.taken().lines().count(), 1);
     daemon.done();
+}
+
+/// A page of history with these offsets, and where it goes on.
+fn past(offsets: &[u64], cursor: Option<&str>) -> (&'static str, String) {
+    let event = |offset: &u64| {
+        json!({"type": "tick", "channel": "a", "timestamp": "2026-11-20T10:02:11Z", "message_id": format!("m{offset}"),
+            "epoch": E1, "offset": offset, "source": "s", "data": {"n": offset}})
+    };
+    let events: Vec<_> = offsets.iter().map(event).collect();
+    (
+        "200 OK",
+        json!({"truncated": cursor.is_some(), "count": events.len(), "events": events, "cursor": cursor}).to_string(),
+    )
+}
+
+#[tokio::test]
+async fn history_prints_all_pages_in_a_pipe_and_stops_at_its_limit() {
+    let daemon = Daemon::play(vec![
+        http(|request| {
+            assert!(
+                request.starts_with("GET /v1/history?channel=a&since=1h&type=t.*&order=desc&limit=3 "),
+                "{request}"
+            );
+            past(&[1, 2], Some("next"))
+        }),
+        http(|request| {
+            assert!(request.contains("&limit=1&cursor=next "), "{request}");
+            past(&[3], Some("more"))
+        }),
+    ]);
+    let mut session = session(&daemon, false);
+    let history: HistoryArgs = args(&["a", "--since", "1h", "--type", "t.*", "--desc", "--limit", "3"]);
+    verbs::history::run(&history, &mut session).await.unwrap();
+    let printed = session.output.taken();
+    let offsets: Vec<_> = printed
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap()["offset"].clone())
+        .collect();
+    assert_eq!(offsets, [1, 2, 3]);
+    daemon.done();
+}
+
+#[tokio::test]
+async fn history_shows_people_lines_and_says_when_there_is_nothing() {
+    let daemon = Daemon::play(vec![http(|_| past(&[], None))]);
+    let mut session = session(&daemon, true);
+    verbs::history::run(&args(&["a"]), &mut session).await.unwrap();
+    assert_eq!(session.output.taken(), "nothing is kept of that\n");
+    daemon.done();
+}
+
+#[tokio::test]
+async fn an_export_is_there_when_it_is_whole() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("past.csv");
+    let name = file.to_str().unwrap().to_owned();
+    let export = |extra: &[&str]| args::<HistoryArgs>(&[&["export", "a", "--output", &name], extra].concat());
+    // The daemon fails on the second page: nothing is left behind.
+    let refused = ("503 Service Unavailable", json!({"code": "SYSTEM_UNAVAILABLE", "detail": "away"}).to_string());
+    let daemon = Daemon::play(vec![http(|_| past(&[1, 2], Some("next"))), http(move |_| refused)]);
+    let failure = verbs::history::run(&export(&[]), &mut session(&daemon, false)).await.unwrap_err();
+    assert_eq!((failure.code(), std::fs::read_dir(directory.path()).unwrap().count()), (69, 0), "{failure}");
+    daemon.done();
+    let daemon = Daemon::play(vec![http(|_| past(&[1], Some("next"))), http(|_| past(&[2], None))]);
+    let mut people = session(&daemon, true);
+    verbs::history::run(&export(&[]), &mut people).await.unwrap();
+    assert!(people.output.taken().contains("wrote 2 events"));
+    daemon.done();
+    expect![[r#"
+        channel,epoch,offset,timestamp,type,source,severity,evidence,key,message_id,attributes,data
+        a,00000000000000e1,1,2026-11-20T10:02:11Z,tick,s,,,,m1,,"{""n"":1}"
+        a,00000000000000e1,2,2026-11-20T10:02:11Z,tick,s,,,,m2,,"{""n"":2}"
+    "#]]
+    .assert_eq(&std::fs::read_to_string(&file).unwrap().replace("\r\n", "\n"));
+    let daemon = Daemon::play(vec![http(|_| past(&[1, 2], None))]);
+    verbs::history::run(&export(&["--flatten"]), &mut session(&daemon, false)).await.unwrap();
+    let flat = std::fs::read_to_string(&file).unwrap();
+    assert!(flat.starts_with("channel,") && flat.contains(",data.n\r\n") && flat.ends_with(",2\r\n"), "{flat}");
+    daemon.done();
+}
+
+#[tokio::test]
+async fn an_export_to_the_standard_output_is_what_a_pipe_reads() {
+    let daemon = Daemon::play(vec![http(|_| past(&[1, 2], None))]);
+    let mut session = session(&daemon, false);
+    verbs::history::run(&args(&["export", "a", "--output", "-"]), &mut session).await.unwrap();
+    assert_eq!(session.output.taken().lines().count(), 2);
+    daemon.done();
+    let wrong: HistoryArgs = args(&["export", "a", "--output", "x.ndjson", "--flatten"]);
+    assert_eq!(verbs::history::run(&wrong, &mut session).await.unwrap_err().code(), 2);
 }
