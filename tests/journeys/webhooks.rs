@@ -1,6 +1,6 @@
 //! Endpoints in other languages get events: signed, in order, over restarts and reloads, as docs/webhooks.md says.
 
-use headwater_tests::{Daemon, Endpoint, World, eventually, fixture, python};
+use headwater_tests::{Daemon, Endpoint, World, eventually, fixture, python, resident_bytes};
 use serde_json::{Value, json};
 use std::path::Path;
 use tokio::process::Command;
@@ -214,6 +214,46 @@ async fn after_a_restart_a_webhook_goes_on_with_what_was_not_taken() {
     };
     assert_eq!(taken["id"], refused["id"], "the one that was refused, and not the first once more: {taken}");
     assert_eq!(endpoint.next().await["body"]["data"]["exit_code"], 3);
+}
+
+/// The log and the history are the queue: what an endpoint misses costs disk, not memory.
+#[tokio::test]
+async fn an_outage_longer_than_memory_holds_costs_no_memory_and_loses_nothing() {
+    const EVENTS: u64 = 2_000;
+    let world = World::new().env("HOOK_SECRET", SECRET).config("[router]\nmemory = \"1MiB\"\nchannel_bytes = \"1MiB\"");
+    let refuse = world.path("refuse");
+    let mut endpoint = in_node(&refuse).await;
+    let daemon = world.config(&hook("x", &at(&endpoint), "max_attempts = 1000")).start().await;
+    std::fs::write(&refuse, "").unwrap();
+    build(&daemon, 0).await;
+    assert_eq!(endpoint.next().await["refused"], true);
+
+    let padding = "x".repeat(10_000);
+    let publish = async |numbers: std::ops::Range<u64>| {
+        for first in numbers.step_by(20) {
+            let event = |n| json!({"channel": "build:7", "type": "t", "data": {"exit_code": n, "padding": padding}});
+            let batch: Vec<Value> = (first..first + 20).map(event).collect();
+            let answer = daemon.post("/v1/events", "application/json", &Value::from(batch).to_string()).await;
+            assert_eq!(answer.status, 202, "{}", answer.body);
+        }
+    };
+    // Until every buffer has its size.
+    publish(1..501).await;
+    let before = resident_bytes(daemon.pid());
+    publish(501..EVENTS + 1).await;
+    let grown = resident_bytes(daemon.pid()).saturating_sub(before);
+    println!("{} KiB more after {} KiB", grown >> 10, (EVENTS - 500) * 10_000 / 1024);
+    assert!(grown < 4 << 20, "{grown} bytes more");
+
+    std::fs::remove_file(&refuse).unwrap();
+    let mut expected = 0;
+    while expected <= EVENTS {
+        let post = endpoint.next().await;
+        if post["refused"] == false {
+            assert_eq!(post["body"]["data"]["exit_code"], expected, "{}", post["body"]["type"]);
+            expected += 1;
+        }
+    }
 }
 
 #[tokio::test]

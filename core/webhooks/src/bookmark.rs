@@ -286,6 +286,7 @@ mod tests {
         let reached = async {
             for (offset, after) in [(1, Some(1)), (2, Some(1)), (3, Some(3))] {
                 bookmark.reached(&channel("a"), at(1, offset));
+                // Sleeps because the pause is what is tested; the clock is paused.
                 tokio::time::sleep(PAUSE * 2 / 5).await;
                 assert_eq!(kept(), after, "after {offset}");
             }

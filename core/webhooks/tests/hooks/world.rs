@@ -118,6 +118,7 @@ impl Hooks {
     pub(crate) async fn wait(&self, name: &str, is: impl Fn(&WebhookStatus) -> bool) {
         let looked = async {
             while !is(&self.status(name)) {
+                // Sleeps because nothing rings when a status changes.
                 tokio::time::sleep(Duration::from_millis(2)).await;
             }
         };
