@@ -12,7 +12,7 @@ use crate::{
 use headwater_config::{Loaded, Paths, RouterLimits, Watcher};
 use headwater_engine::SqliteEngine;
 use headwater_follow::Followers;
-use headwater_gateway::{Listener, Options};
+use headwater_gateway::{Listener, Options, UnixListener};
 use headwater_host::{Applied, Discovery, Host, HostOptions};
 use headwater_protocol::CloseCode;
 use headwater_router::{LogLimits, Router};
@@ -62,11 +62,13 @@ pub(crate) struct Setup {
     pub(crate) state: PathBuf,
     /// The engine.
     pub(crate) kept: Kept,
+    /// The socket beside the port, bound as the port is.
+    pub(crate) unix: Option<UnixListener>,
 }
 
 /// Starts everything. The listener is bound already, so that a taken port is known before any source runs.
 pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
-    let Setup { loaded, paths, listen, state, kept } = setup;
+    let Setup { loaded, paths, listen, state, kept, unix } = setup;
     let config = loaded.config.clone();
     let (cancel, tasks) = (CancellationToken::new(), TaskTracker::new());
     let router = Router::new(kept.engine.clone(), limits(&config.router));
@@ -99,7 +101,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
         let (options, router) = (Options::from(&config.gateway), router.clone());
         tasks.spawn(async move {
             let asked = async { asked.await.unwrap_or(CloseCode::GoingAway) };
-            if let Err(error) = headwater_gateway::serve(listener, options, router, daemon, asked).await {
+            if let Err(error) = headwater_gateway::serve(listener, unix, options, router, daemon, asked).await {
                 tracing::error!(%error, "the gateway has ended");
             }
             // The assembly may have been dropped.

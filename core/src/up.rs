@@ -10,7 +10,7 @@ use crate::{
     shutdown::{Asked, Signals},
 };
 use headwater_config::load_for_start;
-use headwater_gateway::Listener;
+use headwater_gateway::{Listener, UnixListener};
 use headwater_host::SourceState;
 use std::{net::SocketAddr, path::Path, process::ExitCode};
 use tokio::task::JoinSet;
@@ -51,11 +51,15 @@ async fn up(args: UpArgs) -> ExitCode {
         Ok(listener) => listener,
         Err(error) => return exit::fail(exit::FAILURE, error),
     };
+    let unix = match loaded.config.gateway.socket.as_deref().map(UnixListener::bind).transpose() {
+        Ok(unix) => unix,
+        Err(error) => return exit::fail(exit::FAILURE, error),
+    };
     let kept = match history::open(&loaded.config, &state) {
         Ok(kept) => kept,
         Err(error) => return exit::fail(exit::FAILURE, error),
     };
-    serve(Setup { loaded, paths, listen: args.listen, state, kept }, listener, format).await
+    serve(Setup { loaded, paths, listen: args.listen, state, kept, unix }, listener, format).await
 }
 
 async fn serve(setup: Setup, listener: Listener, format: LogFormat) -> ExitCode {

@@ -1,6 +1,9 @@
 //! A real browser: Debian's chromium without a screen, driven by its own protocol. One page; scripts are evaluated in it.
 
-use crate::{Client, wait::PATIENCE};
+use crate::{
+    Client,
+    wait::{PATIENCE, eventually},
+};
 use serde_json::{Value, json};
 use std::{net::SocketAddr, process::Stdio};
 use tempfile::TempDir;
@@ -73,10 +76,9 @@ impl Browser {
         let page = browser.ask("Target.createTarget", &json!({"url": url})).await;
         let attach = json!({"targetId": page["targetId"], "flatten": true});
         browser.session = Some(browser.ask("Target.attachToTarget", &attach).await["sessionId"].clone());
-        // Before the page is there, a script would run in an empty one.
-        browser
-            .evaluate("new Promise((done) => { if (document.readyState === 'complete') done(); else onload = done; })")
-            .await;
+        // A page begins as an empty one, in which a script would run just as well.
+        let there = "location.href !== 'about:blank' && document.readyState === 'complete'";
+        eventually("the page is there", async || browser.evaluate(there).await.as_bool().filter(|there| *there)).await;
         browser
     }
 

@@ -17,8 +17,8 @@ pub struct Gateway {
     #[schemars(extend("format" = "socket-address"))]
     #[schemars(with = "String")]
     pub listen: SocketAddr,
-    /// A unix socket that serves the same, for programs of this machine that would rather name a file than a port. Who
-    /// may open it is decided by the file's owner and mode (0600). None by default.
+    /// A unix socket for programs of this machine that would rather name a file than a port: one JSON object a line in
+    /// both directions, events in, subscriptions out. Only its owner may open it (mode 0600). None by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1), example = &"/run/headwater/headwater.sock")]
     pub socket: Option<PathBuf>,

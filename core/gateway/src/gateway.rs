@@ -2,17 +2,18 @@
 //! in order. `assemble.rs` of the binary calls it; tests call it with any port.
 
 use crate::{
-    Listener, Options, Ports,
+    Listener, Options, Ports, UnixListener,
     http::{self, Admission, App},
     metrics::Metrics,
     publishing::Publisher,
+    unix,
     websocket::Shards,
 };
 use headwater_protocol::CloseCode;
 use headwater_router::Router;
-use std::{io, net::SocketAddr, pin::pin, sync::Arc};
+use std::{future::pending, io, net::SocketAddr, pin::pin, sync::Arc};
 use tokio::{
-    net::TcpStream,
+    net::{TcpStream, UnixStream},
     time::{Instant, timeout_at},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -29,11 +30,12 @@ pub enum GatewayError {
     Shards(#[source] io::Error),
 }
 
-/// Serves HTTP and WebSocket until `ending` says with which code WebSocket clients are to be closed: 1012 when the daemon
+/// Serves HTTP and WebSocket, and lines on the unix socket where there is one, until `ending` says with which code WebSocket clients are to be closed: 1012 when the daemon
 /// comes back, 1001 when it does not. Then it takes no more connections, lets requests end, drains the shards, all
 /// within `options.drain`, and returns.
 pub async fn serve(
     listener: Listener,
+    unix: Option<UnixListener>,
     options: Options,
     router: Arc<Router>,
     ports: Arc<dyn Ports>,
@@ -51,7 +53,7 @@ pub async fn serve(
         closing,
         cut: CancellationToken::new(),
     };
-    let code = connections.accept(listener, ending).await;
+    let code = connections.accept(listener, unix, ending).await;
     connections.end(code, &options).await;
     Ok(())
 }
@@ -68,7 +70,16 @@ struct Connections {
 }
 
 impl Connections {
-    async fn accept(&self, listener: Listener, ending: impl Future<Output = CloseCode>) -> CloseCode {
+    async fn accept(
+        &self,
+        listener: Listener,
+        unix: Option<UnixListener>,
+        ending: impl Future<Output = CloseCode>,
+    ) -> CloseCode {
+        let beside = async || match &unix {
+            Some(unix) => unix.accept().await,
+            None => pending().await,
+        };
         let routes = self.app.routes();
         let mut ending = pin!(ending);
         loop {
@@ -77,9 +88,10 @@ impl Connections {
                 biased;
                 code = &mut ending => return code,
                 connection = listener.accept() => self.admit(&routes, connection),
+                stream = beside() => self.admit_lines(stream),
             }
         }
-        // Here the listener is dropped: nobody new, and the address is free for the next daemon.
+        // Here the listeners are dropped: nobody new, and their addresses are free for the next daemon.
     }
 
     fn admit(&self, routes: &axum::Router, connection: (TcpStream, SocketAddr)) {
@@ -93,11 +105,24 @@ impl Connections {
                 return;
             }
         }
-        let task = http::serve(self.app.clone(), routes.clone(), connection, admission, self.closing.clone());
+        self.run(http::serve(self.app.clone(), routes.clone(), connection, admission, self.closing.clone()));
+    }
+
+    /// A connection of the unix socket. One beyond the limit is closed without a word.
+    fn admit_lines(&self, stream: UnixStream) {
+        self.app.metrics.accepted();
+        if self.tasks.len() + self.app.websockets() < self.limit {
+            self.run(unix::serve(self.app.clone(), stream, self.closing.clone()));
+        } else {
+            self.app.metrics.refused("max_connections");
+        }
+    }
+
+    fn run(&self, connection: impl Future<Output = ()> + Send + 'static) {
         let cut = self.cut.clone();
         self.tasks.spawn(async move {
             tokio::select! {
-                () = task => {}
+                () = connection => {}
                 () = cut.cancelled() => {}
             }
         });

@@ -13,6 +13,8 @@ mod options;
 mod origin;
 mod ports;
 mod publishing;
+mod refusal;
+mod unix;
 mod websocket;
 
 pub use gateway::{GatewayError, serve};
@@ -24,3 +26,4 @@ pub use ports::{
     AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, FailedSource, FailedWebhook, Info, Ports, Refused,
     ReloadAnswer, ReloadError, ReloadRefused, SourceInfo, SourceState, WebhookInfo, WebhookPosition,
 };
+pub use unix::{UnixListenError, UnixListener};

@@ -10,7 +10,7 @@ const BACKLOG: u32 = 4096;
 
 /// How long accepting rests when the process has no file descriptor or memory left. The failed accept leaves its
 /// connection in the queue, so that trying at once would spin; clients that leave make room in this time.
-const REST: Duration = Duration::from_millis(100);
+pub(crate) const REST: Duration = Duration::from_millis(100);
 
 /// Why an address cannot be listened on.
 #[derive(Debug, thiserror::Error)]

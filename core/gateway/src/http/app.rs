@@ -26,10 +26,10 @@ const QUESTIONS: usize = 4;
 
 /// The gateway as its HTTP side sees it.
 pub(crate) struct App {
-    pub(super) options: Options,
-    pub(super) router: Arc<Router>,
-    /// Who reads over HTTP.
-    pub(super) followers: Arc<Followers>,
+    pub(crate) options: Options,
+    pub(crate) router: Arc<Router>,
+    /// Who reads over HTTP or the unix socket.
+    pub(crate) followers: Arc<Followers>,
     pub(crate) publisher: Arc<Publisher>,
     pub(super) ports: Arc<dyn Ports>,
     pub(crate) metrics: Arc<Metrics>,

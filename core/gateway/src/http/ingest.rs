@@ -8,6 +8,7 @@ use super::{
     items::{self, Format},
     problem::{Kind, Problem},
 };
+use crate::refusal;
 use axum::{
     Extension,
     body::Body,
@@ -18,7 +19,7 @@ use axum::{
 use bytes::Bytes;
 use headwater_event::{ChannelName, Position};
 use headwater_protocol::{ErrorCode, cloudevents::Mode, publish::share_key};
-use headwater_router::{EngineError, RouterError};
+use headwater_router::RouterError;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -168,15 +169,9 @@ fn too_fast(app: &App, wait: Duration) -> Problem {
 }
 
 fn unpublished(error: &RouterError, outcome: &str) -> Problem {
-    let code = match error {
-        RouterError::TooManyChannels { .. } | RouterError::Engine(EngineError::Refused(_)) => ErrorCode::Validation,
-        RouterError::Engine(EngineError::Busy(_) | EngineError::Down(_)) => ErrorCode::Unavailable,
-    };
-    let problem = Problem::new(code, format!("{error}; {outcome}"));
-    match code {
-        ErrorCode::Unavailable => problem.header(header::RETRY_AFTER, HeaderValue::from_static("1")),
-        _ => problem,
-    }
+    let mut refused = refusal::by_router(error);
+    refused.message = format!("{}; {outcome}", refused.message);
+    refused.into()
 }
 
 #[cfg(test)]
@@ -208,16 +203,5 @@ mod tests {
         let problem = whole(Body::new(Never), &HeaderMap::new(), 1000).await.unwrap_err();
         assert_eq!(problem.kind(), Kind::TOO_SLOW);
         assert!(start.elapsed() >= BODY_DEADLINE);
-    }
-
-    #[test]
-    fn what_the_router_refuses_is_told_apart_from_what_may_work_later() {
-        for (error, code) in [
-            (RouterError::Engine(EngineError::Refused("x".into())), ErrorCode::Validation),
-            (RouterError::Engine(EngineError::Busy("x".into())), ErrorCode::Unavailable),
-            (RouterError::Engine(EngineError::Down("x".into())), ErrorCode::Unavailable),
-        ] {
-            assert_eq!(unpublished(&error, "nothing").kind(), code.into(), "{error}");
-        }
     }
 }

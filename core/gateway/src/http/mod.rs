@@ -27,7 +27,7 @@ mod health;
 mod history;
 mod ingest;
 mod items;
-mod ndjson;
+pub(crate) mod ndjson;
 mod problem;
 mod process;
 mod query;

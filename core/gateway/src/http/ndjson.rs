@@ -6,13 +6,13 @@ use headwater_event::{Event, Gap};
 use headwater_protocol::{Reply, dialects, websocket};
 
 /// Appends an event.
-pub(super) fn event(out: &mut Vec<u8>, event: &Event) {
+pub(crate) fn event(out: &mut Vec<u8>, event: &Event) {
     text(out, event);
     out.push(b'\n');
 }
 
 /// Appends a gap.
-pub(super) fn gap(out: &mut Vec<u8>, gap: Gap) {
+pub(crate) fn gap(out: &mut Vec<u8>, gap: Gap) {
     gap_text(out, gap);
     out.push(b'\n');
 }

@@ -117,7 +117,11 @@ impl Problem {
 
 impl From<RequestError> for Problem {
     fn from(error: RequestError) -> Self {
-        Self::new(error.code, error.message)
+        let problem = Self::new(error.code, error.message);
+        match error.code {
+            ErrorCode::Unavailable => problem.header(header::RETRY_AFTER, HeaderValue::from_static("1")),
+            _ => problem,
+        }
     }
 }
 

@@ -15,6 +15,7 @@ use super::{
 use crate::{
     metrics::{Metrics, OpenStream},
     origin::filter_of,
+    refusal,
 };
 use axum::{
     body::Body,
@@ -26,7 +27,7 @@ use bytes::Bytes;
 use headwater_event::{ChannelName, ChannelPattern, Timestamp};
 use headwater_follow::{Follow, FollowError, Follower, Item, Lag, Page, Until};
 use headwater_protocol::{ErrorCode, Options};
-use headwater_router::{EngineError, From as Origin, RouterError};
+use headwater_router::From as Origin;
 use std::{convert::Infallible, sync::Arc, time::Duration, vec};
 use tokio::time::{Instant, sleep_until};
 
@@ -133,17 +134,7 @@ fn follow(asked: Asked) -> Result<Follow, Problem> {
 }
 
 fn refused(error: &FollowError) -> Problem {
-    let code = match error {
-        FollowError::Ahead { .. } => ErrorCode::PositionAhead,
-        FollowError::Router(RouterError::TooManyChannels { .. } | RouterError::Engine(EngineError::Refused(_))) => {
-            ErrorCode::Validation
-        }
-        FollowError::Router(RouterError::Engine(EngineError::Busy(_) | EngineError::Down(_))) => {
-            return Problem::new(ErrorCode::Unavailable, error.to_string())
-                .header(header::RETRY_AFTER, HeaderValue::from_static("1"));
-        }
-    };
-    Problem::new(code, error.to_string())
+    Problem::from(refusal::by_follow(error))
 }
 
 fn too_many_channels(count: usize) -> Problem {

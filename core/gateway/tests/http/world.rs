@@ -55,7 +55,7 @@ impl World {
         let (end, ended) = oneshot::channel();
         let ending = async { ended.await.unwrap_or(CloseCode::GoingAway) };
         let mut running = JoinSet::new();
-        running.spawn(serve(listener, options, router.clone(), ports.clone(), ending));
+        running.spawn(serve(listener, None, options, router.clone(), ports.clone(), ending));
         Self { address, router, ports, end: Some(end), running }
     }
 

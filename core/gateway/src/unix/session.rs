@@ -1,0 +1,341 @@
+//! One connection of the unix socket. Lines that stand together are published together; answers and events go through
+//! one short queue to one writer, so that a client that does not read is not read from either.
+
+use crate::{
+    http::{App, ndjson},
+    limits::{Bucket, Rate},
+    origin::{filter_of, origin_of},
+    refusal,
+};
+use bytes::Bytes;
+use headwater_event::ChannelName;
+use headwater_follow::{Follow, Follower, Item, Lag, Until};
+use headwater_protocol::{
+    ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects,
+    publish::{PublishItem, decode_item},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt, Interest},
+    net::{
+        UnixStream,
+        unix::{OwnedReadHalf, OwnedWriteHalf},
+    },
+    sync::mpsc,
+    task::JoinSet,
+    time::{interval, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Pieces of text that may wait for the writer. Whoever has more to say waits.
+const WAITING: usize = 4;
+/// How much is read at a time, beside what is left of a line.
+const CHUNK: usize = 64 * 1024;
+/// How much text is written at a time.
+const PIECE: usize = 64 * 1024;
+/// Publishes whose answer is awaited at once; with more, the client is not read from.
+const UNANSWERED: usize = 64;
+/// How often a connection on which nothing is said is looked at for whether its client is gone.
+const LOOK: Duration = Duration::from_secs(2);
+/// What events have as their source when a client brings them.
+const SOURCE: &str = "client";
+
+/// Serves one connection until it ends, or until `closing`.
+pub(crate) async fn serve(app: Arc<App>, stream: UnixStream, closing: CancellationToken) {
+    let (input, output) = stream.into_split();
+    let (said, waiting) = mpsc::channel(WAITING);
+    let patience = app.options.stall_timeout;
+    let mut tasks = JoinSet::new();
+    tasks.spawn(write(output, waiting, patience));
+    let rate = app.options.limits.publish_per_second;
+    let session = Session {
+        published: Bucket::new(Rate::new(rate, rate), Instant::now()),
+        rate: Rate::new(rate, rate),
+        source: SOURCE.into(),
+        items: Vec::new(),
+        line: 0,
+        answers: JoinSet::new(),
+        streams: JoinSet::new(),
+        app,
+        said,
+    };
+    tokio::select! {
+        () = session.run(input) => {}
+        () = closing.cancelled() => {}
+        // The writer ends before the session only when nobody takes what it writes.
+        _ = tasks.join_next() => return,
+    }
+    // What was said is still written.
+    while tasks.join_next().await.is_some() {}
+}
+
+/// Writes what is said, until nobody says anything any more or nobody is there to hear it.
+async fn write(mut output: OwnedWriteHalf, mut waiting: mpsc::Receiver<Bytes>, patience: Duration) {
+    let mut look = interval(LOOK);
+    loop {
+        let text = tokio::select! {
+            text = waiting.recv() => text,
+            // A client that has only said all it had to say still listens; one that is gone shows here.
+            _ = look.tick() => match output.ready(Interest::WRITABLE).await {
+                Ok(ready) if !ready.is_write_closed() => continue,
+                _ => return,
+            },
+        };
+        let Some(text) = text else { return };
+        if !matches!(timeout(patience, output.write_all(&text)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+struct Session {
+    app: Arc<App>,
+    source: Arc<str>,
+    rate: Rate,
+    published: Bucket,
+    /// Read, and not yet handed to the router.
+    items: Vec<PublishItem>,
+    /// The number of the line at hand, from 1.
+    line: u64,
+    said: mpsc::Sender<Bytes>,
+    answers: JoinSet<()>,
+    streams: JoinSet<()>,
+}
+
+/// Nobody takes what is said: the connection has ended.
+struct Gone;
+
+impl Session {
+    async fn run(mut self, mut input: OwnedReadHalf) {
+        let longest = self.app.options.max_message_bytes;
+        let mut text = Vec::new();
+        loop {
+            text.reserve(CHUNK);
+            match input.read_buf(&mut text).await {
+                Ok(0) | Err(_) => break,
+                Ok(_) => {}
+            }
+            if self.lines(&mut text).await.is_err() {
+                return;
+            }
+            if text.len() > longest {
+                let message = format!("line {}: longer than {longest} bytes, gateway.max_message_bytes", self.line + 1);
+                let _ = self.tell(RequestError::validation(message)).await;
+                return;
+            }
+        }
+        // The last line may have no end.
+        text.push(b'\n');
+        if self.lines(&mut text).await.is_ok() {
+            // A client that has said all may still read.
+            while self.answers.join_next().await.is_some() {}
+            while self.streams.join_next().await.is_some() {}
+        }
+    }
+
+    /// Handles the whole lines, and leaves what comes after them.
+    async fn lines(&mut self, text: &mut Vec<u8>) -> Result<(), Gone> {
+        let mut done = 0;
+        while let Some(length) = text[done..].iter().position(|byte| *byte == b'\n') {
+            self.line += 1;
+            let line = text[done..done + length].trim_ascii();
+            done += length + 1;
+            if !line.is_empty() {
+                self.take(line).await?;
+            }
+        }
+        text.drain(..done);
+        self.publish(None).await
+    }
+
+    async fn take(&mut self, line: &[u8]) -> Result<(), Gone> {
+        let Ok(line) = std::str::from_utf8(line) else {
+            return self.tell(RequestError::new(ErrorCode::InvalidJson, "no UTF-8")).await;
+        };
+        let request = match dialects::native().decode(line) {
+            // No request, then an event as `POST /v1/events` takes it.
+            Err(error) if error.code == ErrorCode::UnknownMessageType => match decode_item(line.as_bytes()) {
+                Ok(item) => {
+                    self.items.push(item);
+                    return Ok(());
+                }
+                Err(error) => Err(error),
+            },
+            other => other,
+        };
+        match request {
+            Ok(Request::Publish { items, request_id: None }) => {
+                self.items.extend(items);
+                Ok(())
+            }
+            Ok(Request::Publish { items, request_id }) => {
+                self.publish(None).await?;
+                self.items = items;
+                self.publish(request_id).await
+            }
+            Ok(request) => {
+                // In the order that the client said it: what it published comes first.
+                self.publish(None).await?;
+                self.request(request).await
+            }
+            Err(error) => {
+                self.publish(None).await?;
+                self.tell(error).await
+            }
+        }
+    }
+
+    /// Hands what was gathered to the router, and sees to the answer if one is awaited.
+    async fn publish(&mut self, request_id: Option<RequestId>) -> Result<(), Gone> {
+        let items = std::mem::take(&mut self.items);
+        if items.is_empty() {
+            return Ok(());
+        }
+        let amount = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        while let Err(wait) = self.published.take(self.rate, amount, Instant::now()) {
+            // Not read from meanwhile: the program on the other side waits in its own write.
+            tokio::time::sleep(wait).await;
+        }
+        let channels: Vec<ChannelName> = match &request_id {
+            Some(_) => items.iter().map(|item| item.channel().clone()).collect(),
+            None => Vec::new(),
+        };
+        let published = match self.app.publisher.publish(items, &self.source) {
+            Ok(published) => published,
+            Err(error) => return self.tell(refusal::by_router(&error).answering(request_id)).await,
+        };
+        if request_id.is_none() {
+            return Ok(());
+        }
+        while self.answers.len() >= UNANSWERED {
+            self.answers.join_next().await;
+        }
+        let said = self.said.clone();
+        self.answers.spawn(async move {
+            let reply = match published.await {
+                Ok(positions) => {
+                    Reply::Published { positions: channels.into_iter().zip(positions).collect(), request_id }
+                }
+                Err(error) => told(refusal::by_router(&error.into()).answering(request_id)),
+            };
+            // Nobody may be there any more to hear it.
+            let _ = said.send(line_of(&reply)).await;
+        });
+        Ok(())
+    }
+
+    async fn request(&mut self, request: Request) -> Result<(), Gone> {
+        match request {
+            Request::Subscribe(subscribe) => self.subscribe(subscribe).await,
+            Request::Snapshot { channels, request_id } => {
+                let events = channels.iter().flat_map(|pattern| self.app.router.snapshot(pattern)).collect();
+                self.say(&Reply::Snapshot { events, request_id }).await
+            }
+            Request::Heartbeat { timestamp } => {
+                let connection_id = "unix";
+                self.say(&Reply::Heartbeat { timestamp, connection_id, positions: Vec::new() }).await
+            }
+            Request::Disconnect { .. } => Err(Gone),
+            _ => {
+                let message = "this socket takes events, publish, subscribe, snapshot, heartbeat and disconnect; the \
+                               rest is for the WebSocket at /v1/stream";
+                self.tell(RequestError::new(ErrorCode::UnknownMessageType, message)).await
+            }
+        }
+    }
+
+    async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Gone> {
+        let request_id = subscribe.request_id.clone();
+        let limit = self.app.options.limits.max_subscriptions;
+        if self.streams.len() >= limit {
+            let message = format!("a connection has at most {limit} subscriptions");
+            return self.tell(RequestError::validation(message).answering(request_id)).await;
+        }
+        let (held, follower) = match self.follow(subscribe) {
+            Ok(followed) => followed,
+            Err(error) => return self.tell(error.answering(request_id)).await,
+        };
+        let positions = follower.positions();
+        self.say(&Reply::Subscribed {
+            held,
+            failed: Vec::new(),
+            positions,
+            connection_id: "unix",
+            reconnect_token: None,
+            request_id,
+        })
+        .await?;
+        self.streams.spawn(stream(follower, self.said.clone()));
+        Ok(())
+    }
+
+    fn follow(&self, subscribe: Subscribe) -> Result<(Vec<String>, Follower), RequestError> {
+        let Subscribe { channels, refused, filter, start, options, .. } = subscribe;
+        if let Some((channel, reason)) = refused.into_iter().next() {
+            return Err(RequestError::validation(format!("channel `{channel}`: {reason}")));
+        }
+        let lag = match options.lag_policy {
+            None | Some(LagPolicy::Store) => Lag::Store,
+            Some(LagPolicy::Gap) => Lag::Gap,
+            Some(_) => {
+                let message = "`lag_policy` on this socket is \"store\" or \"gap\"";
+                return Err(RequestError::validation(message));
+            }
+        };
+        let filter = filter_of(&filter, &options)?;
+        let held = channels.iter().map(|pattern| pattern.as_str().to_owned()).collect();
+        let from = move |name: &ChannelName| origin_of(&start, &options, name);
+        let follow = Follow { channels, filter, from: Box::new(from), lag, until: Until::Forever };
+        let follower = self.app.followers.follow(follow);
+        follower.map(|follower| (held, follower)).map_err(|error| refusal::by_follow(&error))
+    }
+
+    async fn tell(&self, error: RequestError) -> Result<(), Gone> {
+        self.app.metrics.error(error.code);
+        let message = format!("line {}: {}", self.line, error.message);
+        self.say(&told(RequestError { message, ..error })).await
+    }
+
+    async fn say(&self, reply: &Reply<'_>) -> Result<(), Gone> {
+        self.said.send(line_of(reply)).await.map_err(|_| Gone)
+    }
+}
+
+/// Writes what a follower gives, as long as somebody takes it.
+async fn stream(mut follower: Follower, said: mpsc::Sender<Bytes>) {
+    while let Some(page) = follower.next().await {
+        let mut text = Vec::new();
+        for item in page.items {
+            match item {
+                Item::Event(event) => ndjson::event(&mut text, &event),
+                Item::Gap(gap) => ndjson::gap(&mut text, gap),
+            }
+            if text.len() >= PIECE && said.send(std::mem::take(&mut text).into()).await.is_err() {
+                return;
+            }
+        }
+        if !text.is_empty() && said.send(text.into()).await.is_err() {
+            return;
+        }
+    }
+}
+
+fn told(error: RequestError) -> Reply<'static> {
+    Reply::Error {
+        code: error.code,
+        message: error.message,
+        positions: Vec::new(),
+        session: None,
+        request_id: error.request_id,
+    }
+}
+
+fn line_of(reply: &Reply<'_>) -> Bytes {
+    let mut text = Vec::new();
+    dialects::native().reply(reply, &mut text);
+    text.push(b'\n');
+    text.into()
+}
