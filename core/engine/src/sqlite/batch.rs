@@ -4,7 +4,9 @@
 use super::{
     fault::Fault,
     live::Run,
-    lives, row,
+    lives,
+    retention::published,
+    row,
     schema::{self, SPAN},
 };
 use headwater_event::{Event, Retention, Timestamp};
@@ -22,6 +24,8 @@ struct Span {
     number: u64,
     earliest: i64,
     latest: i64,
+    /// When its first event was published, in milliseconds since 1970.
+    published: i64,
     bytes: u64,
 }
 
@@ -52,7 +56,7 @@ type Written = (Vec<u64>, Vec<(i64, Span)>);
 fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Written, Fault> {
     let now = Timestamp::now().0;
     let mut event = connection.prepare_cached("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
-    let mut span = connection.prepare_cached("INSERT OR REPLACE INTO span VALUES(?, ?, ?, ?)")?;
+    let mut span = connection.prepare_cached("INSERT OR REPLACE INTO span VALUES(?, ?, ?, ?, ?)")?;
     let (mut bytes, mut changed) = (Vec::with_capacity(runs.len()), Vec::new());
     for run in runs {
         if !run.recorded {
@@ -78,7 +82,7 @@ fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Writte
                 open.write(&mut span, run.id)?;
                 open = Span::empty(one.position.offset / SPAN);
             }
-            open.add(one, size);
+            open.add(one.time.0, published(one.id.as_bytes()), size);
         }
         snapshots(connection, run)?;
         bytes.push(sum);
@@ -129,22 +133,25 @@ fn resume(connection: &Connection, channel: i64, next: u64) -> Result<Span, Faul
         last.query_row([schema::at(channel, 0), schema::at(channel, next.saturating_sub(1))], |row| row.get(0))?;
     let Some(last) = last else { return Ok(Span::empty(next / SPAN)) };
     let number = schema::offset(last) / SPAN;
-    let mut statement =
-        connection.prepare_cached("SELECT min(time), max(time), sum(bytes) FROM sized WHERE at BETWEEN ? AND ?")?;
-    let found = statement.query_row([schema::at(channel, number * SPAN), last], |row| {
-        Ok(Span { number, earliest: row.get(0)?, latest: row.get(1)?, bytes: row.get::<_, i64>(2)? as u64 })
-    })?;
-    Ok(found)
+    let mut open = Span::empty(number);
+    let mut rows = connection.prepare_cached("SELECT time, id, bytes FROM sized WHERE at BETWEEN ? AND ?")?;
+    let mut rows = rows.query([schema::at(channel, number * SPAN), last])?;
+    while let Some(row) = rows.next()? {
+        let id = row.get_ref(1)?.as_blob().unwrap_or_default();
+        open.add(row.get(0)?, published(id), row.get::<_, i64>(2)? as u64);
+    }
+    Ok(open)
 }
 
 impl Span {
     fn empty(number: u64) -> Self {
-        Self { number, earliest: i64::MAX, latest: i64::MIN, bytes: 0 }
+        Self { number, earliest: i64::MAX, latest: i64::MIN, published: i64::MAX, bytes: 0 }
     }
 
-    fn add(&mut self, event: &Event, size: u64) {
-        self.earliest = self.earliest.min(event.time.0);
-        self.latest = self.latest.max(event.time.0);
+    fn add(&mut self, time: i64, published: i64, size: u64) {
+        self.earliest = self.earliest.min(time);
+        self.latest = self.latest.max(time);
+        self.published = self.published.min(published);
         self.bytes += size;
     }
 
@@ -152,7 +159,7 @@ impl Span {
     fn write(&self, statement: &mut CachedStatement<'_>, channel: i64) -> Result<(), Fault> {
         if self.earliest <= self.latest {
             let at = schema::at(channel, self.number * SPAN);
-            statement.execute([at, self.earliest, self.latest, self.bytes as i64])?;
+            statement.execute([at, self.earliest, self.latest, self.published, self.bytes as i64])?;
         }
         Ok(())
     }

@@ -20,8 +20,9 @@ use std::{os::unix::fs::MetadataExt, path::Path};
 /// restored or touched since differs by more; then it is as after an unclean end, which costs nothing but a new epoch.
 const END_TOLERANCE: u64 = 60_000_000_000;
 
-/// Channels of which nothing is left are forgotten when the file knows more than this many quarters of those that may be.
-const CROWDED: usize = 3;
+/// Channels of which nothing is left are forgotten when the file knows more than the first part of those that may be, until
+/// it knows no more than the second part.
+const CROWDED: (f64, f64) = (0.75, 0.5);
 
 /// An open file, and what it knows.
 pub(crate) struct Found {
@@ -156,8 +157,9 @@ impl Birth {
     /// The channels of a file. Notes the holes that it should have and does not, and forgets channels of which nothing
     /// is left when there are too many: otherwise names that were used once would keep new ones out for ever.
     fn load(&mut self, connection: &Connection, options: &SqliteOptions) -> Result<Vec<Channel>, Fault> {
-        let crowded = options.max_channels / 4 * CROWDED;
         let mut known: i64 = connection.query_row("SELECT count(*) FROM channel", [], |row| row.get(0))?;
+        let most = options.max_channels as f64;
+        let crowded = known as f64 > most * CROWDED.0;
         let mut questions = Questions::new(connection)?;
         let mut rows = connection.prepare("SELECT id, name, last FROM channel ORDER BY id")?;
         let mut rows = rows.query([])?;
@@ -169,7 +171,8 @@ impl Birth {
                 return Err(Fault::Spoilt(format!("channel `{name}` has no epoch")));
             };
             let (events, holes) = (questions.events(id)?, questions.holes(id)?);
-            if events.is_none() && holes.is_none() && known > crowded as i64 && !questions.has_snapshot(id)? {
+            let too_many = crowded && known as f64 > most * CROWDED.1;
+            if too_many && events.is_none() && holes.is_none() && !questions.has_snapshot(id)? {
                 self.forgotten.push(id);
                 known -= 1;
                 continue;

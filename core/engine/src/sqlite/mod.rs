@@ -20,6 +20,7 @@ mod row;
 mod schema;
 mod upkeep;
 mod verify;
+mod views;
 mod writer;
 
 pub use options::{

@@ -29,14 +29,11 @@ const GIVEN_BACK: i64 = 128;
 
 /// Free pages stay in the file for the next events, up to this many and this part of it; giving each back at once would
 /// move pages for nothing.
-const FREE: (i64, i64) = (256, 16);
+const FREE: (i64, i64) = (256, 32);
 
-/// When the file is too large it is cut to this many 32nds of its bound, so that it is not too large again at once.
-const CUT: u64 = 31;
-
-/// By how much the publication time below which everything goes is raised at least, in milliseconds: clocks that were
-/// wrong leave events with times that say nothing.
-const STEP: i64 = 1_000;
+/// When more than so many 32nds of the file's bound are in use, it is cut to so many, so that it is not too large again at
+/// once. The rest is for free pages.
+const FULL: (u64, u64) = (31, 30);
 
 /// The snapshots are counted again when so many have been written.
 const SNAPSHOTS: usize = 1_000;
@@ -76,14 +73,10 @@ impl Retention {
         }
     }
 
-    /// When it wants to look again, if nothing is to be done before.
-    pub(crate) fn next(&self) -> Instant {
-        if self.busy() { Instant::now() } else { self.next }
-    }
-
-    /// Whether there is something to be done now.
-    pub(crate) fn busy(&self) -> bool {
-        self.give_back || !self.todo.is_empty()
+    /// When there is something to be done; `None` for now.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        let busy = self.give_back || !self.todo.is_empty();
+        (!busy && self.next > Instant::now()).then_some(self.next)
     }
 
     /// Learns what a batch has added.
@@ -126,15 +119,14 @@ impl Retention {
         let free = pragma(connection, "freelist_count")?;
         self.give_back = free > FREE.0 + pages / FREE.1;
         let used = (pages - free) as u64 * schema::PAGE;
+        let limit = shared.options.total_size.map(|limit| limit / 32).filter(|limit| used > limit * FULL.0);
+        let too_much = limit.map(|limit| (used - limit * FULL.1) as f64 / used as f64);
+        let likely = too_much.map_or(Ok(i64::MIN), |part| oldest_part(connection, part))?;
         let live = shared.lock();
-        if let Some(limit) = shared.options.total_size
-            && used > limit
+        if too_much.is_some()
             && let Some(oldest) = live.channels.iter().filter_map(|channel| channel.oldest).min()
         {
-            // The part of the whole time that is likely to hold what is too much.
-            let excess = (used - limit / 32 * CUT) as f64 / used as f64;
-            let time = (now - oldest).max(0) as f64 * excess;
-            self.floor = self.floor.max(oldest + (time as i64).max(STEP));
+            self.floor = self.floor.max(likely).max(oldest + 1);
         }
         for (index, channel) in live.channels.iter().enumerate() {
             let Some(oldest) = channel.oldest else { continue };
@@ -216,6 +208,10 @@ impl Retention {
         let free = pragma(connection, "freelist_count")?;
         // A file without room for this (made by another tool) would give nothing back, for ever.
         self.give_back = free > FREE.0 && free < before;
+        if !self.give_back {
+            // The file itself becomes shorter when the `-wal` is copied into it.
+            connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
+        }
         Ok(())
     }
 
@@ -314,6 +310,23 @@ impl Look {
             written: channel.written,
         }
     }
+}
+
+/// Up to when the events were published that are this part of all bytes, from the oldest on, in milliseconds since 1970.
+/// The last events of each channel, whose span is not finished, are not counted.
+fn oldest_part(connection: &Connection, part: f64) -> Result<i64, Fault> {
+    let mut all = connection.prepare_cached("SELECT ifnull(sum(bytes), 0) FROM span")?;
+    let bytes = all.query_row([], |row| row.get::<_, i64>(0))? as f64 * part;
+    let mut spans = connection.prepare_cached("SELECT published, bytes FROM span ORDER BY published")?;
+    let mut spans = spans.query([])?;
+    let (mut sum, mut reached) = (0, i64::MIN);
+    while (sum as f64) < bytes
+        && let Some(span) = spans.next()?
+    {
+        reached = span.get(0)?;
+        sum += span.get::<_, i64>(1)?;
+    }
+    Ok(reached)
 }
 
 /// When the event of this id was published, in milliseconds since 1970.

@@ -1,6 +1,7 @@
-//! The tables and views of a history file, and how a file is known to be ours. `docs/history.md` describes them to those
+//! The tables of a history file, and how a file is known to be ours. `docs/history.md` describes them to those
 //! who ask the file themselves. Used by opening and by verifying; nothing else in the room creates tables.
 
+use super::views::views;
 use rusqlite::{Connection, Result};
 
 /// `PRAGMA application_id`: "HWTR".
@@ -71,6 +72,7 @@ CREATE TABLE span(
     at INTEGER PRIMARY KEY,
     earliest INTEGER NOT NULL,
     latest INTEGER NOT NULL,
+    published INTEGER NOT NULL,
     bytes INTEGER NOT NULL
 );
 
@@ -100,16 +102,11 @@ CREATE TABLE snapshot(
 ) WITHOUT ROWID;
 ";
 
-/// How many bytes a row of `event` takes, about. `row::size` says the same of an event.
-const SIZED: &str = "
-CREATE VIEW sized AS SELECT at, id, time, 48 + octet_length(data) + ifnull(octet_length(attributes), 0)
-    + octet_length(type) + octet_length(source) + ifnull(octet_length(key), 0) AS bytes FROM event;
-";
-
 /// Creates what a new file has. The connection has nothing open.
 pub(crate) fn create(connection: &Connection) -> Result<()> {
     connection.execute_batch(&format!("PRAGMA page_size = {PAGE}; {LAYOUT}"))?;
     connection.execute_batch(&format!(
-        "BEGIN IMMEDIATE; {TABLES} {SIZED} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;"
+        "BEGIN IMMEDIATE; {TABLES} {} PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {FORMAT}; COMMIT;",
+        views()
     ))
 }

@@ -127,10 +127,7 @@ impl Writer {
                     };
                     until = until.into_iter().chain([later]).min();
                 } else {
-                    let next = self.retention.next();
-                    if next <= now {
-                        return Work::Retention;
-                    }
+                    let Some(next) = self.retention.next() else { return Work::Retention };
                     until = until.into_iter().chain([next]).min();
                 }
             }
@@ -245,7 +242,7 @@ impl Writer {
     }
 
     fn retention(&mut self, events: usize) {
-        if self.outage.is_some() || self.retention.next() > Instant::now() {
+        if self.outage.is_some() || self.retention.next().is_some() {
             return;
         }
         if self.upkeep.is_time() && self.upkeep.is_gone(&self.shared) {

@@ -96,10 +96,7 @@ fn after_an_unclean_end_every_channel_goes_on_under_a_new_epoch() {
         running.publish(vec![draft("a", 1), draft("a", 2), draft("b", 3)]);
         running.engine.open(&name("a")).unwrap()
     };
-    // As a killed daemon leaves it.
-    let file = rusqlite::Connection::open(world.path()).unwrap();
-    file.execute("UPDATE meta SET value = NULL WHERE key = 'closed'", []).unwrap();
-    drop(file);
+    world.as_if_killed();
     let running = world.start();
     assert!(running.opened.unclean);
     let new = running.engine.open(&name("a")).unwrap();

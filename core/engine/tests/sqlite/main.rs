@@ -5,5 +5,7 @@
 mod files;
 mod killed;
 mod lives;
+mod page;
 mod promises;
+mod retention;
 mod world;
