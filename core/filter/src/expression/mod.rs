@@ -48,8 +48,8 @@ impl Expression {
     pub(crate) fn new(text: &str) -> Result<Self, ExpressionError> {
         if text.len() > proofread::MAX_BYTES {
             let message = format!("the expression is longer than {} bytes", proofread::MAX_BYTES);
-            let end = text.char_indices().take_while(|(at, _)| *at < proofread::MAX_BYTES).count();
-            return Err(ExpressionError::new(end + 1, message));
+            let fits = &text[..text.floor_char_boundary(proofread::MAX_BYTES)];
+            return Err(ExpressionError::new(fits.chars().count() + 1, message));
         }
         let tokens = tokens::tokens(text)?;
         proofread::proofread(text, &tokens)?;

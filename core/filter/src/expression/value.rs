@@ -203,7 +203,8 @@ impl<'a> Value<'a> {
                 // Told apart from a container that was too large to look through.
                 budget.left().map(|()| found)
             }
-            _ => Ok(false),
+            Self::Bool(_) | Self::Int(_) | Self::UInt(_) | Self::Double(_) => Ok(false),
+            _ => Err(Undefined),
         }
     }
 
