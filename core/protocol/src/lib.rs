@@ -4,10 +4,10 @@
 
 mod close;
 pub mod cloudevents;
+pub mod cursor;
 mod dialect;
 pub mod dialects;
 mod error;
-pub mod lines;
 mod moment;
 mod percent;
 pub mod publish;

@@ -10,7 +10,7 @@
 //! | `problem`, `answer` | the forms of answers |
 //! | `upgrade` | the WebSocket handshake |
 //! | `ingest`, `items`, `cloudevents` | `POST /v1/events` |
-//! | `stream`, `query`, `cursor`, `ndjson`, `sse`, `gzip` | `GET /v1/events` |
+//! | `stream`, `query`, `ndjson`, `sse`, `gzip` | `GET /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
 //! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
 
@@ -20,7 +20,6 @@ mod asyncapi;
 mod channels;
 mod cloudevents;
 mod connection;
-mod cursor;
 mod guard;
 mod gzip;
 mod health;

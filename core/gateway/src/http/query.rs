@@ -1,11 +1,10 @@
 //! Queries that ask for events: the keys that say which, and those of `GET /v1/events`. Read strictly: a key that is
 //! misspelt would otherwise be answered with events that nobody asked for.
 
-use super::cursor::Cursor;
 use axum::http::{HeaderMap, HeaderName, header};
 use headwater_config::nearest;
 use headwater_event::{ChannelPattern, Timestamp};
-use headwater_protocol::{FilterSpec, RequestError, moment};
+use headwater_protocol::{FilterSpec, RequestError, cursor::Cursor, moment};
 
 /// The keys of `GET /v1/events`.
 const KEYS: [&str; 13] = [

@@ -3,8 +3,9 @@
 //!
 //! No `event:` field: it would take a record away from `onmessage`, and `type` says it already.
 
-use super::{cursor, ndjson};
+use super::ndjson;
 use headwater_event::{ChannelName, Event, Gap, Position};
+use headwater_protocol::cursor;
 use std::mem;
 
 /// How long a browser waits before it comes back, in milliseconds. A daemon that is restarted needs about as long.

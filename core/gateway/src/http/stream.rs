@@ -5,7 +5,6 @@ use super::{
     answer,
     app::App,
     channels::bad_query,
-    cursor,
     gzip::Gzip,
     ndjson,
     problem::Problem,
@@ -26,7 +25,7 @@ use axum::{
 use bytes::Bytes;
 use headwater_event::{ChannelName, ChannelPattern, Timestamp};
 use headwater_follow::{Follow, FollowError, Follower, Item, Lag, Page, Until};
-use headwater_protocol::{ErrorCode, Options};
+use headwater_protocol::{ErrorCode, Options, cursor};
 use headwater_router::From as Origin;
 use std::{convert::Infallible, sync::Arc, time::Duration, vec};
 use tokio::time::{Instant, sleep_until};

@@ -1,20 +1,21 @@
 //! Where a reader of several channels stands, as one text: `name@epoch:offset`, joined with commas. It is the `id:` of
-//! server-sent events and comes back as `Last-Event-ID` or as `from`.
+//! server-sent events and comes back as `Last-Event-ID` or as `from`. For the outlets of the gateway and for clients that read
+//! them.
 
+use crate::RequestError;
 use headwater_event::{ChannelName, Epoch, Position};
-use headwater_protocol::RequestError;
 use std::{collections::HashMap, fmt};
 
 /// The longest cursor. It comes back in a request's head, which has a bound of its own, beside other headers.
-pub(super) const MAX_CURSOR: usize = 12 * 1024;
+pub const MAX_CURSOR: usize = 12 * 1024;
 
 /// A position in each of some channels. Channel names hold none of the characters that separate them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Cursor(HashMap<ChannelName, Position>);
+pub struct Cursor(HashMap<ChannelName, Position>);
 
 impl Cursor {
     /// Reads what [`write`] wrote. `place` names where it stood.
-    pub(super) fn parse(place: &str, text: &str) -> Result<Self, RequestError> {
+    pub fn parse(place: &str, text: &str) -> Result<Self, RequestError> {
         let wrong = |why: &str| {
             let form = "a cursor is name@epoch:offset, joined with commas, as the `id` of an event gives it";
             RequestError::validation(format!("`{place}`: {why}; {form}"))
@@ -37,23 +38,23 @@ impl Cursor {
     }
 
     /// Where it stands in a channel.
-    pub(super) fn get(&self, channel: &ChannelName) -> Option<Position> {
+    pub fn get(&self, channel: &ChannelName) -> Option<Position> {
         self.0.get(channel.as_str()).copied()
     }
 
     /// The channels that it names.
-    pub(super) fn channels(&self) -> impl Iterator<Item = &ChannelName> {
+    pub fn channels(&self) -> impl Iterator<Item = &ChannelName> {
         self.0.keys()
     }
 }
 
 /// One part of a cursor.
-pub(super) fn part(out: &mut impl fmt::Write, channel: &ChannelName, position: Position) {
+pub fn part(out: &mut impl fmt::Write, channel: &ChannelName, position: Position) {
     write!(out, "{channel}@{position}").expect("invariant: a text takes every write");
 }
 
 /// The cursor of these positions.
-pub(super) fn write(positions: &[(ChannelName, Position)]) -> String {
+pub fn write(positions: &[(ChannelName, Position)]) -> String {
     let mut text = String::new();
     for (channel, position) in positions {
         if !text.is_empty() {
@@ -67,6 +68,7 @@ pub(super) fn write(positions: &[(ChannelName, Position)]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn name(text: &str) -> ChannelName {
         ChannelName::new(text).unwrap()
@@ -83,6 +85,28 @@ mod tests {
             assert_eq!(cursor.get(channel), Some(*position));
         }
         assert_eq!((cursor.channels().count(), cursor.get(&name("c"))), (2, None));
+    }
+
+    proptest! {
+        #[test]
+        fn every_cursor_reads_what_it_writes(
+            places in prop::collection::btree_map("[a-z0-9_.:/-]{1,12}", any::<(u64, u64)>(), 1..6),
+        ) {
+            let positions: Vec<_> = places
+                .into_iter()
+                .map(|(text, (epoch, offset))| (name(&text), Position { epoch: Epoch(epoch), offset }))
+                .collect();
+            let read = Cursor::parse("from", &write(&positions)).unwrap();
+            prop_assert_eq!(read.channels().count(), positions.len());
+            for (channel, position) in &positions {
+                prop_assert_eq!(read.get(channel), Some(*position));
+            }
+        }
+
+        #[test]
+        fn any_text_is_a_cursor_or_an_error(text in any::<String>()) {
+            let _ = Cursor::parse("from", &text);
+        }
     }
 
     #[test]
