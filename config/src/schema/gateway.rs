@@ -22,8 +22,8 @@ pub struct Gateway {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schemars(with = "String", length(min = 1), example = &"/run/headwater/headwater.sock")]
     pub socket: Option<PathBuf>,
-    /// Threads that deliver events to clients. 0 takes half of the machine's cores, at least one.
-    #[schemars(range(min = 0, max = 64))]
+    /// Threads that deliver events to clients. 0 takes half of the machine's cores, at least one and at most 32.
+    #[schemars(range(min = 0, max = 32))]
     pub shards: usize,
     /// Host names that a request may name besides localhost and the listening address. Anything else is refused: a web
     /// page whose name was rebound to this machine would otherwise reach it.

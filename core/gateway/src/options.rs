@@ -5,6 +5,10 @@ use std::{
     time::Duration,
 };
 
+/// The router has room for 64 readers, of which streams, webhooks and reading sources need some; and beyond this number of
+/// threads nothing is faster.
+const MAX_SHARDS: usize = 32;
+
 /// Addresses, limits and times of the gateway. The config's own docs say what breaks without each.
 #[derive(Clone, Debug)]
 pub struct Options {
@@ -69,7 +73,7 @@ impl From<&headwater_config::Gateway> for Options {
         let limits = &config.limits;
         Self {
             listen: config.listen,
-            shards: if config.shards == 0 { (cores() / 2).max(1) } else { config.shards },
+            shards: if config.shards == 0 { (cores() / 2).clamp(1, MAX_SHARDS) } else { config.shards.min(MAX_SHARDS) },
             allowed_hosts: config.allowed_hosts.clone(),
             allowed_origins: config.allowed_origins.clone(),
             max_connections: config.max_connections,
@@ -107,5 +111,8 @@ mod tests {
         assert!(Options::from(&config).shards >= 1);
         config.shards = 3;
         assert_eq!(Options::from(&config).shards, 3);
+        // Harm prevented: a daemon that panics at its start on a large machine.
+        config.shards = 64;
+        assert_eq!(Options::from(&config).shards, MAX_SHARDS);
     }
 }
