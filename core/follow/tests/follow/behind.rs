@@ -168,3 +168,23 @@ async fn a_store_that_goes_on_failing_is_told_as_a_gap_and_hangs_nobody() {
     assert_eq!(since.follower.next().await.unwrap().items.len(), 11);
     assert!(world.shelf.state().reads < 60, "a store that fails is asked all the time");
 }
+
+/// Harm prevented: a channel that never rests keeps what comes from the store from a reader of both.
+#[tokio::test]
+async fn a_busy_log_does_not_keep_what_comes_from_the_store() {
+    let world = World::stored(10);
+    world.publish("old", 3_000);
+    let world = world.restarted();
+    let mut reader = world.follow(&["busy", "old"], From::Earliest);
+    for _ in 0..1_000 {
+        // Each time more than a page, so that there is always something to read.
+        world.publish("busy", 1_001);
+        reader.page().await;
+        tokio::task::yield_now().await;
+        if reader.seen.contains(&"old3000".to_owned()) {
+            return;
+        }
+        reader.seen.clear();
+    }
+    panic!("the store was asked, and nobody took the answer");
+}

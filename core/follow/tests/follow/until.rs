@@ -29,6 +29,13 @@ async fn an_end_that_left_the_log_meanwhile_is_a_gap_up_to_it() {
     let mut reader = world.follow_as(&["a"], From::Earliest, |follow| follow.until = Until::Heads);
     world.publish("a", 14);
     assert_eq!(reader.rest().await, ["a[1-8 slow_consumer]"]);
+    // Also where retention has gone beyond it.
+    let world = World::stored(10);
+    world.publish("a", 30);
+    let mut reader = world.follow_as(&["a"], From::Earliest, |follow| follow.until = Until::Heads);
+    world.publish("a", 70);
+    world.shelf.drop_below("a", 50);
+    assert_eq!(reader.rest().await, ["a[1-30 retention]"]);
     // So it is where the numbering begins anew, below its end.
     let world = World::stored(3_000);
     world.publish("a", 2_500);
