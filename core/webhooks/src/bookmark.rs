@@ -131,17 +131,21 @@ impl Bookmark {
 
     /// The endpoint has everything up to here.
     pub(crate) fn reached(&self, channel: &ChannelName, position: Position) {
+        self.reached_all([(channel.clone(), position)]);
+    }
+
+    /// The same for several channels.
+    pub(crate) fn reached_all(&self, reached: impl IntoIterator<Item = (ChannelName, Position)>) {
         let mut positions = self.file.positions.lock().unwrap_or_else(PoisonError::into_inner);
-        if positions.get(channel) == Some(&position) {
-            return;
-        }
-        match positions.get_mut(channel) {
-            Some(known) => *known = position,
-            None => drop(positions.insert(channel.clone(), position)),
+        let mut moved = false;
+        for (channel, position) in reached {
+            moved |= positions.insert(channel, position) != Some(position);
         }
         drop(positions);
-        self.file.behind.store(true, Ordering::Release);
-        self.changed.notify_one();
+        if moved {
+            self.file.behind.store(true, Ordering::Release);
+            self.changed.notify_one();
+        }
     }
 
     /// How far it has come.

@@ -14,13 +14,16 @@ use crate::{
 };
 use futures_util::{StreamExt, future::ready, stream};
 use headwater_event::{ChannelName, Timestamp};
-use headwater_follow::{Follower, Item, Page};
+use headwater_follow::{Follower, Item};
 use serde_json::json;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// The time a post under way has to end when the webhook ends. What it leaves open is sent again at the next start.
 const GRACE: Duration = Duration::from_secs(2);
+
+/// How often what the filter leaves out is counted as read, while nothing is to be posted.
+const LOOK: Duration = Duration::from_secs(1);
 
 /// The channel of the daemon's own events.
 const SYSTEM_EVENTS: &str = "system_events";
@@ -46,12 +49,23 @@ impl Delivery {
         self.given(&follower);
         self.bookmark.flush().await;
         let sending = async {
-            while let Some(page) = self.next(&mut follower).await {
+            loop {
+                let page = tokio::select! {
+                    biased;
+                    () = self.cancel.cancelled() => break,
+                    page = follower.next() => page,
+                    () = tokio::time::sleep(LOOK) => {
+                        self.given(&follower);
+                        continue;
+                    }
+                };
+                let Some(page) = page else { break };
                 if self.page(page.items).await.is_err() {
                     return;
                 }
                 self.given(&follower);
             }
+            self.given(&follower);
         };
         tokio::select! {
             biased;
@@ -67,20 +81,10 @@ impl Delivery {
         });
     }
 
-    async fn next(&self, follower: &mut Follower) -> Option<Page> {
-        tokio::select! {
-            biased;
-            () = self.cancel.cancelled() => None,
-            page = follower.next() => page,
-        }
-    }
-
     /// Everything that was read is posted, and what was read and left out by the filter counts too: a webhook that wants
-    /// one event a month would go through that month again after each restart.
+    /// one event a month would go through that month again after a restart, and be told of a gap where it had seen all.
     fn given(&self, follower: &Follower) {
-        for (channel, position) in follower.positions() {
-            self.bookmark.reached(&channel, position);
-        }
+        self.bookmark.reached_all(follower.positions());
     }
 
     /// Cancelled, and the time that a post under way had is over.

@@ -165,11 +165,13 @@ impl Webhooks {
         let mut tasks = Vec::new();
         for (name, held) in &mut self.held {
             let Some(work) = &held.work else { continue };
+            // One that has panicked is begun anew.
+            let died = work.task.is_finished() && held.board.read().state != WebhookState::Gone;
             let same = wanted.get(name).is_some_and(|(spec, secrets)| {
                 // A secret that cannot be read just now is no reason to end: the one that was read still signs.
                 *spec == held.spec && secrets.as_ref().map_or(true, |secrets| *secrets == work.secrets)
             });
-            if same {
+            if same && !died {
                 continue;
             }
             work.cancel.cancel();
