@@ -25,8 +25,6 @@ pub(crate) struct Pace {
     /// How many events waited when it began to wait.
     waiting: Option<u64>,
     skip: u32,
-    /// Events found no room though the disk works.
-    pub(crate) behind: bool,
 }
 
 impl Pace {
@@ -37,7 +35,7 @@ impl Pace {
             // The sync takes longer, and what comes meanwhile goes together anyway.
             Durability::Durable => Duration::ZERO,
         };
-        Self { gap, last: None, waiting: None, skip: 0, behind: false }
+        Self { gap, last: None, waiting: None, skip: 0 }
     }
 
     /// Until when it waits for more; `None` when it takes what there is.

@@ -42,6 +42,8 @@ pub(crate) struct Writer {
     upkeep: Upkeep,
     pace: Pace,
     outage: Option<Outage>,
+    /// The end of the last outage has not been told.
+    behind: bool,
     /// How many events had been lost when that was last told.
     lost_told: u64,
     /// How many attempts have found the file damaged.
@@ -80,6 +82,7 @@ impl Writer {
             birth,
             retention: Retention::new(),
             outage: failing.then(Outage::begin),
+            behind: false,
             lost_told: 0,
             damaged: 0,
             gave_up: false,
@@ -161,21 +164,22 @@ impl Writer {
         self.checkpoint();
     }
 
-    /// Tells of the end of an outage, or of events that found no room though the disk works.
+    /// A batch is written: tells of events that found no room though the disk works, and of the end of that or of an
+    /// outage, once half of the queue is free again.
     fn tell(&mut self, drained: bool) {
         let lost = self.shared.counts.lost.load(Relaxed);
-        if drained && (self.outage.is_some() || self.pace.behind) {
-            self.outage = None;
-            self.pace.behind = false;
-            let before = std::mem::replace(&mut self.lost_told, lost);
-            (self.shared.options.notices)(Notice::Recovered { lost: lost - before });
-        } else if self.outage.is_some() {
-            self.outage = None;
-            self.pace.behind = true;
-        } else if lost > self.lost_told && !self.pace.behind {
-            self.pace.behind = true;
+        if self.outage.take().is_some() {
+            // That has been told.
+            self.behind = true;
+        } else if lost > self.lost_told && !self.behind {
+            self.behind = true;
             let reason = "the disk is slower than events come".into();
             (self.shared.options.notices)(Notice::Failing { reason });
+        }
+        if self.behind && drained {
+            self.behind = false;
+            let before = std::mem::replace(&mut self.lost_told, lost);
+            (self.shared.options.notices)(Notice::Recovered { lost: lost - before });
         }
     }
 
@@ -222,7 +226,7 @@ impl Writer {
             let error = EngineError::Down(format!("the history cannot be written: {reason}"));
             waiting.receipt.complete(Err(error));
         }
-        if first && !self.pace.behind {
+        if first && !self.behind {
             (self.shared.options.notices)(Notice::Failing { reason: (*reason).into() });
         }
         if self.gave_up {

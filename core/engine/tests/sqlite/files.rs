@@ -119,7 +119,7 @@ fn only_the_owner_can_read_it() {
     let running = world.start();
     running.publish(vec![draft("a", 1)]);
     for suffix in ["", "-wal", "-shm", "-lock"] {
-        let path = world.directory.path().join(format!("history.db{suffix}"));
+        let path = world.beside(&format!("history.db{suffix}"));
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600, "{}", path.display());
     }
 }
@@ -128,7 +128,7 @@ fn only_the_owner_can_read_it() {
 fn a_copy_that_was_put_back_goes_on_under_new_epochs() {
     let world = World::new();
     with_history(&world);
-    let copy = world.directory.path().join("copy");
+    let copy = world.beside("copy");
     fs::copy(world.path(), &copy).unwrap();
     let old = {
         let running = world.start();
@@ -173,7 +173,7 @@ fn a_file_that_is_removed_while_it_is_in_use_is_begun_anew() {
     // It has just looked, so that all are removed before it looks again.
     until(|| running.engine.stats().file_bytes > 0);
     for suffix in ["", "-wal", "-shm"] {
-        fs::remove_file(world.directory.path().join(format!("history.db{suffix}"))).unwrap();
+        fs::remove_file(world.beside(&format!("history.db{suffix}"))).unwrap();
     }
     until(|| running.notices().iter().any(|notice| matches!(notice, Notice::Replaced { moved_to: None, .. })));
     until(|| running.engine.stats().failing.is_none());

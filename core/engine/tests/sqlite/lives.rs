@@ -112,3 +112,71 @@ fn after_an_unclean_end_every_channel_goes_on_under_a_new_epoch() {
     let epochs: Vec<_> = events.iter().map(|event| event.position.epoch).collect();
     assert_eq!(epochs, [old.epoch, new.epoch], "an event keeps the position that it was handed back with");
 }
+
+/// Three lives that were killed, with different numbers of events: each epoch keeps what it meant.
+#[test]
+fn every_earlier_epoch_is_kept_up_to_where_it_ended() {
+    let world = World::new();
+    let mut ends = Vec::new();
+    for life in 1..=4_u64 {
+        let running = world.start();
+        let before = running.engine.open(&name("a")).unwrap();
+        // In the third life nothing is published: a reader may hold a position of it all the same.
+        let count = if life == 3 { 0 } else { life };
+        for number in 0..count {
+            running.publish(vec![draft("a", number)]);
+        }
+        ends.push((before.epoch, before.last + count));
+        for (epoch, end) in &ends {
+            assert_eq!(running.engine.kept(&name("a"), *epoch), Some(*end), "in life {life}");
+        }
+        drop(running);
+        world.as_if_killed();
+    }
+    let running = world.start();
+    let page = running.engine.read(&name("a"), 1, PageLimit::default()).unwrap();
+    let Page::Events { events, .. } = page else { panic!("{page:?}") };
+    let epochs: Vec<_> = events.iter().map(|event| event.position.epoch).collect();
+    let expected = [1, 2, 2, 4, 4, 4, 4].map(|life: usize| ends[life - 1].0);
+    assert_eq!(epochs, expected);
+}
+
+/// Ranges of time over many spans, restarts and events that are not written yet, against looking at each event.
+#[test]
+fn a_range_of_time_is_what_looking_at_each_event_finds() {
+    let world = World::new();
+    let mut random = 1_u64;
+    let mut draw = move |below: i64| {
+        random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (random >> 33) as i64 % below
+    };
+    let mut times = Vec::new();
+    for life in 0..3 {
+        let running = world.start();
+        for batch in 0..9 {
+            let drafts = (0..100).map(|_| {
+                // Mostly rising, with stragglers and a clock that jumps.
+                let rising = times.len() as i64 * 10 + draw(500);
+                let time = if draw(50) == 0 { draw(40_000) - 5_000 } else { rising };
+                times.push(time);
+                headwater_event::Draft { time: Timestamp(time), ..draft("a", 0) }
+            });
+            let drafts: Vec<_> = drafts.collect();
+            let ack = running.engine.publish(drafts).unwrap();
+            if batch % 2 == life % 2 {
+                ack.wait().unwrap();
+            }
+            for _ in 0..40 {
+                let (since, width) = (draw(30_000) - 2_000, draw(3_000));
+                let until = since + width;
+                let fits = |time: &&i64| (since..=until).contains(*time);
+                let first = times.iter().position(|time| fits(&time)).map(|index| index as u64 + 1);
+                let last = times.iter().rposition(|time| fits(&time)).map(|index| index as u64 + 1);
+                let end = times.len() as u64 + 1;
+                let expected = first.zip(last).map_or(end..end, |(first, last)| first..last + 1);
+                let found = running.engine.within(&name("a"), Some(Timestamp(since)), Some(Timestamp(until))).unwrap();
+                assert_eq!(found, expected, "{since} to {until}");
+            }
+        }
+    }
+}

@@ -2,10 +2,12 @@
 
 #![allow(clippy::unwrap_used)] // a test crate
 
+mod faults;
 mod files;
 mod killed;
 mod lives;
 mod page;
 mod promises;
 mod retention;
+mod verified;
 mod world;

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use headwater_engine::{Engine, Notice, Opened, SqliteEngine, SqliteOptions};
 use headwater_event::{ChannelName, Draft, Event, Payload, Position};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     time::{Duration, Instant},
 };
@@ -12,8 +12,13 @@ use tempfile::TempDir;
 
 /// A directory with a history in it.
 pub(crate) struct World {
-    pub(crate) directory: TempDir,
-    pub(crate) notices: Arc<Mutex<Vec<Notice>>>,
+    directory: Directory,
+    notices: Arc<Mutex<Vec<Notice>>>,
+}
+
+enum Directory {
+    Own(TempDir),
+    Given(PathBuf),
 }
 
 /// A started engine and what it handed back.
@@ -26,11 +31,29 @@ pub(crate) struct Running {
 
 impl World {
     pub(crate) fn new() -> Self {
-        Self { directory: tempfile::tempdir().unwrap(), notices: Arc::default() }
+        Self { directory: Directory::Own(tempfile::tempdir().unwrap()), notices: Arc::default() }
+    }
+
+    /// In a directory that somebody else made.
+    pub(crate) fn at(directory: &Path) -> Self {
+        Self { directory: Directory::Given(directory.into()), notices: Arc::default() }
     }
 
     pub(crate) fn path(&self) -> PathBuf {
-        self.directory.path().join("history.db")
+        self.beside("history.db")
+    }
+
+    /// A file in the same directory.
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
+        match &self.directory {
+            Directory::Own(directory) => directory.path().join(name),
+            Directory::Given(directory) => directory.join(name),
+        }
+    }
+
+    /// Removes the file; nobody has it open.
+    pub(crate) fn remove(&self) {
+        std::fs::remove_file(self.path()).unwrap();
     }
 
     pub(crate) fn options(&self) -> SqliteOptions {
