@@ -34,6 +34,8 @@ pub(crate) enum Verb {
     /// See, enable, disable and restart sources
     #[command(subcommand)]
     Source(SourceVerb),
+    /// Prove that the history file is whole; exit code 1 when it is not
+    Verify(VerifyArgs),
     #[command(flatten)]
     Client(headwater_cli::Verb),
 }
@@ -71,6 +73,19 @@ pub(crate) struct UpArgs {
     /// How the log is written [default: as the config says, `human`]
     #[arg(long, value_enum, value_name = "FORMAT", env = "HEADWATER_LOG_FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// Which history.
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    /// The history file [default: that of the daemon]
+    #[arg(value_name = "PATH")]
+    pub(crate) path: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
+    /// Where the daemon keeps what it needs while it runs [default: `$XDG_STATE_HOME/headwater`]
+    #[arg(long, value_name = "DIR", env = "HEADWATER_STATE_DIR")]
+    pub(crate) state_dir: Option<PathBuf>,
 }
 
 /// How the log is written.

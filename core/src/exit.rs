@@ -4,6 +4,10 @@ use std::{io::IsTerminal, process::ExitCode};
 
 /// Something went wrong that has no code of its own.
 pub(crate) const FAILURE: u8 = 1;
+/// The file is none of ours (`EX_DATAERR`).
+pub(crate) const NO_HISTORY: u8 = 65;
+/// The file cannot be read (`EX_NOINPUT`).
+pub(crate) const NO_INPUT: u8 = 66;
 /// The config cannot be used.
 pub(crate) const CONFIG: u8 = 78;
 

@@ -10,7 +10,7 @@ use headwater_event::{ChannelPattern, Severity};
 use headwater_router::Router;
 use serde_json::json;
 use std::{
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, OnceLock, Weak},
 };
 
@@ -30,6 +30,11 @@ pub(crate) struct Kept {
 #[derive(Default)]
 pub(crate) struct Herald(OnceLock<Weak<Router>>);
 
+/// Where the file is.
+pub(crate) fn file(config: &Config, state: &Path) -> PathBuf {
+    config.history.path.clone().unwrap_or_else(|| state.join(FILE))
+}
+
 /// Opens the file, or makes the engine without one.
 pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
     let herald = Arc::<Herald>::default();
@@ -37,7 +42,7 @@ pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
         let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
         return Ok(Kept { engine, file: None, herald, opened: Opened::default() });
     }
-    let path = config.history.path.clone().unwrap_or_else(|| state.join(FILE));
+    let path = file(config, state);
     let teller = herald.clone();
     let options = SqliteOptions {
         durability: durability(&config.history),

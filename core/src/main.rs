@@ -35,6 +35,7 @@ fn main() -> ExitCode {
         Verb::Schema(of) => verbs::schema::run(&of),
         Verb::Plugin(verb) => verbs::plugin::run(verb, &globals),
         Verb::Source(verb) => verbs::source::run(verb, &globals),
+        Verb::Verify(args) => verbs::verify::run(&args, &globals),
         Verb::Client(verb) => headwater_cli::run(verb, &globals),
     }
 }

@@ -4,3 +4,4 @@ pub(crate) mod check;
 pub(crate) mod plugin;
 pub(crate) mod schema;
 pub(crate) mod source;
+pub(crate) mod verify;
