@@ -9,6 +9,7 @@ mod delivery;
 mod developing;
 mod eventsource;
 mod first_minutes;
+mod history;
 mod misbehaving;
 mod protocol_page;
 mod reloading;
