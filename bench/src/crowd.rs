@@ -1,7 +1,6 @@
 //! Many subscribers in one thread that only count: events, bytes and, when asked, how old events are when they arrive.
 
 use crate::{
-    frames::each_frame,
     link::Link,
     payload::age,
     tongue::{Heard, Tongue},
@@ -176,18 +175,16 @@ async fn follow(link: Link, number: usize, tally: &Tally) -> io::Result<()> {
             };
             let mut ages = tally.ages.borrow_mut();
             let mut events = 0;
-            let used = each_frame(&buffer[..end], |opcode, payload| {
-                ear.hear(opcode, payload, &mut answers, |heard| match heard {
-                    Heard::Event(text) => {
-                        events += 1;
-                        if let (Some(ages), Some(age)) = (&mut *ages, age(text)) {
-                            ages.saturating_record(age.as_nanos() as u64);
-                        }
+            let used = ear.take(&buffer[..end], &mut answers, |heard| match heard {
+                Heard::Event(text) => {
+                    events += 1;
+                    if let (Some(ages), Some(age)) = (&mut *ages, age(text)) {
+                        ages.saturating_record(age.as_nanos() as u64);
                     }
-                    Heard::Nothing => {}
-                    Heard::Ready => refusal = Some("a second answer to the subscription".to_owned()),
-                    Heard::Refusal(reason) => refusal = Some(reason),
-                });
+                }
+                Heard::Nothing => {}
+                Heard::Ready | Heard::Accepted => refusal = Some("an answer to nothing that was asked".to_owned()),
+                Heard::Refusal(reason) => refusal = Some(reason),
             });
             carry.clear();
             carry.extend_from_slice(&buffer[used..end]);

@@ -31,14 +31,19 @@ const MASK: [u8; 4] = [0x5a, 0xc3, 0x17, 0x88];
 /// server's port have fewer than 30,000 ephemeral ports.
 const PER_ADDRESS: usize = 20_000;
 
-/// Connects, with the handshake done. Bytes that came behind it are returned: the first frames.
-pub async fn connect(address: SocketAddr, path: &str, number: usize) -> io::Result<(TcpStream, Vec<u8>)> {
+/// Connects as the client of this number.
+pub async fn dial(address: SocketAddr, number: usize) -> io::Result<TcpStream> {
     let socket = TcpSocket::new_v4()?;
     if number >= PER_ADDRESS {
         socket.bind(SocketAddr::from(([127, 0, 0, 1 + (number / PER_ADDRESS) as u8], 0)))?;
     }
-    let mut stream = socket.connect(address).await?;
+    let stream = socket.connect(address).await?;
     stream.set_nodelay(true)?;
+    Ok(stream)
+}
+
+/// Does the handshake. Bytes that came behind it are returned: the first frames.
+pub async fn upgrade(stream: &mut TcpStream, address: SocketAddr, path: &str) -> io::Result<Vec<u8>> {
     let request = format!(
         "GET {path} HTTP/1.1\r\nHost: {address}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -51,7 +56,7 @@ pub async fn connect(address: SocketAddr, path: &str, number: usize) -> io::Resu
                 let head = String::from_utf8_lossy(&answer[..end]).into_owned();
                 return Err(io::Error::other(format!("the server did not upgrade: {head}")));
             }
-            return Ok((stream, answer.split_off(end + 4)));
+            return Ok(answer.split_off(end + 4));
         }
         if stream.read_buf(&mut answer).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());

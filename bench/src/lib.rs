@@ -7,6 +7,8 @@ pub mod crowd;
 pub mod frames;
 pub mod http;
 pub mod link;
+pub mod pacer;
+pub mod past;
 pub mod payload;
 pub mod process;
 pub mod programs;

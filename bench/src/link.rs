@@ -1,9 +1,9 @@
-//! One WebSocket connection to a server under test: made, greeted, subscribed. [`crate::crowd`] reads such connections and
+//! One connection to a server under test: made, greeted, subscribed. [`crate::crowd`] reads such connections and
 //! [`crate::publisher`] writes to one.
 
 use crate::{
-    frames::{connect, each_frame},
-    tongue::{Ear, Heard, Tongue},
+    frames::{dial, upgrade},
+    tongue::{Ear, Heard, Opening, Tongue},
 };
 use std::{io, net::SocketAddr, time::Duration};
 use tokio::{
@@ -36,7 +36,11 @@ impl Link {
     }
 
     async fn subscribe(address: SocketAddr, tongue: Tongue, number: usize, channels: &[String]) -> io::Result<Self> {
-        let (mut stream, mut carry) = connect(address, tongue.path(), number).await?;
+        let mut stream = dial(address, number).await?;
+        let mut carry = match tongue.opening() {
+            Opening::WebSocket(path) => upgrade(&mut stream, address, path).await?,
+            Opening::Bare => Vec::new(),
+        };
         let mut ear = tongue.ear();
         let mut hello = Vec::new();
         let mut awaited = tongue.put_hello(&mut hello, channels);
@@ -44,12 +48,10 @@ impl Link {
         let mut answers = Vec::new();
         while awaited > 0 {
             let mut surprise = None;
-            let used = each_frame(&carry, |opcode, payload| {
-                ear.hear(opcode, payload, &mut answers, |heard| match heard {
-                    Heard::Ready if awaited > 0 => awaited -= 1,
-                    Heard::Nothing => {}
-                    other => surprise = Some(format!("the subscription was answered by {other:?}")),
-                });
+            let used = ear.take(&carry, &mut answers, |heard| match heard {
+                Heard::Ready if awaited > 0 => awaited -= 1,
+                Heard::Nothing => {}
+                other => surprise = Some(format!("the subscription was answered by {other:?}")),
             });
             if let Some(surprise) = surprise {
                 return Err(io::Error::other(surprise));

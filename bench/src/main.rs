@@ -27,6 +27,10 @@ enum Name {
     Connections,
     /// From outside to one subscriber: CPU per event, for each way in
     Ingest,
+    /// History beside `JetStream`: ingest acknowledged, reading a range, what it costs the live path
+    History,
+    /// Server-sent events beside Node
+    Sse,
     /// From a plugin to the router, in both isolations
     PluginLink,
     /// An ordinary daemon with ten clients: memory and CPU
@@ -39,6 +43,8 @@ impl Name {
             Self::Fanout => "fanout",
             Self::Connections => "connections",
             Self::Ingest => "ingest",
+            Self::History => "history",
+            Self::Sse => "sse",
             Self::PluginLink => "plugin-link",
             Self::Footprint => "footprint",
         }

@@ -2,9 +2,8 @@
 
 use std::{fs, io, time::Duration};
 
-/// The CPU time that all threads of a process have used, in user and kernel. To the nanosecond where the kernel keeps
-/// scheduler statistics, otherwise to the clock tick of 10 ms. A thread that ended takes its share with it, so measure
-/// over spans in which none ends.
+/// The CPU time that a process has used, in user and kernel. To the nanosecond where the kernel keeps scheduler statistics
+/// and no thread has ended, otherwise to the clock tick of 10 ms: a thread that ends takes its statistics with it.
 pub fn cpu(process: u32) -> io::Result<Duration> {
     let mut nanoseconds = 0_u64;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
@@ -12,10 +11,7 @@ pub fn cpu(process: u32) -> io::Result<Duration> {
         // Time on a CPU, time waiting for one, how often: proc_pid_schedstat(5).
         nanoseconds += text.split_whitespace().next().and_then(|first| first.parse::<u64>().ok()).unwrap_or(0);
     }
-    if nanoseconds == 0 {
-        return ticks(process);
-    }
-    Ok(Duration::from_nanos(nanoseconds))
+    Ok(ticks(process)?.max(Duration::from_nanos(nanoseconds)))
 }
 
 fn ticks(process: u32) -> io::Result<Duration> {

@@ -28,6 +28,8 @@ pub struct Programs {
     pub plain: PathBuf,
     /// Whether this daemon knows `[history]`.
     pub knows_history: bool,
+    /// Where servers keep what they store, each in a directory that ends with it.
+    pub scratch: PathBuf,
     peers: PathBuf,
 }
 
@@ -39,7 +41,8 @@ impl Programs {
         let target = here.parent().and_then(Path::parent).unwrap_or(Path::new("."));
         let peers = places.peers.clone().unwrap_or_else(|| target.join("peers"));
         let knows_history = knows_history(&daemon)?;
-        Ok(Self { daemon, plain: here.with_file_name("plain"), knows_history, peers })
+        let scratch = target.join("tmp/bench");
+        Ok(Self { daemon, plain: here.with_file_name("plain"), knows_history, scratch, peers })
     }
 
     /// A file of the peers.
@@ -61,7 +64,8 @@ impl Programs {
             Kind::Headwater => self.daemon.exists(),
             Kind::Plain | Kind::Feed => self.plain.exists(),
             Kind::Node => self.peer("node_modules/ws/package.json").exists(),
-            Kind::Nats => self.peer("nats-server").exists(),
+            Kind::NodeSse => self.peer("sse.mjs").exists(),
+            Kind::Nats | Kind::JetStream => self.peer("nats-server").exists(),
         }
     }
 }

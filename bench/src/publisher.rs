@@ -1,32 +1,30 @@
-//! One publisher over WebSocket: events round the channels, and an eye on the answers. It sends as told, or by a clock in
-//! a thread of its own.
+//! One publisher: events round the channels, and an eye on the answers.
 
 use crate::{
-    frames::each_frame,
     link::Link,
     tongue::{Ear, Heard, Item, Tongue},
 };
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
+    collections::VecDeque,
     io,
     net::SocketAddr,
     rc::Rc,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
+    time::Duration,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::tcp::{OwnedReadHalf, OwnedWriteHalf},
-    sync::Mutex,
-    task::{JoinSet, LocalSet},
+    sync::{Mutex, Notify},
+    task::JoinSet,
+    time::timeout,
 };
 
 /// The number that a publisher's connection has among the clients.
 const FIRST: usize = 0;
+
+/// No acknowledgement for so long: the server has failed.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What is published.
 #[derive(Clone, Debug)]
@@ -37,6 +35,8 @@ pub struct Content {
     pub channels: Vec<String>,
     /// Bytes of each event as it is received.
     pub size: usize,
+    /// Whether the server is asked to acknowledge.
+    pub ask: bool,
 }
 
 impl Content {
@@ -56,8 +56,19 @@ pub struct Publisher {
     content: Content,
     published: u64,
     bytes: Vec<u8>,
-    failure: Rc<RefCell<Option<String>>>,
+    answers: Rc<Answers>,
     _reader: JoinSet<()>,
+}
+
+/// What came back.
+#[derive(Default)]
+struct Answers {
+    /// Messages that are not acknowledged, by the number of events in them.
+    asked: RefCell<VecDeque<u64>>,
+    /// Events that are.
+    acknowledged: Cell<u64>,
+    news: Notify,
+    failure: RefCell<Option<String>>,
 }
 
 impl Publisher {
@@ -66,15 +77,16 @@ impl Publisher {
         let Link { stream, carry, ear } = Link::open(address, content.tongue, FIRST, &[]).await?;
         let (read, write) = stream.into_split();
         let write = Rc::new(Mutex::new(write));
-        let failure = Rc::new(RefCell::new(None));
+        let answers = Rc::new(Answers::default());
         let mut reader = JoinSet::new();
-        let (answers, failed) = (write.clone(), failure.clone());
+        let (back, theirs) = (write.clone(), answers.clone());
         reader.spawn_local(async move {
-            if let Err(error) = watch(read, carry, ear, &answers).await {
-                failed.borrow_mut().get_or_insert(error.to_string());
+            if let Err(error) = watch(read, carry, ear, &back, &theirs).await {
+                theirs.failure.borrow_mut().get_or_insert(error.to_string());
+                theirs.news.notify_one();
             }
         });
-        Ok(Self { write, content, published: 0, bytes: Vec::new(), failure, _reader: reader })
+        Ok(Self { write, content, published: 0, bytes: Vec::new(), answers, _reader: reader })
     }
 
     /// Publishes so many events in one write: our own protocol's as one list, the others' one after the other. They may
@@ -95,16 +107,37 @@ impl Publisher {
         self.published
     }
 
+    /// Waits until so many events are acknowledged.
+    pub async fn acknowledged(&self, events: u64) -> io::Result<()> {
+        while self.answers.acknowledged.get() < events {
+            self.check()?;
+            if timeout(PATIENCE, self.answers.news.notified()).await.is_err() {
+                let acknowledged = self.answers.acknowledged.get();
+                return Err(io::Error::other(format!("{acknowledged} of {events} events are acknowledged")));
+            }
+        }
+        self.check()
+    }
+
     fn put(&mut self, count: usize) {
         let items = self.content.items(self.published, count);
-        self.content.tongue.put_events(&mut self.bytes, &items, self.content.size);
+        let Content { tongue, size, ask, .. } = self.content;
+        tongue.put_events(&mut self.bytes, &items, size, ask);
+        if tongue == Tongue::JetStream {
+            self.answers.asked.borrow_mut().extend(items.iter().map(|_| 1));
+        } else if ask {
+            self.answers.asked.borrow_mut().push_back(count as u64);
+        }
         self.published += count as u64;
     }
 
+    fn check(&self) -> io::Result<()> {
+        let failure = self.answers.failure.borrow();
+        failure.as_ref().map_or(Ok(()), |failure| Err(io::Error::other(format!("publisher: {failure}"))))
+    }
+
     async fn flush(&mut self) -> io::Result<()> {
-        if let Some(failure) = &*self.failure.borrow() {
-            return Err(io::Error::other(format!("publisher: {failure}")));
-        }
+        self.check()?;
         self.write.lock().await.write_all(&self.bytes).await?;
         self.bytes.clear();
         Ok(())
@@ -117,81 +150,31 @@ async fn watch(
     mut carry: Vec<u8>,
     mut ear: Ear,
     write: &Mutex<OwnedWriteHalf>,
+    answers: &Answers,
 ) -> io::Result<()> {
     loop {
-        let (mut refusal, mut answers) = (None, Vec::new());
-        let used = each_frame(&carry, |opcode, payload| {
-            ear.hear(opcode, payload, &mut answers, |heard| match heard {
-                Heard::Nothing => {}
-                other => refusal = Some(format!("{other:?}")),
-            });
+        let (mut refusal, mut back, mut acknowledged) = (None, Vec::new(), 0);
+        let used = ear.take(&carry, &mut back, |heard| match heard {
+            Heard::Nothing => {}
+            Heard::Accepted => match answers.asked.borrow_mut().pop_front() {
+                Some(events) => acknowledged += events,
+                None => refusal = Some("more acknowledgements than messages".to_owned()),
+            },
+            other => refusal = Some(format!("{other:?}")),
         });
         carry.drain(..used);
         if let Some(refusal) = refusal {
             return Err(io::Error::other(refusal));
         }
-        if !answers.is_empty() {
-            write.lock().await.write_all(&answers).await?;
+        if acknowledged > 0 {
+            answers.acknowledged.set(answers.acknowledged.get() + acknowledged);
+            answers.news.notify_one();
+        }
+        if !back.is_empty() {
+            write.lock().await.write_all(&back).await?;
         }
         if read.read_buf(&mut carry).await? == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
     }
-}
-
-/// A publisher that keeps a pace, in a thread of its own: the crowd's work must not delay what it sends.
-pub struct Pacer {
-    stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<io::Result<u64>>>,
-}
-
-impl Pacer {
-    /// Connects and publishes so many events a second, each in a message of its own.
-    pub fn start(address: SocketAddr, content: Content, rate: u32) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let stopped = stop.clone();
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-            runtime.block_on(LocalSet::new().run_until(pace(address, content, rate, &stopped)))
-        });
-        Self { stop, thread: Some(thread) }
-    }
-
-    /// Ends it; returns how many events it has published.
-    pub fn stop(mut self) -> io::Result<u64> {
-        self.stop.store(true, Relaxed);
-        let thread = self.thread.take().expect("it is taken here and at the end only");
-        thread.join().map_err(|_| io::Error::other("the publisher panicked"))?
-    }
-}
-
-impl Drop for Pacer {
-    fn drop(&mut self) {
-        self.stop.store(true, Relaxed);
-        if let Some(thread) = self.thread.take() {
-            // Another error is on its way already.
-            let _ = thread.join();
-        }
-    }
-}
-
-async fn pace(address: SocketAddr, content: Content, rate: u32, stop: &AtomicBool) -> io::Result<u64> {
-    let mut publisher = Publisher::connect(address, content).await?;
-    // The kernel may end a sleep this much later, so that wake-ups fall together; an event of 10,000 a second is due
-    // every 100 µs. Where it cannot be set, events come in twos.
-    let _ = rustix::thread::set_current_timer_slack(std::num::NonZeroU64::new(1));
-    let period = Duration::from_secs(1) / rate;
-    let mut due = Instant::now();
-    while !stop.load(Relaxed) {
-        // An event that is late is sent late, and the pace is made up for: the rate holds.
-        due += period;
-        let now = Instant::now();
-        if due > now {
-            std::thread::sleep(due - now);
-        }
-        publisher.publish(1).await?;
-        // For the reader, which shares this thread.
-        tokio::task::yield_now().await;
-    }
-    Ok(publisher.published())
 }

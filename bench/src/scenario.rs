@@ -2,8 +2,9 @@
 
 use crate::{
     crowd::{Crowd, Reads},
+    pacer::Pacer,
     programs::Programs,
-    publisher::{Content, Pacer, Publisher},
+    publisher::{Content, Publisher},
     server::{Kind, Server, Settings},
     tongue::channels,
 };
@@ -198,7 +199,7 @@ impl Scenario {
     pub async fn turn(&self, kind: Kind, programs: &Programs, size: usize, span: Duration) -> io::Result<Turn> {
         let settings = Settings { flush_interval: self.flush_interval, history: None };
         let server = Server::start(kind, programs, &settings)?;
-        let content = Content { tongue: kind.tongue(), channels: channels(self.channels), size };
+        let content = Content { tongue: kind.tongue(), channels: channels(self.channels), size, ask: false };
         let reads = Reads { channels: content.channels.clone(), each: self.each };
         let crowd = Crowd::connect(server.address, kind.tongue(), self.subscribers, &reads).await?;
         let (before, after) = match self.pace {

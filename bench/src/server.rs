@@ -27,15 +27,21 @@ pub enum Kind {
     Plain,
     /// Node with the package `ws`.
     Node,
+    /// nats-server, storing in a file.
+    JetStream,
+    /// Node alone, with server-sent events.
+    NodeSse,
 }
 
 impl Kind {
-    /// How it is spoken to over WebSocket.
+    /// How it is spoken to, where that is not the point of the benchmark.
     pub fn tongue(self) -> Tongue {
         match self {
             Self::Headwater => Tongue::Native,
             Self::Nats => Tongue::Nats,
             Self::Feed | Self::Plain | Self::Node => Tongue::Lines,
+            Self::JetStream => Tongue::JetStream,
+            Self::NodeSse => Tongue::Sse,
         }
     }
 }
@@ -48,6 +54,8 @@ impl fmt::Display for Kind {
             Self::Feed => "tungstenite, feed",
             Self::Plain => "tungstenite, send",
             Self::Node => "node ws",
+            Self::JetStream => "JetStream, file",
+            Self::NodeSse => "node http",
         })
     }
 }
@@ -92,7 +100,7 @@ impl Settings {
         let flush = self.flush_interval.as_millis();
         let history = match self.history {
             Some(durability) => format!(
-                "\n[history]\ndurability = \"{}\"\nflush_interval = \"100ms\"\n\n[history.retention]\nsize = \"8GiB\"\n",
+                "\n[history]\ndurability = \"{}\"\nflush_interval = \"100ms\"\n\n[history.retention]\nsize = \"1GiB\"\n",
                 durability.name()
             ),
             None if knows_history => "\n[history]\nenabled = false\n".to_owned(),
@@ -118,7 +126,9 @@ pub struct Server {
 impl Server {
     /// Starts a server and waits until it listens.
     pub fn start(kind: Kind, programs: &Programs, settings: &Settings) -> io::Result<Self> {
-        let (address, state) = (free_address()?, tempfile::tempdir()?);
+        // Beside what is built: that is a disk, which the system's own place for such things may not be.
+        std::fs::create_dir_all(&programs.scratch)?;
+        let (address, state) = (free_address()?, tempfile::tempdir_in(&programs.scratch)?);
         let command = match kind {
             Kind::Headwater => {
                 let config = state.path().join("headwater.toml");
@@ -130,19 +140,22 @@ impl Server {
                 command.arg("--listen").arg(address.to_string()).args((kind == Kind::Feed).then_some("--feed"));
                 command
             }
-            Kind::Node => {
+            Kind::Node | Kind::NodeSse => {
                 let mut command = Command::new("node");
-                command.arg(programs.peer("broadcast.mjs")).arg(address.port().to_string());
+                let server = if kind == Kind::Node { "broadcast.mjs" } else { "sse.mjs" };
+                command.arg(programs.peer(server)).arg(address.port().to_string());
                 command
             }
-            Kind::Nats => {
+            Kind::Nats | Kind::JetStream => {
                 let config = state.path().join("nats.conf");
-                let port = address.port();
-                // Its own port is any free one: all talk is over WebSocket.
-                std::fs::write(
-                    &config,
-                    format!("host: 127.0.0.1\nport: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n"),
-                )?;
+                let (port, store) = (address.port(), state.path().join("jetstream"));
+                let rest = if kind == Kind::JetStream {
+                    format!("port: {port}\njetstream {{ store_dir: \"{}\" }}\n", store.display())
+                } else {
+                    // Its own port is any free one: all talk is over WebSocket.
+                    format!("port: -1\nwebsocket {{ host: 127.0.0.1, port: {port}, no_tls: true }}\n")
+                };
+                std::fs::write(&config, format!("host: 127.0.0.1\n{rest}"))?;
                 let mut command = Command::new(programs.peer("nats-server"));
                 command.arg("--config").arg(config);
                 command

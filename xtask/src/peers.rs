@@ -11,7 +11,7 @@ use std::{
 /// The folder in the target directory; the benchmarks know it by this name.
 const FOLDER: &str = "peers";
 /// What `bench/peers` holds: the servers for Node, and the list of what they need.
-const SERVERS: [&str; 1] = ["broadcast.mjs"];
+const SERVERS: [&str; 2] = ["broadcast.mjs", "sse.mjs"];
 const LIST: &str = "package.json";
 /// A program, and Debian's package of the same name.
 const NATS: &str = "nats-server";
@@ -20,7 +20,8 @@ const NATS: &str = "nats-server";
 pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
     let folder = house.target.join(FOLDER);
     fs::create_dir_all(&folder).map_err(|error| stop(&folder, &error))?;
-    for (peer, fetched) in [("the Node servers", node(house, &folder)), (NATS, nats(&folder))] {
+    let sqlite = tools::system(&[tools::SQLITE]);
+    for (peer, fetched) in [("the Node servers", node(house, &folder)), (NATS, nats(&folder)), ("sqlite3", sqlite)] {
         if let Err(stop) = fetched {
             eprintln!("\n{peer} cannot be fetched and will be left out: {stop}");
         }

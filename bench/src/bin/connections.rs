@@ -129,7 +129,7 @@ async fn run(options: &Options) -> io::Result<()> {
 
 async fn turn(kind: Kind, programs: &Programs, count: usize, figures: &mut Figures) -> io::Result<()> {
     let server = Server::start(kind, programs, &Settings::default())?;
-    let content = Content { tongue: kind.tongue(), channels: channels(1), size: SIZE };
+    let content = Content { tongue: kind.tongue(), channels: channels(1), size: SIZE, ask: false };
     let reads = Reads { channels: content.channels.clone(), each: 1 };
     // One connection and one event before, so that what is made once does not count.
     let first = Crowd::connect(server.address, kind.tongue(), 1, &reads).await?;

@@ -152,7 +152,7 @@ fn print(size: usize, turns: usize, all: &[(Kind, Way, Runs, Runs)]) {
 /// CPU nanoseconds for each event, and events a second.
 async fn turn(kind: Kind, way: Way, programs: &Programs, size: usize, span: Duration) -> io::Result<(f64, f64)> {
     let server = Server::start(kind, programs, &Settings::default())?;
-    let content = Content { tongue: kind.tongue(), channels: channels(1), size };
+    let content = Content { tongue: kind.tongue(), channels: channels(1), size, ask: false };
     let reads = Reads { channels: content.channels.clone(), each: 1 };
     let crowd = Crowd::connect(server.address, kind.tongue(), 1, &reads).await?;
     let mut source = match way {
@@ -181,7 +181,7 @@ impl Source {
             Self::Socket(publisher, _) => publisher.publish(BATCH).await,
             Self::Http { poster, content, published } => {
                 let mut body = Vec::new();
-                put_ndjson(&mut body, &content.items(*published, LINES), content.size);
+                put_ndjson(&mut body, &content.items(*published, LINES), content.size, true);
                 *published += LINES as u64;
                 poster.post("/v1/events", "application/x-ndjson", &body).await
             }

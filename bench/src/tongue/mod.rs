@@ -1,26 +1,40 @@
-//! How each server is spoken to over WebSocket: subscribing, publishing, and what its frames mean. One client with several
-//! tongues measures all servers; what it says is what such a server's usual client says.
+//! How each server is spoken to: subscribing, publishing, and what comes back. One client with several tongues measures all
+//! servers; what it says is what such a server's usual client says.
 
+mod native;
 pub mod nats;
+pub mod sse;
+
+pub use native::put_ndjson;
 
 use crate::{
-    frames::{BINARY, CLOSE, PING, PONG, TEXT, put_frame},
+    frames::{BINARY, CLOSE, PING, PONG, TEXT, each_frame, put_frame},
     payload::{SMALLEST, mark, put_data},
 };
-
-/// The events' type in our own protocol; a frame that begins with it is an event.
-const KIND: &str = "t";
 
 /// The way one server is spoken to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tongue {
-    /// Our own: JSON, and an envelope around the data.
+    /// Our own: JSON over WebSocket, and an envelope around the data.
     Native,
-    /// For broadcast servers as people write them: `S channel`, answered by `OK`, and `P channel text`. The text is passed
-    /// on as it is.
+    /// For broadcast servers as people write them, over WebSocket: `S channel`, answered by `OK`, and `P channel text`. The
+    /// text is passed on as it is.
     Lines,
-    /// The NATS protocol in binary frames.
+    /// The NATS protocol over WebSocket, in binary frames.
     Nats,
+    /// The NATS protocol over TCP, into a stream of `JetStream`'s; each event is acknowledged.
+    JetStream,
+    /// Server-sent events over HTTP. For subscribers only.
+    Sse,
+}
+
+/// How a connection begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opening {
+    /// With a WebSocket's handshake at this path.
+    WebSocket(&'static str),
+    /// With what is said first.
+    Bare,
 }
 
 /// An event to publish.
@@ -34,13 +48,15 @@ pub struct Item<'a> {
     pub offset: u64,
 }
 
-/// What a frame means.
+/// What the server says.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Heard<'a> {
     /// An event, with its text as the client receives it.
     Event(&'a [u8]),
     /// A subscription stands.
     Ready,
+    /// A publish has been taken.
+    Accepted,
     /// Nothing to care for.
     Nothing,
     /// The server refuses something, or ends.
@@ -51,13 +67,18 @@ pub enum Heard<'a> {
 #[derive(Debug)]
 pub struct Ear {
     tongue: Tongue,
-    stream: nats::Stream,
+    nats: nats::Stream,
+    records: sse::Records,
 }
 
 impl Tongue {
-    /// Where the WebSocket is.
-    pub fn path(self) -> &'static str {
-        if self == Self::Native { "/v1/stream" } else { "/" }
+    /// How its connections begin.
+    pub fn opening(self) -> Opening {
+        match self {
+            Self::Native => Opening::WebSocket("/v1/stream"),
+            Self::Lines | Self::Nats => Opening::WebSocket("/"),
+            Self::JetStream | Self::Sse => Opening::Bare,
+        }
     }
 
     /// Appends what a client says at first, with its subscriptions; returns how often it hears [`Heard::Ready`] for it.
@@ -65,9 +86,7 @@ impl Tongue {
         match self {
             Self::Native if channels.is_empty() => 0,
             Self::Native => {
-                let list = channels.join("\",\"");
-                let text = format!("{{\"type\":\"subscribe\",\"channels\":[\"{list}\"],\"request_id\":\"s\"}}");
-                put_frame(out, TEXT, text.as_bytes());
+                put_frame(out, TEXT, native::subscribe(channels).as_bytes());
                 1
             }
             Self::Lines => {
@@ -77,28 +96,27 @@ impl Tongue {
                 channels.len()
             }
             Self::Nats => {
-                let mut text = nats::CONNECT.to_vec();
-                for (index, channel) in channels.iter().enumerate() {
-                    nats::put_subscription(&mut text, channel, index + 1);
-                }
-                text.extend_from_slice(nats::PING);
-                put_frame(out, BINARY, &text);
+                put_frame(out, BINARY, &nats::hello(channels));
+                1
+            }
+            Self::JetStream => {
+                out.extend_from_slice(&nats::storing_hello());
+                1
+            }
+            Self::Sse => {
+                out.extend_from_slice(sse::request(channels).as_bytes());
                 1
             }
         }
     }
 
-    /// Appends the frames that publish these events, each of `size` bytes as a subscriber receives it, and notes when.
-    pub fn put_events(self, out: &mut Vec<u8>, items: &[Item<'_>], size: usize) {
+    /// Appends what publishes these events, each of `size` bytes as a subscriber receives it, and notes when. When asked,
+    /// our own protocol's message is answered; `JetStream` always answers, to each event.
+    pub fn put_events(self, out: &mut Vec<u8>, items: &[Item<'_>], size: usize, ask: bool) {
         let mut text = Vec::with_capacity(items.len() * (size + 64));
         match self {
             Self::Native => {
-                text.extend_from_slice(b"{\"type\":\"publish\",\"events\":[");
-                for (index, item) in items.iter().enumerate() {
-                    text.extend_from_slice(if index > 0 { b"," } else { b"" });
-                    put_object(&mut text, *item, size);
-                }
-                text.extend_from_slice(b"]}");
+                native::put_publish(&mut text, items, size, ask);
                 put_frame(out, TEXT, &text);
             }
             Self::Lines => {
@@ -109,15 +127,20 @@ impl Tongue {
                     put_frame(out, TEXT, &text);
                 }
             }
-            Self::Nats => {
+            Self::Nats | Self::JetStream => {
+                let reply = (self == Self::JetStream).then_some(nats::INBOX);
                 let mut payload = Vec::with_capacity(size);
                 for Item { channel, number, .. } in items {
                     payload.clear();
                     put_text(&mut payload, *number, size);
-                    nats::put_message(&mut text, channel, None, &payload);
+                    nats::put_message(&mut text, channel, reply, &payload);
                 }
-                put_frame(out, BINARY, &text);
+                match self {
+                    Self::Nats => put_frame(out, BINARY, &text),
+                    _ => out.extend_from_slice(&text),
+                }
             }
+            Self::Sse => unreachable!("server-sent events only come; publishing is an HTTP request"),
         }
         // Made first, stamped then: making them is not the server's time.
         for item in items {
@@ -127,30 +150,48 @@ impl Tongue {
 
     /// A new connection's ear.
     pub fn ear(self) -> Ear {
-        Ear { tongue: self, stream: nats::Stream::default() }
+        Ear { tongue: self, nats: nats::Stream::default(), records: sse::Records::default() }
     }
 }
 
 impl Ear {
-    /// Understands one frame, and appends to `answers` the frames that the server wants back.
-    pub fn hear(&mut self, opcode: u8, payload: &[u8], answers: &mut Vec<u8>, mut each: impl FnMut(Heard<'_>)) {
+    /// Understands what has come; returns how many bytes of it were used. The rest is the beginning of something that has
+    /// not come yet. Appends to `answers` what the server wants back.
+    pub fn take(&mut self, bytes: &[u8], answers: &mut Vec<u8>, mut each: impl FnMut(Heard<'_>)) -> usize {
+        match self.tongue {
+            Tongue::Native | Tongue::Lines | Tongue::Nats => {
+                return each_frame(bytes, |opcode, payload| self.frame(opcode, payload, answers, &mut each));
+            }
+            Tongue::JetStream => self.nats.take(bytes, |said| {
+                each(match said {
+                    nats::Said::Message { payload, .. } => nats::stored(payload),
+                    other => nats_hear(&other, answers, |answers| answers.extend_from_slice(nats::PONG)),
+                });
+            }),
+            Tongue::Sse => self.records.take(bytes, |said| {
+                each(match said {
+                    sse::Said::Begun => Heard::Ready,
+                    sse::Said::Data(text) => Heard::Event(text.as_bytes()),
+                    sse::Said::Other => Heard::Nothing,
+                    sse::Said::Wrong(what) => Heard::Refusal(what),
+                });
+            }),
+        }
+        bytes.len()
+    }
+
+    fn frame(&mut self, opcode: u8, payload: &[u8], answers: &mut Vec<u8>, mut each: impl FnMut(Heard<'_>)) {
         match (opcode, self.tongue) {
             (PING, _) => put_frame(answers, PONG, payload),
             (PONG, _) => {}
             (CLOSE, _) => each(Heard::Refusal(format!("the server closed: {}", closing(payload)))),
-            (TEXT, Tongue::Native) => each(native(payload)),
+            (TEXT, Tongue::Native) => each(native::hear(payload)),
             (TEXT, Tongue::Lines) if payload == b"OK" => each(Heard::Ready),
             (TEXT, Tongue::Lines) => each(Heard::Event(payload)),
-            (BINARY, Tongue::Nats) => self.stream.take(payload, |said| {
+            (BINARY, Tongue::Nats) => self.nats.take(payload, |said| {
                 each(match said {
                     nats::Said::Message { payload, .. } => Heard::Event(payload),
-                    nats::Said::Pong => Heard::Ready,
-                    nats::Said::Error(reason) => Heard::Refusal(String::from_utf8_lossy(reason).into_owned()),
-                    nats::Said::Other => Heard::Nothing,
-                    nats::Said::Ping => {
-                        put_frame(answers, BINARY, nats::PONG);
-                        Heard::Nothing
-                    }
+                    other => nats_hear(&other, answers, |answers| put_frame(answers, BINARY, nats::PONG)),
                 });
             }),
             _ => each(Heard::Refusal(format!("a frame with opcode {opcode}"))),
@@ -158,21 +199,17 @@ impl Ear {
     }
 }
 
-fn native(text: &[u8]) -> Heard<'_> {
-    // The order of keys is the server's, and stays: it writes them by hand.
-    if text.strip_prefix(b"{\"type\":\"").and_then(|rest| rest.strip_prefix(KIND.as_bytes())).is_some_and(closes) {
-        Heard::Event(text)
-    } else if text.starts_with(b"{\"type\":\"subscription_response\",\"status\":\"success\"") {
-        Heard::Ready
-    } else if text.starts_with(b"{\"type\":\"publish_response\"") {
-        Heard::Nothing
-    } else {
-        Heard::Refusal(String::from_utf8_lossy(text).into_owned())
+/// What NATS says besides messages.
+fn nats_hear(said: &nats::Said<'_>, answers: &mut Vec<u8>, pong: impl FnOnce(&mut Vec<u8>)) -> Heard<'static> {
+    match said {
+        nats::Said::Pong => Heard::Ready,
+        nats::Said::Error(reason) => Heard::Refusal(String::from_utf8_lossy(reason).into_owned()),
+        nats::Said::Ping => {
+            pong(answers);
+            Heard::Nothing
+        }
+        nats::Said::Other | nats::Said::Message { .. } => Heard::Nothing,
     }
-}
-
-fn closes(rest: &[u8]) -> bool {
-    rest.first() == Some(&b'"')
 }
 
 fn closing(payload: &[u8]) -> String {
@@ -188,39 +225,6 @@ fn put_text(out: &mut Vec<u8>, number: u64, size: usize) {
     out.push(b'}');
 }
 
-/// Appends a body for `POST /v1/events` with an event in each line, and notes when.
-pub fn put_ndjson(out: &mut Vec<u8>, items: &[Item<'_>], size: usize) {
-    for item in items {
-        put_object(out, *item, size);
-        out.push(b'\n');
-    }
-    for item in items {
-        mark(item.number);
-    }
-}
-
-/// An event as a client of ours publishes it.
-fn put_object(out: &mut Vec<u8>, Item { channel, number, offset }: Item<'_>, size: usize) {
-    let head = format!("{{\"channel\":\"{channel}\",\"type\":\"{KIND}\",\"data\":");
-    out.extend_from_slice(head.as_bytes());
-    put_data(out, number, data_size(channel, offset, size));
-    out.push(b'}');
-}
-
-/// How much data makes an event of ours that is received in `size` bytes.
-fn data_size(channel: &str, offset: u64, size: usize) -> usize {
-    size.saturating_sub(envelope(channel, offset).len()).max(SMALLEST)
-}
-
-/// What stands around the data of an event that a client published; what the daemon fills in has these lengths.
-fn envelope(channel: &str, offset: u64) -> String {
-    format!(
-        "{{\"type\":\"{KIND}\",\"channel\":\"{channel}\",\"timestamp\":\"2026-11-20T09:30:00.123456Z\",\
-         \"message_id\":\"01930000-0000-7000-8000-000000000000\",\"epoch\":\"00000000000000ab\",\
-         \"offset\":{offset},\"source\":\"client\",\"data\":}}"
-    )
-}
-
 /// The names of so many channels; of many, all have one length.
 pub fn channels(count: usize) -> Vec<String> {
     if count == 1 { vec!["b".to_owned()] } else { (0..count).map(|number| format!("c{number:04}")).collect() }
@@ -229,15 +233,18 @@ pub fn channels(count: usize) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{frames::each_frame, payload::SIZE};
+    use crate::{frames::unmasked, payload::SIZE};
 
     fn text(tongue: Tongue, size: usize) -> Vec<u8> {
         let mut out = Vec::new();
         let items = [Item { channel: "c0001", number: 7, offset: 123_456 }];
-        tongue.put_events(&mut out, &items, size);
+        tongue.put_events(&mut out, &items, size, false);
+        if tongue == Tongue::JetStream {
+            return out;
+        }
         // As a server sees it: without the mask.
         let mut texts = Vec::new();
-        each_frame(&crate::frames::unmasked(&out), |_, payload| texts.push(payload.to_vec()));
+        each_frame(&unmasked(&out), |_, payload| texts.push(payload.to_vec()));
         assert_eq!(texts.len(), 1);
         texts.remove(0)
     }
@@ -249,30 +256,33 @@ mod tests {
             let passed_on = lines.strip_prefix(b"P c0001 ").unwrap();
             assert_eq!(passed_on.len(), size);
             assert!(serde_json::from_slice::<serde_json::Value>(passed_on).is_ok());
-            let nats = text(Tongue::Nats, size);
-            let passed_on = nats.strip_prefix(format!("PUB c0001 {size}\r\n").as_bytes()).unwrap();
-            assert_eq!(passed_on.len(), size + 2);
+            for (tongue, reply) in [(Tongue::Nats, ""), (Tongue::JetStream, "_a ")] {
+                let text = text(tongue, size);
+                let passed_on = text.strip_prefix(format!("PUB c0001 {reply}{size}\r\n").as_bytes()).unwrap();
+                assert_eq!(passed_on.len(), size + 2);
+            }
             let native: serde_json::Value = serde_json::from_slice(&text(Tongue::Native, size)).unwrap();
             let data = serde_json::to_string(&native["events"][0]["data"]).unwrap();
-            assert_eq!(envelope("c0001", 123_456).len() + data.len(), size);
+            assert_eq!(native::envelope("c0001", 123_456).len() + data.len(), size);
         }
     }
 
     #[test]
     fn frames_are_understood() {
         let heard = |tongue: Tongue, opcode: u8, payload: &[u8]| {
-            let (mut answers, mut heard) = (Vec::new(), Vec::new());
-            tongue.ear().hear(opcode, payload, &mut answers, |one| heard.push(format!("{one:?}")));
+            let (mut frame, mut answers, mut heard) = (Vec::new(), Vec::new(), Vec::new());
+            put_frame(&mut frame, opcode, payload);
+            let frame = unmasked(&frame);
+            let used = tongue.ear().take(&frame, &mut answers, |one| heard.push(format!("{one:?}")));
+            assert_eq!(used, frame.len());
             (heard.join(" "), answers.len())
         };
-        let event = envelope("b", 1).replace("\"data\":", "\"data\":1");
-        assert_eq!(heard(Tongue::Native, TEXT, event.as_bytes()).0, format!("{:?}", Heard::Event(event.as_bytes())));
-        let gap = b"{\"type\":\"t_gap\"}";
-        assert!(heard(Tongue::Native, TEXT, gap).0.starts_with("Refusal"));
         assert_eq!(heard(Tongue::Lines, TEXT, b"OK"), ("Ready".to_owned(), 0));
         assert_eq!(heard(Tongue::Lines, PING, b"x"), (String::new(), 7));
         assert_eq!(heard(Tongue::Nats, BINARY, b"PONG\r\nPING\r\n"), ("Ready Nothing".to_owned(), 12));
         assert!(heard(Tongue::Nats, TEXT, b"PONG\r\n").0.starts_with("Refusal"));
         assert!(heard(Tongue::Nats, CLOSE, b"\x03\xe8bye").0.contains("1000 bye"));
+        let publish = b"{\"type\":\"publish_response\",\"status\":\"accepted\"}";
+        assert_eq!(heard(Tongue::Native, TEXT, publish), ("Accepted".to_owned(), 0));
     }
 }

@@ -1,13 +1,23 @@
 //! The client's side of the NATS protocol: text lines, with payloads behind their lengths. Over WebSocket it is the content
 //! of binary frames, which may cut it anywhere; over TCP it is what the socket carries.
 
+use super::Heard;
+
 /// What a client says first. `verbose` would have every line answered.
-pub const CONNECT: &[u8] =
+const CONNECT: &[u8] =
     b"CONNECT {\"verbose\":false,\"pedantic\":false,\"lang\":\"rust\",\"version\":\"1\",\"protocol\":1}\r\n";
 /// Asks for a `PONG`: everything before it has been seen to.
-pub const PING: &[u8] = b"PING\r\n";
+const PING: &[u8] = b"PING\r\n";
 /// The answer to the server's own question.
 pub const PONG: &[u8] = b"PONG\r\n";
+
+/// Where a client of `JetStream` wants its acknowledgements.
+pub const INBOX: &str = "_a";
+/// The stream, and the subject that the events of the benchmarks have.
+const STREAM: &str = "BENCH";
+const SUBJECT: &str = "b";
+/// How `JetStream`'s answer to the making of a stream begins.
+const MADE: &[u8] = b"{\"type\":\"io.nats.jetstream.api.v1.stream_create_response\"";
 
 /// What the server says.
 #[derive(Debug, PartialEq, Eq)]
@@ -58,8 +68,47 @@ pub fn put_message(out: &mut Vec<u8>, subject: &str, reply: Option<&str>, payloa
     out.extend_from_slice(b"\r\n");
 }
 
-/// Appends a subscription; numbers are the client's own.
-pub fn put_subscription(out: &mut Vec<u8>, subject: &str, number: usize) {
+/// What a client says that subscribes; answered by a `PONG`.
+pub(super) fn hello(channels: &[String]) -> Vec<u8> {
+    let mut text = CONNECT.to_vec();
+    for (number, channel) in (1..).zip(channels) {
+        put_subscription(&mut text, channel, number);
+    }
+    text.extend_from_slice(PING);
+    text
+}
+
+/// What a client says that stores: it makes a stream in a file, with `JetStream`'s own settings.
+pub(super) fn storing_hello() -> Vec<u8> {
+    let mut text = CONNECT.to_vec();
+    put_subscription(&mut text, INBOX, 1);
+    let stream =
+        format!("{{\"name\":\"{STREAM}\",\"subjects\":[\"{SUBJECT}\"],\"storage\":\"file\",\"num_replicas\":1}}");
+    put_message(&mut text, &format!("$JS.API.STREAM.CREATE.{STREAM}"), Some(INBOX), stream.as_bytes());
+    text
+}
+
+/// What `JetStream`'s answer means.
+pub(super) fn stored(answer: &[u8]) -> Heard<'static> {
+    if answer.windows(8).any(|window| window == b"\"error\":") {
+        return Heard::Refusal(String::from_utf8_lossy(answer).into_owned());
+    }
+    if answer.starts_with(MADE) { Heard::Ready } else { Heard::Accepted }
+}
+
+/// What has `JetStream` send all that its stream holds, without acknowledgements, to this subject.
+pub fn reading_hello(subject: &str) -> Vec<u8> {
+    let mut text = CONNECT.to_vec();
+    put_subscription(&mut text, subject, 1);
+    let consumer = format!(
+        "{{\"stream_name\":\"{STREAM}\",\"config\":{{\"deliver_subject\":\"{subject}\",\"deliver_policy\":\"all\",\
+         \"ack_policy\":\"none\",\"replay_policy\":\"instant\"}}}}"
+    );
+    put_message(&mut text, &format!("$JS.API.CONSUMER.CREATE.{STREAM}"), None, consumer.as_bytes());
+    text
+}
+
+fn put_subscription(out: &mut Vec<u8>, subject: &str, number: usize) {
     out.extend_from_slice(format!("SUB {subject} {number}\r\n").as_bytes());
 }
 
@@ -97,6 +146,15 @@ fn next(bytes: &[u8], at: usize) -> Option<(Said<'_>, usize)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn answers_of_jetstream_are_told_apart() {
+        let made = [MADE, b",\"config\":{}}"].concat();
+        assert_eq!(stored(&made), Heard::Ready);
+        assert_eq!(stored(b"{\"stream\":\"BENCH\",\"seq\":1}"), Heard::Accepted);
+        let refused = [MADE, b",\"error\":{\"code\":503}}"].concat();
+        assert!(matches!(stored(&refused), Heard::Refusal(_)));
+    }
 
     #[test]
     fn what_the_server_says_comes_whole_however_it_is_cut() {
