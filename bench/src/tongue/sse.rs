@@ -121,11 +121,9 @@ mod tests {
     #[test]
     fn records_come_whole_however_they_are_cut() {
         let body = [": hi\n\n", "id: a\ndata: {\"n\":1}\n", "\ndata: ä\n\ndata: x\n\n"];
-        let mut text =
-            "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n".to_owned();
-        for chunk in body {
-            text += &format!("{:x}\r\n{chunk}\r\n", chunk.len());
-        }
+        let head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let chunks = body.iter().map(|chunk| format!("{:x}\r\n{chunk}\r\n", chunk.len()));
+        let text: String = std::iter::once(head.to_owned()).chain(chunks).collect();
         for cut in 1..=text.len() {
             let (mut records, mut seen) = (Records::default(), Vec::new());
             for part in text.as_bytes().chunks(cut) {
