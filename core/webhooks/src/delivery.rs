@@ -184,10 +184,6 @@ impl Delivery {
                 return false;
             }
         }
-        tracing::error!(
-            webhook = name, url = %endpoint, id = letter.id, attempts, reason = failure.reason, %channel,
-            "the endpoint did not take an event; it is in the dead-letter channel"
-        );
         self.bookmark.reached(&letter.channel, letter.reached);
         self.board.write(|progress| {
             progress.counts.failures += 1;
@@ -195,6 +191,10 @@ impl Delivery {
             progress.last_error = Some(failure.reason.clone());
             progress.state = WebhookState::Sending;
         });
+        tracing::error!(
+            webhook = name, url = %endpoint, id = letter.id, attempts, reason = failure.reason, %channel,
+            "the endpoint did not take an event; it is in the dead-letter channel"
+        );
         true
     }
 
