@@ -23,6 +23,11 @@ impl Progress {
         Self(bar)
     }
 
+    /// Whether anybody sees it.
+    pub fn is_shown(&self) -> bool {
+        !self.0.is_hidden()
+    }
+
     /// So much of so much is done; `words` say more, as in `1200 events`.
     pub fn at(&self, done: u64, total: u64, words: String) {
         self.0.set_length(total.max(1));

@@ -1,14 +1,14 @@
 //! `headwater history export`: writes the past to a file, whole or not at all.
 
 use crate::{
-    ExportArgs, ExportFormat, Failure, csv,
+    ExportArgs, ExportFormat, Failure, Which, csv,
     progress::Progress,
     run::Session,
     signals::Interrupt,
     text::visible,
     verbs::history::{next, tell},
 };
-use headwater_client::Event;
+use headwater_client::{Event, HistoryQuery};
 use jiff::Timestamp;
 use std::{
     fs::{File, Permissions},
@@ -28,8 +28,11 @@ pub(crate) async fn run(args: &ExportArgs, session: &mut Session) -> Result<(), 
     }
     let mut interrupt = Interrupt::watch()?;
     let progress = Progress::new("exporting");
-    let (query, mut extent) = (args.which.query(), Extent::of(args));
-    let mut history = session.client.history(query);
+    let mut extent = Extent::default();
+    if progress.is_shown() {
+        extent.last = newest(args, session, &mut interrupt).await?;
+    }
+    let mut history = session.client.history(args.which.query());
     let mut sheet = Sheet::new(args, format)?;
     let mut count: u64 = 0;
     let mut gaps = Vec::new();
@@ -38,8 +41,8 @@ pub(crate) async fn run(args: &ExportArgs, session: &mut Session) -> Result<(), 
             sheet.event(event, session)?;
         }
         count += page.events.len() as u64;
-        if let Some(last) = page.events.last() {
-            let (done, total) = extent.at(last);
+        if let (Some(first), Some(last)) = (page.events.first(), page.events.last()) {
+            let (done, total) = extent.at(first, last);
             progress.at(done, total, format!("{count} events"));
         }
         gaps.extend(page.gaps);
@@ -67,28 +70,33 @@ fn is_stdout(output: &Path) -> bool {
     output == Path::new("-")
 }
 
+/// When the newest event of the range was observed, whether it is wanted or not: where the bar ends.
+async fn newest(args: &ExportArgs, session: &Session, interrupt: &mut Interrupt) -> Result<Option<Timestamp>, Failure> {
+    let Which { channel, since, until, .. } = args.which.clone();
+    let channel = channel.unwrap_or_default();
+    let query = HistoryQuery { channel, since, until, descending: true, limit: Some(1), ..HistoryQuery::default() };
+    let page = next(&mut session.client.history(query), interrupt).await?;
+    Ok(page.and_then(|page| page.events.first().and_then(time)))
+}
+
+fn time(event: &Event) -> Option<Timestamp> {
+    event.fields().ok()?.timestamp.parse().ok()
+}
+
 /// How far an export is, by the times of events: how many there are nobody knows before they have been read.
+#[derive(Default)]
 struct Extent {
-    /// Seconds; that of the first event where no start was given.
-    first: Option<i64>,
-    last: i64,
+    first: Option<Timestamp>,
+    last: Option<Timestamp>,
 }
 
 impl Extent {
-    fn of(args: &ExportArgs) -> Self {
-        // A time in words, as in `1h`, is the daemon's to read; until the first event there is no bar anyway.
-        let time = |text: &Option<String>| text.as_ref()?.parse::<Timestamp>().ok().map(Timestamp::as_second);
-        let last = time(&args.which.until).unwrap_or_else(|| Timestamp::now().as_second());
-        Self { first: time(&args.which.since), last }
-    }
-
-    /// Done, and of how much.
-    fn at(&mut self, event: &Event) -> (u64, u64) {
-        let time = event.fields().ok().and_then(|fields| fields.timestamp.parse::<Timestamp>().ok());
-        let time = time.map_or(self.last, Timestamp::as_second);
-        let first = *self.first.get_or_insert(time);
-        let of = |seconds: i64| u64::try_from(seconds).unwrap_or(0);
-        (of(time - first), of(self.last - first))
+    /// Done, and of how much, behind a page that begins and ends with these events.
+    fn at(&mut self, first: &Event, last: &Event) -> (u64, u64) {
+        let Some(here) = time(last) else { return (0, 1) };
+        let first = *self.first.get_or_insert_with(|| time(first).unwrap_or(here));
+        let span = |from: Timestamp, to: Timestamp| u64::try_from(to.as_second() - from.as_second()).unwrap_or(0);
+        (span(first, here), span(first, self.last.unwrap_or(here)))
     }
 }
 
