@@ -29,8 +29,9 @@ pub(crate) struct Channel {
     pub(crate) written: u64,
     /// What the writer is writing.
     pub(crate) flying: Arc<Vec<Arc<Event>>>,
-    /// What waits for it.
+    /// What waits for it, and its bytes.
     pub(crate) waiting: Vec<Arc<Event>>,
+    pub(crate) waiting_bytes: usize,
     /// Offsets that were handed back and not kept, and of which the file does not know yet.
     pub(crate) lost: Vec<(u64, u64)>,
     /// Whether the writer knows that there is something for it.
@@ -53,6 +54,7 @@ impl Channel {
             written: 0,
             flying: Arc::default(),
             waiting: Vec::new(),
+            waiting_bytes: 0,
             lost: Vec::new(),
             dirty: false,
         }

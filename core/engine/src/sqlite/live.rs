@@ -53,6 +53,8 @@ pub(crate) struct Run {
     pub(crate) recorded: bool,
     /// Ascending; with holes only where `lost` has them.
     pub(crate) events: Arc<Vec<Arc<Event>>>,
+    /// What they weigh, so that it need not be counted under the lock.
+    bytes: usize,
     pub(crate) lost: Vec<(u64, u64)>,
 }
 
@@ -166,6 +168,7 @@ impl Live {
                         self.bytes += weight;
                         self.events += 1;
                         numbered.queued += 1;
+                        channel.waiting_bytes += weight;
                         channel.waiting.push(event);
                     } else {
                         channel.lose(position.offset);
@@ -218,6 +221,7 @@ impl Live {
                 lineage: channel.lineage.clone(),
                 recorded: channel.recorded,
                 events: channel.flying.clone(),
+                bytes: std::mem::take(&mut channel.waiting_bytes),
                 lost: channel.lost.clone(),
             }
         });
@@ -240,7 +244,7 @@ impl Live {
             if let Some(open) = channel.lost.first_mut() {
                 open.0 = open.0.max(lost + 1);
             }
-            self.bytes -= run.events.iter().map(|event| weight(event)).sum::<usize>();
+            self.bytes -= run.bytes;
             self.events -= run.events.len() as u64;
         }
     }
@@ -273,6 +277,7 @@ impl Live {
             channel.flying = Arc::default();
             let since = std::mem::take(&mut channel.waiting);
             channel.waiting = run.events.iter().cloned().chain(since).collect();
+            channel.waiting_bytes += run.bytes;
             if !channel.dirty {
                 channel.dirty = true;
                 self.dirty.push(run.index);

@@ -110,7 +110,7 @@ impl SqliteOptions {
             keep: Keep::default(),
             rules: Vec::new(),
             total_size: None,
-            queue: 16 << 20,
+            queue: 32 << 20,
             snapshots: 10_000,
             snapshot_bytes: 16 << 20,
             notices: Box::new(|_| {}),
