@@ -5,6 +5,7 @@ mod asyncapi;
 mod bad_frames;
 mod cloudevents;
 mod configuration;
+mod crashing;
 mod delivery;
 mod developing;
 mod eventsource;

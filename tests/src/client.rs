@@ -67,6 +67,12 @@ impl Client {
         self.send_text(&message.to_string()).await;
     }
 
+    /// Sends a message to a daemon that may be gone.
+    pub async fn try_send(&mut self, message: &Value) -> Result<(), Closed> {
+        let sent = self.stream.send(Message::text(message.to_string())).await;
+        sent.map_err(|error| Closed { code: None, reason: error.to_string() })
+    }
+
     /// Sends text, whatever it is.
     pub async fn send_text(&mut self, text: &str) {
         self.stream.send(Message::text(text)).await.expect("the connection is open");

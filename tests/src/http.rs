@@ -2,7 +2,7 @@
 
 use crate::wait::PATIENCE;
 use serde_json::Value;
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpStream,
@@ -32,19 +32,42 @@ impl Answer {
 
 /// Sends a request and reads the whole answer.
 pub(crate) async fn request(to: SocketAddr, method: &str, path: &str, headers: &[(&str, &str)], body: &str) -> Answer {
+    let bytes = exchange(to, method, path, headers, body).await;
+    parse(&bytes.expect("the daemon listens, reads and answers"))
+}
+
+/// The same to a daemon that may end at any moment: `None` when it did so before the whole answer was there.
+///
+/// # Panics
+/// When neither happens in time.
+pub async fn try_post(to: SocketAddr, path: &str, headers: &[(&str, &str)], body: &str) -> Option<Answer> {
+    let bytes = exchange(to, "POST", path, headers, body).await.ok()?;
+    let head = bytes.windows(4).position(|end| end == b"\r\n\r\n")? + 4;
+    let answer = parse(&bytes);
+    let length = answer.headers.iter().find(|(name, _)| name == "content-length")?;
+    (length.1.parse() == Ok(bytes.len() - head)).then_some(answer)
+}
+
+async fn exchange(
+    to: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> io::Result<Vec<u8>> {
     let mut text = format!("{method} {path} HTTP/1.1\r\nhost: {to}\r\nconnection: close\r\n");
     for (name, value) in headers {
         text.extend([*name, ": ", *value, "\r\n"]);
     }
     text.extend(["content-length: ", &body.len().to_string(), "\r\n\r\n", body]);
     let bytes = timeout(PATIENCE, async {
-        let mut stream = TcpStream::connect(to).await.expect("the daemon listens");
-        stream.write_all(text.as_bytes()).await.expect("the daemon reads");
+        let mut stream = TcpStream::connect(to).await?;
+        stream.write_all(text.as_bytes()).await?;
         let mut bytes = Vec::new();
-        stream.read_to_end(&mut bytes).await.expect("the daemon answers");
-        bytes
+        stream.read_to_end(&mut bytes).await?;
+        Ok(bytes)
     });
-    parse(&bytes.await.expect("the daemon answers in time"))
+    bytes.await.expect("the daemon answers in time")
 }
 
 fn parse(bytes: &[u8]) -> Answer {

@@ -16,7 +16,7 @@ pub use built::{built, fixture, headwater_bin, node_modules, python};
 pub use client::{Client, Closed};
 pub use conversation::{Step, conversations, fits};
 pub use endpoint::Endpoint;
-pub use http::Answer;
+pub use http::{Answer, try_post};
 pub use process::{cpu_nanos, pid_of, resident_bytes};
 pub use wait::{PATIENCE, eventually};
 pub use world::{Daemon, World};

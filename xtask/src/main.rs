@@ -1,7 +1,8 @@
-//! House tasks: `cargo xtask up | test | check | bench | tidy`. One file each; none of them is needed to use Headwater.
+//! House tasks: `cargo xtask up | test | crash | check | bench | tidy`. One file each; none of them is needed to use Headwater.
 
 mod bench;
 mod check;
+mod crash;
 mod house;
 mod languages;
 mod peers;
@@ -34,6 +35,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "ARGS")]
         arguments: Vec<String>,
     },
+    /// Kill the daemon under load again and again, and see that nothing acknowledged is lost
+    Crash(crash::Crash),
     /// Formatting, clippy, layers, house rules, documentation, licences
     Check,
     /// Build what is measured, fetch what it is compared with, and run the benchmarks; what follows goes to them
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
     let outcome = house::House::find().and_then(|house| match Arguments::parse().task {
         Task::Up { arguments } => up::run(&house, &arguments),
         Task::Test { arguments } => test::run(&house, &arguments),
+        Task::Crash(crash) => crash::run(&house, &crash),
         Task::Check => check::run(&house),
         Task::Bench { arguments } => bench::run(&house, &arguments),
         Task::Tidy => tidy::run(&house),
