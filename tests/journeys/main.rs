@@ -8,6 +8,7 @@ mod configuration;
 mod crashing;
 mod delivery;
 mod developing;
+mod disk;
 mod eventsource;
 mod first_minutes;
 mod history;

@@ -28,6 +28,7 @@ pub struct World {
     directory: TempDir,
     config: String,
     environment: Vec<(String, String)>,
+    under: Vec<String>,
 }
 
 impl World {
@@ -35,7 +36,7 @@ impl World {
     pub fn new() -> Self {
         let directory = tempfile::tempdir().expect("a directory for the world");
         fs::create_dir(directory.path().join("sources.d")).expect("a directory for sources");
-        Self { directory, config: String::new(), environment: Vec::new() }
+        Self { directory, config: String::new(), environment: Vec::new(), under: Vec::new() }
     }
 
     /// Adds lines to the config.
@@ -50,6 +51,13 @@ impl World {
     #[must_use]
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
+    /// Starts the daemon by another program, which becomes it: `setpriv`, `unshare`.
+    #[must_use]
+    pub fn under(mut self, program: &[&str]) -> Self {
+        self.under = program.iter().map(|&word| word.to_owned()).collect();
         self
     }
 
@@ -82,6 +90,7 @@ impl Default for World {
 pub struct Daemon {
     directory: TempDir,
     environment: Vec<(String, String)>,
+    under: Vec<String>,
     address: SocketAddr,
     child: Option<Child>,
     log: Arc<Mutex<String>>,
@@ -89,15 +98,23 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    fn prepare(World { directory, config, environment }: World) -> Self {
+    fn prepare(World { directory, config, environment, under }: World) -> Self {
         fs::write(directory.path().join("headwater.toml"), config).expect("the world's directory can be written");
         let address = SocketAddr::from(([127, 0, 0, 1], 0));
-        Self { directory, environment, address, child: None, log: Arc::default(), readers: JoinSet::new() }
+        Self { directory, environment, under, address, child: None, log: Arc::default(), readers: JoinSet::new() }
     }
 
     async fn run(mut self) -> Self {
         let address = self.address.to_string();
-        let mut command = self.command(&["up", "--listen", &address, "--config"]);
+        let mut command = match self.under.split_first() {
+            None => self.command(&[]),
+            Some((program, arguments)) => {
+                let mut command = self.at_home(Command::new(program));
+                command.args(arguments).arg(headwater_bin());
+                command
+            }
+        };
+        command.args(["up", "--listen", &address, "--config"]);
         command.arg(self.path("headwater.toml")).arg("--state-dir").arg(self.path("state"));
         command.stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the daemon starts");
@@ -142,8 +159,13 @@ impl Daemon {
 
     /// A `headwater` command in this world, with its own home and the daemon's address.
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(headwater_bin());
-        command.args(arguments).current_dir(self.directory.path()).stdin(Stdio::null()).kill_on_drop(true);
+        let mut command = self.at_home(Command::new(headwater_bin()));
+        command.args(arguments);
+        command
+    }
+
+    fn at_home(&self, mut command: Command) -> Command {
+        command.current_dir(self.directory.path()).stdin(Stdio::null()).kill_on_drop(true);
         command.env("HOME", self.directory.path()).env("HEADWATER_URL", format!("http://{}", self.address));
         for variable in [
             "XDG_CONFIG_HOME",
