@@ -60,25 +60,9 @@ pub struct SubscribeArgs {
     #[arg(required = true, value_name = "CHANNEL")]
     pub channels: Vec<String>,
 
-    /// Only types that fit this glob, as in 'pane.*'; several widen
-    #[arg(long = "type", env = "HEADWATER_TYPE", value_name = "GLOB", value_delimiter = ',')]
-    pub types: Vec<String>,
-
-    /// Only this severity and worse: debug, info, warning, error, critical
-    #[arg(long, env = "HEADWATER_SEVERITY", value_name = "LEVEL")]
-    pub severity: Option<Severity>,
-
-    /// Only events with this attribute, whose value may be a glob; several narrow
-    #[arg(long = "attribute", env = "HEADWATER_ATTRIBUTE", value_name = "NAME=VALUE", value_parser = pair)]
-    pub attributes: Vec<(String, String)>,
-
-    /// Only events of this source; several widen
-    #[arg(long = "source", env = "HEADWATER_SOURCE", value_name = "NAME", value_delimiter = ',')]
-    pub sources: Vec<String>,
-
-    /// Only events for which this CEL expression holds, as in 'data.percent > 90'
-    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION")]
-    pub expression: Option<String>,
+    /// Which of their events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 
     /// Start with what was observed at this time or later: RFC 3339, or how long ago, as in 5m
     #[arg(long, env = "HEADWATER_SINCE", value_name = "TIME", conflicts_with_all = ["from", "history"])]
@@ -99,6 +83,30 @@ pub struct SubscribeArgs {
     /// End when the connection ends, instead of coming back
     #[arg(long, env = "HEADWATER_NO_RECONNECT", value_parser = FalseyValueParser::new())]
     pub no_reconnect: bool,
+}
+
+/// Which events of a channel: all parts must agree.
+#[derive(Args, Clone, Debug, Default)]
+pub struct FilterArgs {
+    /// Only types that fit this glob, as in 'pane.*'; several widen
+    #[arg(long = "type", env = "HEADWATER_TYPE", value_name = "GLOB", value_delimiter = ',')]
+    pub types: Vec<String>,
+
+    /// Only this severity and worse: debug, info, warning, error, critical
+    #[arg(long, env = "HEADWATER_SEVERITY", value_name = "LEVEL")]
+    pub severity: Option<Severity>,
+
+    /// Only events with this attribute, whose value may be a glob; several narrow
+    #[arg(long = "attribute", env = "HEADWATER_ATTRIBUTE", value_name = "NAME=VALUE", value_parser = pair)]
+    pub attributes: Vec<(String, String)>,
+
+    /// Only events of this source; several widen
+    #[arg(long = "source", env = "HEADWATER_SOURCE", value_name = "NAME", value_delimiter = ',')]
+    pub sources: Vec<String>,
+
+    /// Only events for which this CEL expression holds, as in 'data.percent > 90'
+    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION")]
+    pub expression: Option<String>,
 }
 
 /// What is published.
@@ -221,12 +229,12 @@ mod tests {
         let program = parse(&line.split_whitespace().collect::<Vec<_>>().join(" ")).unwrap();
         let Verbs::Client(Verb::Sub(args)) = program.verb else { panic!() };
         assert_eq!(args.channels, ["tmux", "workflow:*"]);
-        assert_eq!(args.types, ["pane.*", "agent.*", "x"]);
-        assert_eq!(args.severity, Some(Severity::Warning));
-        assert_eq!(args.attributes, [("session".into(), "api*".into())]);
+        assert_eq!(args.filter.types, ["pane.*", "agent.*", "x"]);
+        assert_eq!(args.filter.severity, Some(Severity::Warning));
+        assert_eq!(args.filter.attributes, [("session".into(), "api*".into())]);
         assert_eq!(args.from, Start::After(Position { epoch: Epoch(0xab), offset: 12 }));
         assert!(args.history && args.no_reconnect && program.globals.json);
-        assert_eq!((args.sources, args.count), (vec!["tmux".to_owned()], Some(3)));
+        assert_eq!((args.filter.sources, args.count), (vec!["tmux".to_owned()], Some(3)));
     }
 
     #[test]

@@ -31,8 +31,8 @@ mod values;
 mod verbs;
 
 pub use arguments::{
-    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, PublishArgs, SnapshotArgs,
-    SourceVerb, SubscribeArgs, Verb, Which,
+    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, PublishArgs,
+    SnapshotArgs, SourceVerb, SubscribeArgs, Verb, Which,
 };
 pub use failure::Failure;
 pub use globals::{ColorChoice, DEFAULT_URL, Globals};

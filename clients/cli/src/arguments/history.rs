@@ -1,9 +1,8 @@
 //! The arguments of `headwater history` and of `headwater history export`.
 
-use super::pair;
+use super::FilterArgs;
 use clap::{Args, Subcommand, ValueEnum, builder::FalseyValueParser};
 use headwater_client::HistoryQuery;
-use headwater_event::Severity;
 use std::path::PathBuf;
 
 /// What to print.
@@ -86,25 +85,9 @@ pub struct Which {
     #[arg(long, env = "HEADWATER_UNTIL", value_name = "TIME")]
     pub until: Option<String>,
 
-    /// Only types that fit this glob, as in 'pane.*'; several widen
-    #[arg(long = "type", env = "HEADWATER_TYPE", value_name = "GLOB", value_delimiter = ',')]
-    pub types: Vec<String>,
-
-    /// Only this severity and worse: debug, info, warning, error, critical
-    #[arg(long, env = "HEADWATER_SEVERITY", value_name = "LEVEL")]
-    pub severity: Option<Severity>,
-
-    /// Only events with this attribute, whose value may be a glob; several narrow
-    #[arg(long = "attribute", env = "HEADWATER_ATTRIBUTE", value_name = "NAME=VALUE", value_parser = pair)]
-    pub attributes: Vec<(String, String)>,
-
-    /// Only events of this source; several widen
-    #[arg(long = "source", env = "HEADWATER_SOURCE", value_name = "NAME", value_delimiter = ',')]
-    pub sources: Vec<String>,
-
-    /// Only events for which this CEL expression holds, as in 'data.percent > 90'
-    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION")]
-    pub expression: Option<String>,
+    /// Which of their events.
+    #[command(flatten)]
+    pub filter: FilterArgs,
 }
 
 impl Which {
@@ -114,11 +97,11 @@ impl Which {
             channel: self.channel.clone().unwrap_or_default(),
             since: self.since.clone(),
             until: self.until.clone(),
-            types: self.types.clone(),
-            severity: self.severity,
-            attributes: self.attributes.iter().cloned().collect(),
-            sources: self.sources.clone(),
-            expression: self.expression.clone(),
+            types: self.filter.types.clone(),
+            severity: self.filter.severity,
+            attributes: self.filter.attributes.iter().cloned().collect(),
+            sources: self.filter.sources.clone(),
+            expression: self.filter.expression.clone(),
             ..HistoryQuery::default()
         }
     }

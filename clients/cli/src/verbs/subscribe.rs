@@ -32,11 +32,11 @@ pub(crate) async fn run(args: SubscribeArgs, session: &mut Session) -> Result<()
 fn subscription(args: &SubscribeArgs) -> Subscription {
     Subscription {
         channels: args.channels.clone(),
-        types: args.types.clone(),
-        severity: args.severity,
-        attributes: args.attributes.iter().cloned().collect(),
-        sources: args.sources.clone(),
-        expression: args.expression.clone(),
+        types: args.filter.types.clone(),
+        severity: args.filter.severity,
+        attributes: args.filter.attributes.iter().cloned().collect(),
+        sources: args.filter.sources.clone(),
+        expression: args.filter.expression.clone(),
         start: args.since.clone().map_or_else(|| args.from.clone(), Start::Since),
         include_historical: args.history,
     }

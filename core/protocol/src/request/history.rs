@@ -77,15 +77,4 @@ impl Granularity {
     pub fn parse(word: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|granularity| granularity.as_str() == word)
     }
-
-    /// How many nanoseconds a stretch has.
-    pub const fn nanoseconds(self) -> i64 {
-        let seconds: i64 = match self {
-            Self::Second => 1,
-            Self::Minute => 60,
-            Self::Hour => 3_600,
-            Self::Day => 86_400,
-        };
-        seconds * 1_000_000_000
-    }
 }
