@@ -78,6 +78,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let mut hooks = Hooks::start(followers, router.clone(), &state, &tasks, cancel.child_token());
     // Before the sources: a webhook that is new begins with their first events.
     hooks.apply(&config).await;
+    let sessions = state.join("sessions.json");
     let discovery = discovery(&config.plugins.directories);
     let host = Host::new(
         HostOptions {
@@ -98,7 +99,8 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let (ending, asked) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     {
-        let (options, router) = (Options::from(&config.gateway), router.clone());
+        let options = Options { sessions: Some(sessions), ..Options::from(&config.gateway) };
+        let router = router.clone();
         tasks.spawn(async move {
             let asked = async { asked.await.unwrap_or(CloseCode::GoingAway) };
             if let Err(error) = headwater_gateway::serve(listener, unix, options, router, daemon, asked).await {

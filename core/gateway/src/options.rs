@@ -2,6 +2,7 @@
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
+    path::PathBuf,
     time::Duration,
 };
 
@@ -38,6 +39,8 @@ pub struct Options {
     pub flush_interval: Duration,
     /// How long the end of the gateway may take.
     pub drain: Duration,
+    /// Where sessions wait for the next life of the daemon; `None`: they end with this one.
+    pub sessions: Option<PathBuf>,
     /// What one client may ask for.
     pub limits: Limits,
 }
@@ -85,6 +88,7 @@ impl From<&headwater_config::Gateway> for Options {
             stall_timeout: config.stall_timeout,
             flush_interval: config.flush_interval,
             drain: config.drain,
+            sessions: None,
             limits: Limits {
                 messages_per_second: limits.messages_per_second,
                 message_burst: limits.message_burst,

@@ -25,6 +25,8 @@ pub enum ErrorCode {
     OutcomeUnknown,
     /// Not now: starting, draining, or a part is down.
     Unavailable,
+    /// Nobody is known by this token.
+    AuthenticationFailed,
     /// The last message before the daemon closes a connection.
     ConnectionLost,
     /// A fault of the daemon.
@@ -45,6 +47,7 @@ impl ErrorCode {
             Self::PositionAhead => "POSITION_AHEAD",
             Self::OutcomeUnknown => "OUTCOME_UNKNOWN",
             Self::Unavailable => "SYSTEM_UNAVAILABLE",
+            Self::AuthenticationFailed => "AUTHENTICATION_FAILED",
             Self::ConnectionLost => "CONNECTION_LOST",
             Self::Internal => "INTERNAL_ERROR",
         }

@@ -218,6 +218,13 @@ pub enum Reply<'a> {
         /// Echoed.
         request_id: Option<RequestId>,
     },
+    /// The answer to `auth` with a token that nobody is known by.
+    NotAuthenticated {
+        /// What is wrong, and what to do.
+        message: String,
+        /// Echoed.
+        request_id: Option<RequestId>,
+    },
     /// A request was refused, or the connection is about to be closed.
     Error {
         /// What kind of error.

@@ -59,8 +59,8 @@ pub enum Incoming<'a> {
     Text(&'a str),
     /// A ping, to be answered with its payload.
     Ping(&'a [u8]),
-    /// A pong.
-    Pong,
+    /// A pong, with the payload of the ping that it answers, or with anything.
+    Pong(&'a [u8]),
     /// The client closes, with its code if it gave one.
     Close(Option<u16>),
     /// A fragment that completes nothing yet.
@@ -114,7 +114,7 @@ impl Reader {
         let incoming = match header.opcode {
             0x8 => close(payload)?,
             0x9 => Incoming::Ping(payload),
-            0xa => Incoming::Pong,
+            0xa => Incoming::Pong(payload),
             0x1 if self.open => return Err(broken("a new message inside a fragmented one")),
             0x1 if header.last => Incoming::Text(text(payload)?),
             0x0 if !self.open => return Err(broken("a continuation of no message")),

@@ -63,8 +63,7 @@ pub(super) async fn drain(shared: Shared, connection: Rc<Connection>) {
         // Also when the socket seems writable at once, which it does after a short write: the others have their turn.
         tokio::task::yield_now().await;
     }
-    // What waited for the pong of a slow reader counts from here.
-    connection.pinged.set(None);
+    connection.pulse.borrow_mut().wait_from(Instant::now());
     shared.borrow().metrics.lagging(-1);
 }
 

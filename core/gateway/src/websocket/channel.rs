@@ -72,6 +72,18 @@ pub(super) struct Membership {
     pub(super) slot: u32,
     /// The subscription, by its number on the connection.
     pub(super) subscription: u32,
+    /// Everything before this offset was written before the last ping.
+    pub(super) asked: u64,
+    /// Everything before this offset has been read by the client: it has said so.
+    pub(super) confirmed: u64,
+}
+
+impl Membership {
+    /// The channel goes on at `next`, in another epoch.
+    pub(super) fn renumber(&mut self, next: u64) {
+        self.asked = self.asked.min(next);
+        self.confirmed = self.confirmed.min(next);
+    }
 }
 
 /// The channels that have readers in this shard. One without is forgotten, and its index used again: names cost nothing
@@ -116,7 +128,7 @@ impl Channels {
         (0u32..).zip(self.list.iter_mut()).filter_map(|(index, channel)| Some((index, channel.as_mut()?)))
     }
 
-    /// Makes a connection a reader of a channel.
+    /// Makes a connection a reader of a channel, which is owed its events from `next` on.
     pub(super) fn join(
         &mut self,
         channel: u32,
@@ -124,6 +136,7 @@ impl Channels {
         filter: Option<FilterId>,
         paced: bool,
         subscription: u32,
+        next: u64,
     ) -> Membership {
         let groups = &mut self.get_mut(channel).groups;
         let encoding = connection.dialect.encoding();
@@ -141,7 +154,8 @@ impl Channels {
         });
         let members = &mut groups[place].members;
         members.push(connection.clone());
-        Membership { channel, group: place as u32, slot: members.len() as u32 - 1, subscription }
+        let slot = members.len() as u32 - 1;
+        Membership { channel, group: place as u32, slot, subscription, asked: next, confirmed: next }
     }
 
     /// Ends a membership, and with the last one the channel's entry. The member that takes its slot is told its new

@@ -4,6 +4,8 @@ use super::{
     channel::Membership,
     cursor::{Cursor, Cursors},
     pace::Paced,
+    pulse::Pulse,
+    sessions::Token,
 };
 use headwater_event::{ChannelPattern, Position};
 use headwater_filter::FilterId;
@@ -47,12 +49,16 @@ pub(super) struct Connection {
     pub(super) drained: Notify,
     /// A request is at work that the next one may build on: nothing more is read until it is done.
     pub(super) busy: Cell<bool>,
-    /// When it was pinged, if it has not answered since.
-    pub(super) pinged: Cell<Option<Instant>>,
+    /// Its pings.
+    pub(super) pulse: RefCell<Pulse>,
     /// What it is sent.
     pub(super) output: RefCell<Output>,
     /// What it reads.
     pub(super) reading: RefCell<Reading>,
+    /// What brings its session back elsewhere, once it has been given out.
+    pub(super) token: Cell<Option<Token>>,
+    /// Its session is kept although the client closes in order.
+    pub(super) save: Cell<bool>,
     /// Commands that have not ended, by the client's names for them.
     pub(super) commands: RefCell<Vec<RequestId>>,
 }
@@ -139,9 +145,11 @@ impl Connection {
             finished: Cell::new(None),
             drained: Notify::new(),
             busy: Cell::new(false),
-            pinged: Cell::new(None),
+            pulse: RefCell::new(Pulse::new(Instant::now())),
             output: RefCell::default(),
             reading: RefCell::default(),
+            token: Cell::new(None),
+            save: Cell::new(false),
             commands: RefCell::default(),
         })
     }

@@ -5,7 +5,11 @@ use super::{
     shard::{Shard, Shared},
 };
 use headwater_protocol::{CloseCode, websocket};
-use std::{rc::Rc, time::Duration};
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    rc::Rc,
+    time::Duration,
+};
 use tokio::time::{Instant, sleep_until};
 
 /// How many connections are closed at once when the daemon ends, and how long it waits before the next ones: clients
@@ -75,8 +79,13 @@ pub(super) fn fail(shard: &Shared) {
 }
 
 impl Shard {
-    /// Forgets a connection without asking what it reads.
+    /// Forgets a connection, and keeps its session as far as it can be told.
     fn given_up(&self, connection: &Connection, frame: &[u8]) {
+        if let Some(token) = connection.token.take() {
+            // What panicked once may do so again.
+            let session = catch_unwind(AssertUnwindSafe(|| self.session(connection))).ok();
+            self.sessions.end(token, session);
+        }
         let output = connection.output.borrow();
         if let Mode::Draining(_) = output.mode {
             self.metrics.lagging(-1);

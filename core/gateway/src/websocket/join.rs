@@ -95,7 +95,8 @@ impl Shard {
     ) {
         let paced = Paced::new(&subscription.terms, self.channels.get(index).next);
         let Subscription { filter, number, .. } = *subscription;
-        let membership = self.channels.join(index, connection, filter, paced.is_some(), number);
+        let next = next.min(self.channels.get(index).next);
+        let membership = self.channels.join(index, connection, filter, paced.is_some(), number, next);
         {
             let mut reading = connection.reading.borrow_mut();
             reading.memberships.insert(index, membership);

@@ -1,6 +1,6 @@
 //! What other threads put into a shard: sockets, answers to commands, the order to end.
 
-use super::Adopted;
+use super::{Adopted, sessions::Token};
 use crate::ports::CommandAnswer;
 use headwater_protocol::{CloseCode, RequestId};
 use std::{
@@ -8,7 +8,7 @@ use std::{
     sync::{Mutex, PoisonError},
     time::Duration,
 };
-use tokio::sync::Notify;
+use tokio::sync::{Notify, oneshot};
 
 /// The most progress messages that may wait. A source that reports faster than the shard takes them loses some; the
 /// first and the last answer of a command are never dropped, and their number is bounded by the commands in flight.
@@ -20,6 +20,8 @@ pub(super) enum Mail {
     Adopt(Adopted),
     /// An answer for a connection that may have gone.
     Answer { connection: u64, request_id: RequestId, execution_id: String, answer: CommandAnswer },
+    /// Another connection has come for the session of this one.
+    GiveUp { connection: u64, token: Token, given_up: oneshot::Sender<()> },
     /// End.
     Drain { code: CloseCode, grace: Duration },
 }

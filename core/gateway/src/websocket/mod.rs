@@ -21,6 +21,8 @@
 //! | `subscribe` | beginning and ending subscriptions |
 //! | `join` | becoming a reader of a channel |
 //! | `command` | commands in flight |
+//! | `pulse` | pings, and what their pongs prove |
+//! | `sessions`, `saved`, `resume` | what a client had, for when it comes back |
 //! | `history` | questions about the past |
 //! | `tasks`, `ending` | a shard's tasks, and how it ends |
 
@@ -36,8 +38,12 @@ mod join;
 mod lag;
 mod mailbox;
 mod pace;
+mod pulse;
 mod reader;
+mod resume;
+mod saved;
 mod session;
+mod sessions;
 mod shard;
 mod share;
 mod subscribe;
@@ -52,8 +58,10 @@ use ending::Ended;
 use headwater_protocol::{CloseCode, Dialect};
 use headwater_router::Router;
 use mailbox::{Mail, Mailbox};
+use sessions::Sessions;
 use std::{
     net::{SocketAddr, TcpStream},
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU64, AtomicUsize, Ordering},
@@ -90,6 +98,9 @@ struct Handle {
 pub(crate) struct Shards {
     handles: Vec<Handle>,
     max_connections: usize,
+    sessions: Arc<Sessions>,
+    /// Where the sessions wait for the next life of the daemon.
+    file: Option<PathBuf>,
 }
 
 impl Shards {
@@ -102,6 +113,8 @@ impl Shards {
         metrics: &Arc<Metrics>,
     ) -> std::io::Result<Self> {
         let mut handles = Vec::new();
+        let file = options.sessions.clone();
+        let sessions = Arc::new(Sessions::with(file.as_deref().map(saved::take).unwrap_or_default()));
         for index in 0..options.shards.max(1) {
             let mailbox = Arc::new(Mailbox::default());
             let connections = Arc::new(AtomicUsize::new(0));
@@ -117,6 +130,7 @@ impl Shards {
                 ports: ports.clone(),
                 metrics: metrics.clone(),
                 mailbox: mailbox.clone(),
+                sessions: sessions.clone(),
                 connections: connections.clone(),
             };
             let thread = std::thread::Builder::new().name(format!("shard-{index}")).spawn(move || {
@@ -126,7 +140,7 @@ impl Shards {
             })?;
             handles.push(Handle { mailbox, connections, ended, thread: Some(thread) });
         }
-        Ok(Self { handles, max_connections: options.max_connections })
+        Ok(Self { handles, max_connections: options.max_connections, sessions, file })
     }
 
     /// Gives a socket to the shard that has the fewest. `Err` gives it back: there are as many as there may be.
@@ -161,6 +175,11 @@ impl Shards {
             {
                 tracing::error!("a shard of the gateway panicked");
             }
+        }
+        if let Some(file) = &self.file
+            && let Err(error) = saved::write(file, &self.sessions.kept())
+        {
+            tracing::warn!(%error, file = %file.display(), "sessions cannot be kept; clients resume by their positions");
         }
     }
 }

@@ -3,6 +3,7 @@
 
 use super::{
     connection::Connection,
+    pulse,
     session::Session,
     shard::{Shard, Shared},
 };
@@ -174,9 +175,11 @@ impl Shard {
                 }
             }
             Incoming::Ping(payload) => connection.control(|control| pong_frame(control, payload)),
-            Incoming::Pong => connection.pinged.set(None),
-            Incoming::Close(_) => {
+            Incoming::Pong(payload) => pulse::pong(connection, payload),
+            Incoming::Close(code) => {
                 session.publish(self, connection);
+                // A browser that leaves a page says 1001, a library that meets an error something else: they come back.
+                connection.save.set(*code != Some(CloseCode::Normal.number()) || connection.save.get());
                 connection.close(CloseCode::Normal, "");
             }
             Incoming::Fragment => {}

@@ -5,7 +5,7 @@ use super::{connection::Connection, shard::Shard};
 use crate::limits::{Bucket, Rate};
 use headwater_event::{ChannelName, ChannelPattern, Event, Position};
 use headwater_protocol::{
-    CloseCode, ErrorCode, ReplayRequest, Reply, Request, RequestError, RequestId, publish::PublishItem,
+    CloseCode, ErrorCode, ReplayRequest, Reply, Request, RequestError, RequestId, Resumed, publish::PublishItem,
 };
 use headwater_router::RouterError;
 use std::{rc::Rc, sync::Arc, time::Instant};
@@ -104,19 +104,27 @@ impl Shard {
                 let positions = self.positions(connection);
                 connection.reply(&Reply::Heartbeat { timestamp, connection_id: &connection.name(), positions });
             }
-            Request::Authenticate { reconnect_token: Some(_), token: None, request_id, .. } => {
-                let error = RequestError::new(ErrorCode::Unavailable, "sessions are not served yet");
-                self.tell(connection, error.answering(request_id));
+            Request::Authenticate { reconnect_token: Some(token), last_message_id, request_id, .. } => {
+                self.come_back(connection, &token, last_message_id, request_id);
             }
-            Request::Authenticate { request_id, .. } => {
-                let (session_id, permissions) = (&connection.name(), EVERYTHING);
-                connection.reply(&Reply::Authenticated { session_id, permissions, resumed: None, request_id });
-            }
-            Request::Disconnect { reason, .. } => {
+            Request::Authenticate { request_id, .. } => self.authenticated(connection, None, request_id),
+            Request::Disconnect { reason, save_session } => {
                 tracing::debug!(peer = %connection.peer, reason, "a client says goodbye");
+                connection.save.set(save_session);
                 connection.close(CloseCode::Normal, "client_request");
             }
         }
+    }
+
+    /// Answers `auth`.
+    pub(super) fn authenticated(
+        &mut self,
+        connection: &Rc<Connection>,
+        resumed: Option<Resumed>,
+        request_id: Option<RequestId>,
+    ) {
+        let session_id = &self.token(connection).unwrap_or_else(|| connection.name());
+        connection.reply(&Reply::Authenticated { session_id, permissions: EVERYTHING, resumed, request_id });
     }
 
     fn snapshot(&self, channels: &[ChannelPattern]) -> Vec<Arc<Event>> {

@@ -12,13 +12,14 @@ use super::{
     mailbox::{Mail, Mailbox},
     pace::{self, Clock},
     reader,
+    sessions::Sessions,
     tasks::Tasks,
     turn::Turn,
 };
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
 use headwater_event::{ChannelName, ChannelPattern, Position};
 use headwater_filter::FilterTable;
-use headwater_protocol::{CloseCode, ErrorCode, Reply, websocket};
+use headwater_protocol::{CloseCode, ErrorCode, Reply};
 use headwater_router::{Inbox, Router};
 use std::{
     cell::RefCell,
@@ -38,7 +39,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 /// How often the clock looks at every connection. Pings and their deadlines are this exact.
-const SWEEP: Duration = Duration::from_secs(1);
+pub(super) const SWEEP: Duration = Duration::from_secs(1);
 
 /// A shard as its tasks hold it.
 pub(super) type Shared = Rc<RefCell<Shard>>;
@@ -54,6 +55,7 @@ pub(super) struct Parts {
     pub(super) ports: Arc<dyn Ports>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) connections: Arc<AtomicUsize>,
 }
 
@@ -65,6 +67,7 @@ pub(super) struct Shard {
     pub(super) ports: Arc<dyn Ports>,
     pub(super) metrics: Arc<Metrics>,
     pub(super) mailbox: Arc<Mailbox>,
+    pub(super) sessions: Arc<Sessions>,
     pub(super) inbox: Inbox,
     pub(super) channels: Channels,
     /// Equal filters of its connections are one.
@@ -112,6 +115,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
             ports: parts.ports,
             metrics: parts.metrics,
             mailbox: parts.mailbox,
+            sessions: parts.sessions,
             inbox,
             channels: Channels::default(),
             filters: FilterTable::default(),
@@ -196,6 +200,9 @@ async fn letters(shard: Shared, order: oneshot::Sender<(CloseCode, Duration)>) {
             Mail::Answer { connection, request_id, execution_id, answer } => {
                 shard.borrow_mut().answer(connection, &request_id, &execution_id, answer);
             }
+            Mail::GiveUp { connection, token, given_up } => {
+                shard.borrow_mut().give_up(connection, token, given_up);
+            }
             Mail::Drain { code, grace } => {
                 // Nobody waits for it only when the shard has failed; then it runs no more.
                 let _ = order.send((code, grace));
@@ -240,6 +247,7 @@ impl Shard {
             output.closing
         };
         self.metrics.closed(code);
+        self.leave_session(connection, code);
         self.leave_all(connection);
         self.questions.forget(connection.id);
         self.forgotten();
@@ -294,7 +302,7 @@ impl Shard {
             code: ErrorCode::ConnectionLost,
             message: reason.to_owned(),
             positions,
-            session: None,
+            session: self.lost(connection),
             request_id: None,
         });
         connection.close(code, reason);
@@ -308,41 +316,5 @@ impl Shard {
             (known.log.name().clone(), before(known.epoch, connection.place(*channel, known.next)))
         };
         reading.memberships.keys().map(place).collect()
-    }
-
-    /// Looks at every connection: who is quiet is pinged, who does not answer is closed.
-    fn sweep(&mut self) {
-        let now = Instant::now();
-        let (quiet, answer) = (self.options.ping_interval, self.options.pong_timeout);
-        let mut due = Vec::new();
-        for connection in self.connections.values() {
-            if let Some(since) = connection.finished.get() {
-                if now.duration_since(since) > answer {
-                    due.push((connection.clone(), true));
-                }
-                continue;
-            }
-            // A ping would wait behind everything else; while a socket drains, its progress is what counts.
-            if matches!(connection.output.borrow().mode, Mode::Draining(_)) {
-                continue;
-            }
-            match connection.pinged.get() {
-                Some(since) if now.duration_since(since) > answer => due.push((connection.clone(), true)),
-                None if now.duration_since(connection.heard.get()) > quiet => due.push((connection.clone(), false)),
-                _ => {}
-            }
-        }
-        for (connection, late) in due {
-            if !late {
-                connection.pinged.set(Some(now));
-                connection.control(|control| websocket::ping_frame(control, b""));
-                self.flush_control(&connection);
-            } else if connection.ending() {
-                self.remove(&connection);
-            } else {
-                connection.close(CloseCode::Timeout, "no answer to a ping");
-                self.flush_control(&connection);
-            }
-        }
     }
 }

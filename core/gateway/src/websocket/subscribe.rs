@@ -118,7 +118,8 @@ impl Shard {
         let held = connection.reading.borrow().subscriptions.iter().map(|s| s.pattern.as_str().to_owned()).collect();
         let positions = self.positions(connection);
         let connection_id = &connection.name();
-        let reconnect_token = None;
+        let reconnect_token = self.token(connection);
+        let reconnect_token = reconnect_token.as_deref();
         connection.reply(&Reply::Subscribed { held, failed, positions, connection_id, reconnect_token, request_id });
         for notice in notices {
             connection.reply(&notice);

@@ -163,8 +163,14 @@ impl Shard {
             if let Mode::Draining(cursors) = &mut member.output.borrow_mut().mode {
                 cursors.places.insert(index, Cursor::behind(first.offset));
             }
-            if let Some(paced) = member.reading.borrow_mut().paced.get_mut(&index) {
-                paced.begin(first.offset);
+            {
+                let mut reading = member.reading.borrow_mut();
+                if let Some(paced) = reading.paced.get_mut(&index) {
+                    paced.begin(first.offset);
+                }
+                if let Some(membership) = reading.memberships.get_mut(&index) {
+                    membership.renumber(first.offset);
+                }
             }
             let from = Position { offset: place.min(first.offset), ..first };
             let gap = Gap { channel: name.clone(), from, to: first.offset - 1, reason: GapReason::EpochChange };

@@ -13,6 +13,7 @@ mod limits;
 mod pace;
 mod past;
 mod ports;
+mod resume;
 mod routes;
 mod session;
 mod sessions;

@@ -25,8 +25,12 @@ pub(crate) async fn tell(client: &mut Client, message: &Value) {
     client.send(&text_frame(&message.to_string())).await;
 }
 
+/// The next message; pings are passed over and not answered.
 pub(crate) async fn message(client: &mut Client) -> Value {
-    let (opcode, payload) = client.frame().await;
+    let (mut opcode, mut payload) = client.frame().await;
+    while opcode == 9 {
+        (opcode, payload) = client.frame().await;
+    }
     assert_eq!(opcode, 1, "a message: {}", String::from_utf8_lossy(&payload));
     serde_json::from_slice(&payload).unwrap()
 }

@@ -112,7 +112,10 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
         | Reply::CommandCompleted { .. }
         | Reply::CommandError { .. } => command::reply(reply, out),
         Reply::History { .. } | Reply::Replay { .. } => past::reply(reply, out),
-        Reply::Heartbeat { .. } | Reply::Authenticated { .. } | Reply::Error { .. } => session::reply(reply, out),
+        Reply::Heartbeat { .. }
+        | Reply::Authenticated { .. }
+        | Reply::NotAuthenticated { .. }
+        | Reply::Error { .. } => session::reply(reply, out),
         Reply::Gap(missing) => {
             begin(out, "gap");
             gap(out, missing);

@@ -1,13 +1,13 @@
 //! What is said about a connection itself: that it lives, who it is, what it did wrong, how to come back.
 
 use super::{begin, end, names, positions, quoted};
-use crate::{Lost, Reply, text};
+use crate::{ErrorCode, Lost, Reply, text};
 use headwater_event::Timestamp;
 
 /// What a client that lost its connection is advised: the seeds' figures.
 const RETRY: &[u8] = br#"{"auto_reconnect":true,"retry_interval_ms":5000,"max_retries":10}"#;
 
-/// Appends one of the three replies about a connection.
+/// Appends one of the replies about a connection.
 pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
     match reply {
         Reply::Heartbeat { timestamp, connection_id, positions: at } => {
@@ -38,6 +38,13 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
             }
             end(out, request_id.as_ref());
         }
+        Reply::NotAuthenticated { message, request_id } => {
+            begin(out, "auth_response");
+            text::pair(out, "status", "error");
+            text::pair(out, "error_code", ErrorCode::AuthenticationFailed.as_str());
+            text::pair(out, "message", message);
+            end(out, request_id.as_ref());
+        }
         Reply::Error { code, message, positions: at, session, request_id } => {
             begin(out, "error");
             text::pair(out, "error_code", code.as_str());
@@ -61,14 +68,14 @@ pub(super) fn reply(reply: &Reply<'_>, out: &mut Vec<u8>) {
             }
             end(out, request_id.as_ref());
         }
-        _ => unreachable!("called with the three replies about a connection only"),
+        _ => unreachable!("called with the replies about a connection only"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{ErrorCode, Resumed};
+    use crate::Resumed;
     use headwater_event::{ChannelName, Epoch, Position};
     use serde_json::{Value, json};
 
@@ -110,6 +117,14 @@ mod tests {
             request_id: None,
         };
         assert_eq!(said(&refusal).get("details"), None);
+    }
+
+    #[test]
+    fn a_token_of_nobody_is_answered_as_such() {
+        let request_id = serde_json::from_str("7").unwrap();
+        let said = said(&Reply::NotAuthenticated { message: "m".into(), request_id: Some(request_id) });
+        assert_eq!((&said["type"], &said["status"]), (&json!("auth_response"), &json!("error")));
+        assert_eq!((&said["error_code"], &said["request_id"]), (&json!("AUTHENTICATION_FAILED"), &json!(7)));
     }
 
     #[test]
