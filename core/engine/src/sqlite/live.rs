@@ -6,6 +6,7 @@ use super::{
     lineage::{Begin, Lineage, Seed},
     options::SqliteOptions,
     retention::published,
+    schema,
 };
 use crate::{EngineError, Head, Receipt, ids::Ids};
 use headwater_event::{ChannelName, Draft, Epoch, Event, Position, Retention};
@@ -23,6 +24,8 @@ pub(crate) struct Live {
     pub(crate) channels: Vec<Channel>,
     /// Where new channels' epochs come from.
     pub(crate) seed: Seed,
+    /// Numbers for new channels in the file: those that are free below the highest one, and the next one above.
+    free_ids: Vec<i64>,
     next_id: i64,
     ids: Ids,
     /// Channels with something for the writer.
@@ -83,12 +86,14 @@ pub(crate) fn weight(event: &Event) -> usize {
 impl Live {
     pub(crate) fn new(options: &SqliteOptions, seed: Seed, channels: Vec<Channel>) -> Self {
         let names = channels.iter().enumerate().map(|(index, channel)| (channel.name.clone(), index)).collect();
-        let next_id = channels.iter().map(|channel| channel.id).max().unwrap_or(0) + 1;
+        let used: HashSet<i64> = channels.iter().map(|channel| channel.id).collect();
+        let next_id = used.iter().max().unwrap_or(&0) + 1;
         Self {
-            max_channels: options.max_channels,
+            max_channels: options.max_channels.min(schema::CHANNELS),
             names,
             channels,
             seed,
+            free_ids: (1..next_id).rev().filter(|id| !used.contains(id)).collect(),
             next_id,
             ids: Ids::new(),
             dirty: Vec::new(),
@@ -196,8 +201,11 @@ impl Live {
             return *index;
         }
         let lineage = Lineage::new(Begin { first: 1, epoch: self.seed.epoch(name.as_str()) });
-        let channel = Channel::new(name.clone(), self.next_id, lineage, options.keep_of(name.as_str()));
-        self.next_id += 1;
+        let id = self.free_ids.pop().unwrap_or_else(|| {
+            self.next_id += 1;
+            self.next_id - 1
+        });
+        let channel = Channel::new(name.clone(), id, lineage, options.keep_of(name.as_str()));
         self.channels.push(channel);
         self.names.insert(name.clone(), self.channels.len() - 1);
         self.channels.len() - 1

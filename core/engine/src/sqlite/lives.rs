@@ -240,6 +240,9 @@ impl Birth {
         for channel in &self.forgotten {
             transaction.prepare_cached("DELETE FROM channel WHERE id = ?")?.execute([channel])?;
             transaction.prepare_cached("DELETE FROM epoch WHERE channel = ?")?.execute([channel])?;
+            // Its number will be another one's.
+            let mut spans = transaction.prepare_cached("DELETE FROM span WHERE at BETWEEN ? AND ?")?;
+            spans.execute([schema::at(*channel, 0), schema::at(*channel, u64::MAX)])?;
         }
         transaction.commit()?;
         if durability != Durability::Durable {

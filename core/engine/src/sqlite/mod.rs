@@ -7,6 +7,7 @@
 mod batch;
 mod channel;
 mod fault;
+mod keeper;
 mod lineage;
 mod live;
 mod lives;
@@ -160,6 +161,11 @@ impl Shared {
             }
             fault.into()
         })
+    }
+
+    /// All that was written at this time is on the disk.
+    fn synced(&self, at: Instant) {
+        *self.counts.synced.lock().unwrap_or_else(PoisonError::into_inner) = Some(at);
     }
 
     /// Tells once that the file is damaged.

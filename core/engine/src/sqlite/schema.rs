@@ -14,6 +14,9 @@ pub(crate) const FORMAT: i64 = 1;
 /// in a table that SQLite appends to quickly. 2^42 offsets for each of 2^21 channels.
 pub(crate) const STRIDE: i64 = 1 << 42;
 
+/// How many channels a file can have.
+pub(crate) const CHANNELS: usize = (1 << 21) - 1;
+
 /// The bytes of a page. Small ones: a batch writes whole pages, however little it changes of each.
 pub(crate) const PAGE: u64 = 4096;
 

@@ -4,15 +4,15 @@
 use super::{
     Shared,
     fault::Fault,
-    options::{Durability, SqliteOptions},
+    keeper::{self, Keeper},
+    options::Durability,
     recovery::{BUSY, with_suffix},
 };
 use rusqlite::Connection;
 use std::{
-    fs::File,
     os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
-    sync::{PoisonError, atomic::Ordering::Relaxed},
+    sync::{Arc, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,13 @@ const INSIST: Duration = Duration::from_millis(50);
 /// How often it is looked whether the file is there, and how large it is.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// When so little is left to copy, the writer does it itself: only when nothing is written meanwhile can the `-wal` begin
+/// anew.
+const REST: i64 = 512;
+
+/// So often the keeper copies what came while it copied, before the writer does it.
+const ROUNDS: u32 = 3;
+
 /// What is known of the file.
 pub(crate) struct Upkeep {
     path: PathBuf,
@@ -33,79 +40,109 @@ pub(crate) struct Upkeep {
     /// writer's would not see what it writes, nor its locks.
     identities: [Identity; 3],
     looked: Option<Instant>,
-    /// The `-wal`, for syncing it. SQLite holds no locks on it, so that closing this does not drop any; the database
-    /// itself must never be opened beside SQLite.
-    wal: Option<File>,
-    /// Since when something is written and not synced.
+    keeper: Option<Keeper>,
+    /// Since when something is written for which no sync has been asked.
     unsynced: Option<Instant>,
+    /// How often the keeper has copied since the `-wal` began anew.
+    rounds: u32,
     /// At how many pages of the `-wal` readers are waited for.
     insist: i64,
 }
 
 impl Upkeep {
-    pub(crate) fn new(options: &SqliteOptions) -> Self {
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        let options = &shared.options;
         Self {
             path: options.path.clone(),
             durability: options.durability,
             identities: identities(&options.path),
             looked: None,
-            wal: None,
+            keeper: Keeper::start(shared),
             unsynced: None,
+            rounds: 0,
             insist: CHECKPOINT * 4,
         }
     }
 
-    /// When the next sync is due.
+    /// When the next sync is to be asked for.
     pub(crate) fn sync_due(&self) -> Option<Instant> {
         match self.durability {
-            Durability::Flush(every) => self.unsynced.map(|since| since + every),
+            Durability::Flush(every) if !self.busy().0 => self.unsynced.map(|since| since + every),
             // At `memory` the checkpoints sync; at `durable` each commit does.
-            Durability::Memory | Durability::Durable => None,
+            _ => None,
         }
+    }
+
+    fn busy(&self) -> (bool, bool) {
+        self.keeper.as_ref().map_or((false, false), Keeper::busy)
+    }
+
+    /// What went wrong on the keeper's thread.
+    pub(crate) fn fault(&self) -> Option<Fault> {
+        self.keeper.as_ref().and_then(Keeper::fault)
+    }
+
+    /// Ends the keeper, and closes what it has open.
+    pub(crate) fn stop(&mut self) {
+        self.keeper = None;
     }
 
     /// Learns that something was written.
     pub(crate) fn wrote(&mut self, shared: &Shared) {
         if self.durability == Durability::Durable {
-            self.synced(shared);
+            shared.synced(Instant::now());
         } else {
             self.unsynced.get_or_insert_with(Instant::now);
         }
     }
 
-    /// Syncs what was written.
+    /// Has what was written synced, soon.
     pub(crate) fn sync(&mut self, shared: &Shared) -> Result<(), Fault> {
-        let failed = |error: std::io::Error| Fault::Disk(format!("it cannot be synced: {error}"));
-        let wal = match &self.wal {
-            Some(wal) => wal,
-            None => self.wal.insert(File::open(with_suffix(&self.path, "-wal")).map_err(failed)?),
-        };
-        wal.sync_data().map_err(failed)?;
-        self.synced(shared);
+        match &self.keeper {
+            Some(keeper) => {
+                self.unsynced = None;
+                keeper.sync();
+                Ok(())
+            }
+            None => self.sync_now(shared),
+        }
+    }
+
+    /// Syncs what was written.
+    pub(crate) fn sync_now(&mut self, shared: &Shared) -> Result<(), Fault> {
+        let began = Instant::now();
+        keeper::sync(&keeper::open_wal(&self.path)?)?;
+        self.unsynced = None;
+        shared.synced(began);
         Ok(())
     }
 
-    fn synced(&mut self, shared: &Shared) {
-        self.unsynced = None;
-        *shared.counts.synced.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
-    }
-
-    /// Copies the `-wal` into the file when there is enough of it. It begins anew when all is copied and nobody reads from
-    /// it. Readers of this process are quick, so that it is worth waiting a moment for them; one from outside that stays
-    /// lets it grow, and is waited for ever more seldom.
+    /// Has the `-wal` copied into the file when there is enough of it: mostly by the keeper, the rest here. It begins anew
+    /// when all is copied and nobody reads from it. Readers of this process are quick, so that it is worth waiting a
+    /// moment for them; one from outside that stays lets it grow, and is waited for ever more seldom.
     pub(crate) fn checkpoint(&mut self, connection: &Connection) -> Result<(), Fault> {
         let run = |mode: &str| -> Result<(bool, i64, i64), Fault> {
             let mut statement = connection.prepare_cached(&format!("PRAGMA wal_checkpoint({mode})"))?;
             Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?)
         };
         let (_, pages, copied) = run("NOOP")?;
+        let rest = pages - copied;
         if pages >= self.insist {
             connection.busy_timeout(INSIST)?;
             let waited = run("RESTART");
             connection.busy_timeout(BUSY)?;
             let (busy, ..) = waited?;
             self.insist = if busy { pages * 2 } else { CHECKPOINT * 4 };
-        } else if pages - copied >= CHECKPOINT {
+            self.rounds = 0;
+        } else if self.busy().1 || self.rounds == 0 && rest < CHECKPOINT {
+            // Being done, or not worth it yet.
+        } else if let Some(keeper) = &self.keeper
+            && (self.rounds == 0 || rest >= REST && self.rounds < ROUNDS)
+        {
+            self.rounds += 1;
+            keeper.copy();
+        } else {
+            self.rounds = 0;
             run("PASSIVE")?;
         }
         Ok(())

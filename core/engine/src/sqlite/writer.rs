@@ -64,6 +64,8 @@ enum Work {
     Batch(Vec<Run>, Vec<Waiting>),
     Sync,
     Retention,
+    /// The keeper met a fault.
+    Fault(Fault),
     End,
 }
 
@@ -74,7 +76,7 @@ impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, connection: Connection, birth: Option<Birth>) -> Self {
         let failing = birth.is_some();
         Self {
-            upkeep: Upkeep::new(&shared.options),
+            upkeep: Upkeep::new(&shared),
             pace: Pace::new(shared.options.durability),
             shared,
             connection,
@@ -97,6 +99,7 @@ impl Writer {
                 Work::Batch(runs, receipts) => self.batch(runs, receipts),
                 Work::Sync => self.sync(),
                 Work::Retention => self.retention(0),
+                Work::Fault(fault) => self.failed(&fault, None),
                 Work::End => break,
             }
         }
@@ -109,6 +112,9 @@ impl Writer {
         loop {
             let now = Instant::now();
             let closing = live.closing;
+            if let Some(fault) = self.upkeep.fault() {
+                return Work::Fault(fault);
+            }
             let sync = self.upkeep.sync_due();
             let retry = self.outage.as_ref().map(|outage| outage.retry);
             // The sync first: under load there is always a batch.
@@ -199,7 +205,7 @@ impl Writer {
         }
         let bytes = batch::write(&self.connection, &mut self.spans, runs)?;
         if self.outage.is_some() && self.shared.options.durability != Durability::Durable {
-            self.upkeep.sync(&self.shared)?;
+            self.upkeep.sync_now(&self.shared)?;
         }
         Ok(bytes)
     }
@@ -267,12 +273,12 @@ impl Writer {
 
     /// Moves the file aside and begins a new one. The numbering goes on; what the old one held is a hole.
     fn anew(&mut self, reason: &str) {
-        let options = &self.shared.options;
         // The old one must be closed before it is moved; nothing is ever written to this one.
+        self.upkeep.stop();
         let Ok(none) = Connection::open_in_memory() else { return };
         drop(std::mem::replace(&mut self.connection, none));
         self.shared.pool.renew();
-        let begun = recovery::anew(options);
+        let begun = recovery::anew(&self.shared.options);
         let (connection, moved_to) = match begun {
             Ok(begun) => begun,
             // Tried again: what was moved, or is gone, is no longer in the way.
@@ -285,7 +291,7 @@ impl Writer {
         self.damaged = 0;
         self.spans = Spans::default();
         self.retention = Retention::new();
-        self.upkeep = Upkeep::new(options);
+        self.upkeep = Upkeep::new(&self.shared);
         let seed = {
             let mut live = self.shared.lock();
             live.lost_file();
@@ -296,7 +302,8 @@ impl Writer {
     }
 
     /// Notes how far each channel has come and that this life ended in order.
-    fn end(self) {
+    fn end(mut self) {
+        self.upkeep.stop();
         let channels: Vec<Ended> = {
             let live = self.shared.lock();
             if live.has_work() || self.birth.is_some() {
