@@ -51,7 +51,7 @@ impl Resumer {
         let patience = if dice.below(2) == 0 { usize::MAX } else { dice.below(300) };
         let mut task = JoinSet::new();
         task.spawn(async move {
-            self.follow(client, next, |got| got >= patience).await;
+            self.follow(client, next, |got, _| got >= patience).await;
             self
         });
         Resuming(task)
@@ -60,14 +60,8 @@ impl Resumer {
     /// Comes back a last time and reads all there is: then it has all that was ever acknowledged.
     pub(super) async fn catches_up(&mut self, daemon: &Daemon, ledger: &Ledger) {
         let (client, next) = self.come_back(daemon, ledger).await;
-        let missing: u64 = next
-            .iter()
-            .map(|(channel, next)| match next {
-                Next::Event(next) => ledger.last(channel) + 1 - next,
-                Next::Gap(_) => panic!("nothing was lost since it came last"),
-            })
-            .sum();
-        self.follow(client, next, |got| got as u64 >= missing).await;
+        let at_the_end = |channel: &&str, next: &Next| *next == Next::Event(ledger.last(channel) + 1);
+        self.follow(client, next, |_, next| next.iter().all(|(channel, next)| at_the_end(channel, next))).await;
         for what in ledger.acknowledged() {
             assert!(self.got.contains(what), "{what} was acknowledged and never came");
         }
@@ -97,10 +91,10 @@ impl Resumer {
         &mut self,
         mut client: Client,
         mut next: HashMap<&'static str, Next>,
-        enough: impl Fn(usize) -> bool,
+        enough: impl Fn(usize, &HashMap<&'static str, Next>) -> bool,
     ) {
         let mut got = 0;
-        while !enough(got) {
+        while !enough(got, &next) {
             let Ok(message) = client.try_next().await else { return };
             let channel = CHANNELS.into_iter().find(|channel| message["channel"] == *channel);
             match (message["type"].as_str().unwrap(), channel) {
