@@ -5,6 +5,7 @@ use super::{
     cursor::{Cursor, Cursors},
     pace::Paced,
     pulse::Pulse,
+    replay::Replay,
     sessions::Token,
 };
 use headwater_event::{ChannelPattern, Position};
@@ -59,6 +60,8 @@ pub(super) struct Connection {
     pub(super) token: Cell<Option<Token>>,
     /// Its session is kept although the client closes in order.
     pub(super) save: Cell<bool>,
+    /// Its replays.
+    pub(super) replays: RefCell<Vec<Rc<Replay>>>,
     /// Commands that have not ended, by the client's names for them.
     pub(super) commands: RefCell<Vec<RequestId>>,
 }
@@ -150,6 +153,7 @@ impl Connection {
             reading: RefCell::default(),
             token: Cell::new(None),
             save: Cell::new(false),
+            replays: RefCell::default(),
             commands: RefCell::default(),
         })
     }

@@ -23,6 +23,7 @@
 //! | `command` | commands in flight |
 //! | `pulse` | pings, and what their pongs prove |
 //! | `sessions`, `saved`, `resume` | what a client had, for when it comes back |
+//! | `replay/` | stretches of the past that come again at a speed of their own |
 //! | `history` | questions about the past |
 //! | `tasks`, `ending` | a shard's tasks, and how it ends |
 
@@ -40,6 +41,7 @@ mod mailbox;
 mod pace;
 mod pulse;
 mod reader;
+mod replay;
 mod resume;
 mod saved;
 mod session;

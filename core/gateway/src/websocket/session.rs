@@ -5,7 +5,7 @@ use super::{connection::Connection, shard::Shard};
 use crate::limits::{Bucket, Rate};
 use headwater_event::{ChannelName, ChannelPattern, Event, Position};
 use headwater_protocol::{
-    CloseCode, ErrorCode, ReplayRequest, Reply, Request, RequestError, RequestId, Resumed, publish::PublishItem,
+    CloseCode, ErrorCode, Reply, Request, RequestError, RequestId, Resumed, publish::PublishItem,
 };
 use headwater_router::RouterError;
 use std::{rc::Rc, sync::Arc, time::Instant};
@@ -95,9 +95,9 @@ impl Shard {
                 connection.reply(&Reply::Snapshot { events, request_id });
             }
             Request::History(request) => self.history(connection, request),
-            Request::Replay(ReplayRequest { request_id, .. }) | Request::ReplayControl { request_id, .. } => {
-                let error = RequestError::new(ErrorCode::Unavailable, "not served yet");
-                self.tell(connection, error.answering(request_id));
+            Request::Replay(request) => self.replay(connection, request),
+            Request::ReplayControl { replay_id, action, request_id } => {
+                self.steer(connection, &replay_id, action, request_id);
             }
             Request::Command(command) => self.command(connection, command),
             Request::Heartbeat { timestamp } => {

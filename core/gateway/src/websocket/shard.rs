@@ -22,7 +22,7 @@ use headwater_filter::FilterTable;
 use headwater_protocol::{CloseCode, ErrorCode, Reply};
 use headwater_router::{Inbox, Router};
 use std::{
-    cell::RefCell,
+    cell::{Cell, RefCell},
     collections::HashMap,
     rc::{Rc, Weak},
     sync::{
@@ -86,6 +86,8 @@ pub(super) struct Shard {
     pub(super) questions: Questions,
     /// When paced subscriptions are due.
     pub(super) clock: Rc<Clock>,
+    /// How many replays run.
+    pub(super) replaying: Rc<Cell<usize>>,
     /// What a subscription asks for that asks for nothing special.
     pub(super) plain: Rc<Terms>,
     pub(super) myself: Weak<RefCell<Shard>>,
@@ -127,6 +129,7 @@ pub(super) async fn run(parts: Parts) -> Ended {
             fetches,
             questions: Questions::new(),
             clock: clock.clone(),
+            replaying: Rc::default(),
             plain: Rc::default(),
             myself: myself.clone(),
             executions: 0,
@@ -250,6 +253,7 @@ impl Shard {
         self.leave_session(connection, code);
         self.leave_all(connection);
         self.questions.forget(connection.id);
+        connection.replays.take().iter().for_each(|replay| replay.stop());
         self.forgotten();
         connection.drained.notify_waiters();
         // Wakes its reader, whose task holds the socket too.

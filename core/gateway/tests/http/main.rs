@@ -13,6 +13,7 @@ mod limits;
 mod pace;
 mod past;
 mod ports;
+mod replay;
 mod resume;
 mod routes;
 mod session;
