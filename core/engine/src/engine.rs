@@ -12,8 +12,9 @@ pub type Committed = Box<dyn Fn(Vec<Arc<Event>>) + Send + Sync>;
 /// Assigns positions and keeps history.
 ///
 /// # What an implementation guarantees
-/// 1. **Positions.** Within a channel and epoch offsets start at 1, rise by 1 and never repeat, across all publishers
-///    and threads. Events of one batch that name the same channel keep their order.
+/// 1. **Positions.** Within a channel and epoch offsets rise by 1 and never repeat, across all publishers and threads; a
+///    channel's first epoch starts at 1. Events of one batch that name the same channel keep their order. An event keeps
+///    its position: what is read back has the one that was handed back, so that a page may hold events of earlier epochs.
 /// 2. **Hand-back.** Each event that gets a position goes to `committed` exactly once, and within a channel in the order
 ///    of offsets: a call with offset 8 has returned before one with offset 9 begins, or both are in one call in this
 ///    order. Calls for different channels may overlap. The order between channels means nothing.
@@ -23,11 +24,11 @@ pub type Committed = Box<dyn Fn(Vec<Arc<Event>>) + Send + Sync>;
 ///    and completes it when the configured durability is reached. Hand-back comes before the ack and need not wait for
 ///    it: a live reader may see an event that a crash then loses, a publisher never has an ack for such an event. When
 ///    writing fails after hand-back the ack is an error and the event stays in the live stream.
-/// 5. **Epochs.** Random, at least 64 bits of entropy between any two channels and any two lives: an engine without a store draws
-///    new ones at each start, an engine with a store draws one when the channel first gets an event, keeps it with the
-///    store, and draws a new one whenever it cannot prove that no offset would be used twice (a store that was lost,
-///    repaired or restored, or the process that was killed before it had written all that readers had seen). Such an
-///    epoch may go on with the offsets of the one before it; [`Engine::kept`] then says how far the old one still holds.
+/// 5. **Epochs.** Random, at least 64 bits of entropy between any two channels and any two lives: an engine without a
+///    store draws new ones at each start. An engine with a store keeps a channel's epoch with the store, and draws a new
+///    one whenever it cannot prove that no offset would be used twice (a store that was lost, repaired or restored, or
+///    the process that was killed before it had written all that readers had seen). Such an epoch may go on with the
+///    offsets of the one before it; [`Engine::kept`] then says how far the old one still holds.
 /// 6. **Reads see hand-backs.** What was handed back can be read until retention drops it; an engine that writes in
 ///    batches serves the rest from memory, or writes first.
 /// 7. **Retention** drops the oldest of a channel only, so that it makes no hole. It never touches a channel's epoch or
@@ -54,7 +55,9 @@ pub trait Engine: Send + Sync + 'static {
     fn read(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError>;
 
     /// History by offset, descending, from the one below `before` on. [`Page::Events`] then holds the events newest first,
-    /// and its `next` is the `before` of the next page. Without a store: nothing.
+    /// and its `next` is the `before` of the next page. A `before` far above the last event begins at the last. Below the
+    /// first event of all the page is empty; below the first one that is kept it is [`Page::Expired`]. Without a store:
+    /// nothing.
     fn read_back(&self, channel: &ChannelName, before: u64, limit: PageLimit) -> Result<Page, EngineError> {
         let _ = (before, limit);
         Ok(Page::Expired { first: self.open(channel)?.last + 1 })

@@ -1,5 +1,5 @@
-//! Who assigns positions and keeps history: the [`Engine`] trait, the in-memory engine, and the suite that every
-//! engine must pass.
+//! Who assigns positions and keeps history: the [`Engine`] trait, the in-memory engine, the durable one over SQLite with
+//! what verifies its file, and the suite that every engine must pass.
 //!
 //! The router is the only caller. An engine knows no subscriber and no connection; it takes batches of drafts, gives
 //! each event its place, hands it back and, if it has a store, reads the past.

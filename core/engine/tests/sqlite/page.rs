@@ -6,7 +6,7 @@ use bytes::Bytes;
 use headwater_engine::{Engine, Keep};
 use headwater_event::{Evidence, Payload, Retention, Severity, Timestamp};
 use rusqlite::{Connection, OpenFlags, types::ValueRef};
-use std::fs;
+use std::{fs, process::Command};
 
 const PAGE: &str = include_str!("../../../../docs/history.md");
 
@@ -56,6 +56,26 @@ fn ask(connection: &Connection, question: &str) -> Vec<Vec<String>> {
 
 fn stranger(world: &World) -> Connection {
     Connection::open_with_flags(world.path(), OpenFlags::SQLITE_OPEN_READ_ONLY).unwrap()
+}
+
+fn questions() -> impl Iterator<Item = &'static str> {
+    PAGE.split("```sql\n").skip(1).map(|rest| rest.split("```").next().unwrap())
+}
+
+/// The program that people have, which may be years older than the SQLite inside the daemon.
+#[test]
+fn the_sqlite3_of_this_machine_answers_them_too() {
+    let world = World::new();
+    let _running = answering(&world);
+    for question in questions() {
+        let asked = Command::new("sqlite3").arg("-readonly").arg(world.path()).arg(question).output();
+        let Ok(output) = asked else {
+            eprintln!("not run: there is no sqlite3 on this machine");
+            return;
+        };
+        let problem = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success() && !output.stdout.is_empty(), "{question}: {problem}");
+    }
 }
 
 #[test]
