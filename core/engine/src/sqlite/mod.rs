@@ -11,6 +11,7 @@ mod keeper;
 mod lineage;
 mod live;
 mod lives;
+mod lock;
 mod options;
 mod pace;
 mod pool;
@@ -33,10 +34,10 @@ use crate::{Ack, Committed, Engine, EngineError, Head, Page, PageLimit};
 use fault::Fault;
 use headwater_event::{ChannelName, Draft, Epoch, Event, Position, Timestamp};
 use live::{Live, Numbered, Waiting};
+use lock::Lock;
 use pool::Pool;
 use rusqlite::Connection;
 use std::{
-    fs::File,
     ops::Range,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError,
@@ -51,8 +52,6 @@ use writer::Writer;
 pub struct SqliteEngine {
     shared: Arc<Shared>,
     writer: Mutex<Option<JoinHandle<()>>>,
-    /// Keeps other daemons away from the file.
-    _lock: File,
 }
 
 /// What publishers, readers and the writer share.
@@ -84,7 +83,7 @@ pub(crate) struct Counts {
 impl SqliteEngine {
     /// Opens the file, or makes it. What cannot be used is moved aside and a new file begun; `Opened` says so.
     pub fn open(options: SqliteOptions) -> Result<(Self, Opened), OpenError> {
-        let lock = recovery::lock(&options.path)?;
+        let lock = Lock::take(&options.path)?;
         let found = recovery::open(&options)?;
         let mut live = Live::new(&options, found.seed, found.channels);
         live.failing = found.opened.failing.as_deref().map(Arc::from);
@@ -97,13 +96,13 @@ impl SqliteEngine {
             counts: Counts::default(),
             corrupt: AtomicBool::new(false),
         });
-        let writer = Writer::new(shared.clone(), found.connection, found.birth);
+        let writer = Writer::new(shared.clone(), lock, found.connection, found.birth);
         let thread = std::thread::Builder::new().name("history".into()).spawn(move || writer.run());
         let thread = thread.map_err(|error| OpenError::Unavailable {
             path: shared.options.path.clone(),
             reason: format!("no thread for the writer: {error}"),
         })?;
-        Ok((Self { shared, writer: Mutex::new(Some(thread)), _lock: lock }, found.opened))
+        Ok((Self { shared, writer: Mutex::new(Some(thread)) }, found.opened))
     }
 
     /// Takes no more publishes, writes what waits and closes the file, so that its epochs go on in the next life. Blocks

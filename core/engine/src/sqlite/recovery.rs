@@ -1,4 +1,4 @@
-//! Opening a history file: that nobody else has it, that it is ours and of a format that is known. What cannot be used is
+//! Opening a history file: that it is ours and of a format that is known. What cannot be used is
 //! moved aside and a new file begun. Called by [`super::SqliteEngine::open`], and by the writer when its file is lost.
 
 use super::{
@@ -10,8 +10,8 @@ use super::{
 use headwater_event::Timestamp;
 use rusqlite::{Connection, OpenFlags};
 use std::{
-    fs::{File, OpenOptions, TryLockError},
-    io::{ErrorKind, Read, Write},
+    fs::OpenOptions,
+    io::ErrorKind,
     os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
     time::Duration,
@@ -32,32 +32,6 @@ enum Unusable {
     Spoilt(String),
     /// Leave it alone.
     Error(OpenError),
-}
-
-/// Keeps other daemons away for as long as it lives. Not the file itself: closing any descriptor of that would drop the
-/// locks that SQLite holds on it.
-pub(crate) fn lock(path: &Path) -> Result<File, OpenError> {
-    let unavailable = |error: std::io::Error| OpenError::Unavailable { path: path.into(), reason: error.to_string() };
-    if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder).map_err(unavailable)?;
-    }
-    let beside = with_suffix(path, "-lock");
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false).mode(0o600);
-    let mut file = options.open(&beside).map_err(unavailable)?;
-    match file.try_lock() {
-        Ok(()) => {
-            let _ = file.set_len(0).and_then(|()| write!(file, "{}", std::process::id()));
-            Ok(file)
-        }
-        Err(TryLockError::WouldBlock) => {
-            let mut pid = String::new();
-            let _ = file.read_to_string(&mut pid);
-            let by = if pid.is_empty() { "another process".into() } else { format!("process {pid}") };
-            Err(OpenError::InUse { path: path.into(), by })
-        }
-        Err(TryLockError::Error(error)) => Err(unavailable(error)),
-    }
 }
 
 /// Opens the file, or makes it. The caller holds the lock.

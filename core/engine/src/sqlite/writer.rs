@@ -8,6 +8,7 @@ use super::{
     fault::Fault,
     live::{Live, Run, Waiting},
     lives::{self, Birth, Ended},
+    lock::Lock,
     options::{Durability, Notice},
     pace::Pace,
     recovery,
@@ -34,6 +35,8 @@ const GONE: &str = "it was removed or replaced while it was in use";
 /// The thread's own things.
 pub(crate) struct Writer {
     shared: Arc<Shared>,
+    /// Keeps other daemons away from the file.
+    lock: Lock,
     connection: Connection,
     spans: Spans,
     /// What must be written before anything else.
@@ -73,12 +76,13 @@ enum Work {
 struct Gone(Arc<Shared>);
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, connection: Connection, birth: Option<Birth>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, lock: Lock, connection: Connection, birth: Option<Birth>) -> Self {
         let failing = birth.is_some();
         Self {
             upkeep: Upkeep::new(&shared),
             pace: Pace::new(shared.options.durability),
             shared,
+            lock,
             connection,
             spans: Spans::default(),
             birth,
@@ -191,6 +195,7 @@ impl Writer {
 
     fn write(&mut self, runs: &[Run]) -> Result<Vec<u64>, Fault> {
         if self.outage.is_some() {
+            self.lock.hold().map_err(|error| Fault::Disk(error.to_string()))?;
             // What is in the `-wal` already may go into the file, and make room in it: also on a disk that is full.
             let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         }
@@ -210,8 +215,23 @@ impl Writer {
         Ok(bytes)
     }
 
-    /// Something could not be written, perhaps a batch: it waits, publishers are told, and it is tried again later.
+    /// Something could not be written, perhaps a batch. Begins a new file where this one is lost.
     fn failed(&mut self, fault: &Fault, batch: Option<(Vec<Run>, Vec<Waiting>)>) {
+        self.goes_out(fault, batch);
+        // Never another daemon's file.
+        if self.gave_up || self.lock.hold().is_err() {
+            return;
+        }
+        if self.upkeep.is_gone(&self.shared) {
+            self.anew(GONE);
+        } else if self.damaged >= DAMAGED {
+            self.anew(fault.reason());
+        }
+    }
+
+    /// Begins an outage, or goes on with one: what could not be written waits, publishers are told, and it is tried again
+    /// later.
+    fn goes_out(&mut self, fault: &Fault, batch: Option<(Vec<Run>, Vec<Waiting>)>) {
         let first = self.outage.is_none();
         let outage = self.outage.get_or_insert_with(Outage::begin);
         if !first {
@@ -235,14 +255,6 @@ impl Writer {
         if first && !self.behind {
             (self.shared.options.notices)(Notice::Failing { reason: (*reason).into() });
         }
-        if self.gave_up {
-            return;
-        }
-        if self.upkeep.is_gone(&self.shared) {
-            self.anew(GONE);
-        } else if self.damaged >= DAMAGED {
-            self.anew(&reason);
-        }
     }
 
     fn sync(&mut self) {
@@ -255,9 +267,15 @@ impl Writer {
         if self.outage.is_some() || self.retention.next().is_some() {
             return;
         }
-        if self.upkeep.is_time() && self.upkeep.is_gone(&self.shared) {
-            self.anew(GONE);
-        } else if let Err(fault) = self.retention.slice(&self.shared, &self.connection, events) {
+        if self.upkeep.is_time() {
+            if let Err(error) = self.lock.hold() {
+                return self.goes_out(&Fault::Disk(error.to_string()), None);
+            }
+            if self.upkeep.is_gone(&self.shared) {
+                return self.anew(GONE);
+            }
+        }
+        if let Err(fault) = self.retention.slice(&self.shared, &self.connection, events) {
             self.failed(&fault, None);
         }
         if events == 0 {

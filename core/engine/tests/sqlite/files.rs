@@ -194,6 +194,41 @@ fn a_file_that_is_removed_while_it_is_in_use_is_begun_anew() {
     assert!(verify(&world.path(), |_, _| {}).unwrap().is_clean());
 }
 
+#[test]
+fn a_lock_that_somebody_removes_is_taken_again() {
+    let world = World::new();
+    let running = world.start();
+    running.publish(vec![draft("a", 1)]);
+    until(|| running.engine.stats().file_bytes > 0);
+    fs::remove_file(world.beside("history.db-lock")).unwrap();
+    until(|| world.beside("history.db-lock").exists());
+    let error = SqliteEngine::open(world.options()).unwrap_err();
+    assert!(matches!(error, OpenError::InUse { .. }), "{error}");
+    running.publish(vec![draft("a", 2)]);
+    assert!(running.notices().is_empty(), "{:?}", running.notices());
+}
+
+/// Somebody removes the history, and starts another daemon before this one has seen it.
+#[test]
+fn a_file_that_another_daemon_has_begun_is_left_to_it() {
+    let world = World::new();
+    let first = world.start();
+    first.publish(vec![draft("a", 1)]);
+    until(|| first.engine.stats().file_bytes > 0);
+    for suffix in ["", "-wal", "-shm", "-lock"] {
+        fs::remove_file(world.beside(&format!("history.db{suffix}"))).unwrap();
+    }
+    let second = World::at(world.path().parent().unwrap()).start();
+    second.publish(vec![draft("b", 1)]);
+    until(|| first.engine.stats().failing.is_some_and(|reason| reason.contains("in use by process")));
+    assert!(matches!(first.notices()[..], [Notice::Failing { .. }]));
+    drop(first);
+    assert!(second.notices().is_empty());
+    assert_eq!(second.publish(vec![draft("b", 2)])[0].offset, 2);
+    drop(second);
+    assert!(verify(&world.path(), |_, _| {}).unwrap().is_clean());
+}
+
 /// The writer finds the file damaged, again and again: it begins another one.
 #[test]
 fn a_file_that_is_damaged_while_it_is_in_use_is_moved_aside() {
