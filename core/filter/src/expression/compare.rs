@@ -68,7 +68,11 @@ impl Compiler<'_> {
         if !fits {
             return Err(self.never(expr, (left, &ours), (right, &theirs), ordering));
         }
-        Ok(Typed::condition(Node::Compare(comparison, [ours.node, theirs.node].into())))
+        Ok(Typed::condition(match (ours.node, theirs.node) {
+            // What is written down stands on the right, where it is compared at sight.
+            (literal @ Node::Literal(_), node) => Node::Compare(comparison.turned(), [node, literal].into()),
+            (node, other) => Node::Compare(comparison, [node, other].into()),
+        }))
     }
 
     /// Turns `severity` and the word beside it into ranks.

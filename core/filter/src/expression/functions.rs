@@ -232,3 +232,75 @@ impl Part {
         Some(nanos / each)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_with_their_units() {
+        for (text, nanos) in [
+            ("1ns", Some(1)),
+            ("2us", Some(2_000)),
+            ("300ms", Some(300_000_000)),
+            ("1.5s", Some(1_500_000_000)),
+            ("5m", Some(300_000_000_000)),
+            ("1h30m", Some(5_400_000_000_000)),
+            ("2d", Some(172_800_000_000_000)),
+            ("-1s", Some(-1_000_000_000)),
+            ("", None),
+            ("-", None),
+            ("5", None),
+            ("s", None),
+            ("5 m", None),
+            ("5M", None),
+            ("1.2.3s", None),
+            ("99999999999d", None),
+        ] {
+            assert_eq!(span(text), nanos, "{text}");
+        }
+    }
+
+    #[test]
+    fn parts_of_times_count_as_cel_counts() {
+        // A Saturday; before 1970 as after it.
+        for (text, parts) in [
+            ("2026-11-21T21:07:09.250Z", [2026, 10, 21, 20, 6, 324, 21, 7, 9, 250]),
+            ("1969-12-31T23:59:59.999Z", [1969, 11, 31, 30, 3, 364, 23, 59, 59, 999]),
+        ] {
+            let time = Value::Time(Timestamp::parse(text).unwrap().0);
+            let found = Function::MEMBER[1..].iter().map(|(name, function)| {
+                let Ok(Value::Int(part)) = function.call(time.clone(), &Budget::new()) else { panic!("{name}") };
+                part
+            });
+            assert_eq!(found.collect::<Vec<_>>(), parts, "{text}");
+        }
+    }
+
+    #[test]
+    fn conversions_refuse_what_does_not_fit() {
+        let call = |function: Function, value: Value<'static>| {
+            function.call(value, &Budget::new()).map(|value| format!("{value:?}")).ok()
+        };
+        for (function, value, outcome) in [
+            (Function::Int, Value::Double(-2.9), Some("Int(-2)")),
+            (Function::Int, Value::Double(9.3e18), None),
+            (Function::Int, Value::Double(f64::NAN), None),
+            (Function::Int, Value::UInt(u64::MAX), None),
+            (Function::Int, Value::text("12"), Some("Int(12)")),
+            (Function::Int, Value::text("12.5"), None),
+            (Function::Int, Value::Time(-1), Some("Int(-1)")),
+            (Function::UInt, Value::Int(-1), None),
+            (Function::UInt, Value::Double(1.9), Some("UInt(1)")),
+            (Function::Double, Value::text("1e3"), Some("Double(1000.0)")),
+            (Function::Bool, Value::text("true"), Some("Bool(true)")),
+            (Function::Bool, Value::Int(1), None),
+            (Function::Timestamp, Value::text("soon"), None),
+            (Function::Duration, Value::text("1s"), Some("Span(1000000000)")),
+            (Function::Size, Value::Null, None),
+            (Function::String, Value::Null, None),
+        ] {
+            assert_eq!(call(function, value.clone()).as_deref(), outcome, "{function:?} of {value:?}");
+        }
+    }
+}

@@ -3,7 +3,7 @@
 //!
 //! Of members with the same name the first counts.
 
-use super::value::Value;
+use super::{number::Number, value::Value};
 use std::{borrow::Cow, str};
 
 /// One JSON value as text, without white space around it.
@@ -18,6 +18,11 @@ impl<'a> Json<'a> {
 
     pub(super) fn len(self) -> usize {
         self.0.len()
+    }
+
+    #[cfg(test)]
+    pub(super) fn bytes(self) -> &'a [u8] {
+        self.0
     }
 
     pub(super) fn is_object(self) -> bool {
@@ -35,9 +40,19 @@ impl<'a> Json<'a> {
             Some(b't') => Value::Bool(true),
             Some(b'f') => Value::Bool(false),
             Some(b'{' | b'[') => Value::Json(self),
-            Some(b'-' | b'0'..=b'9') => number(self.0),
-            _ => Value::Null,
+            _ => self.number().map_or(Value::Null, Value::from),
         }
+    }
+
+    /// Where it is a number.
+    pub(super) fn number(self) -> Option<Number> {
+        if matches!(self.0.first(), Some(b'-' | b'0'..=b'9')) { Number::parse(self.0) } else { None }
+    }
+
+    /// What it says, where it is a text without escapes.
+    pub(super) fn plain_text(self) -> Option<&'a [u8]> {
+        let [b'"', text @ .., b'"'] = self.0 else { return None };
+        (!text.contains(&b'\\')).then_some(text)
     }
 
     /// The members of an object; nothing of anything else.
@@ -65,16 +80,18 @@ impl<'a> Json<'a> {
 
 /// A member's name as it is written.
 #[derive(Clone, Copy)]
-pub(super) struct Key<'a>(&'a [u8]);
+pub(super) struct Key<'a> {
+    written: &'a [u8],
+    escaped: bool,
+}
 
 impl<'a> Key<'a> {
     pub(super) fn is(self, name: &str) -> bool {
-        // With escapes it is longer than what it says.
-        self.0 == name.as_bytes() || (self.0.len() > name.len() && self.0.contains(&b'\\') && unescaped(self.0) == name)
+        if self.escaped { unescaped(self.written) == name } else { self.written == name.as_bytes() }
     }
 
     pub(super) fn text(self) -> Cow<'a, str> {
-        unescaped(self.0)
+        unescaped(self.written)
     }
 }
 
@@ -95,11 +112,11 @@ impl<'a> Members<'a> {
         if self.text.get(self.at) != Some(&b'"') {
             return None;
         }
-        let close = string(self.text, self.at);
-        let key = self.text.get(self.at + 1..close.saturating_sub(1))?;
+        let (close, escaped) = string(self.text, self.at);
+        let written = self.text.get(self.at + 1..close.saturating_sub(1))?;
         // The colon, with white space on both sides.
         self.at = space(self.text, space(self.text, close) + 1);
-        Some(Key(key))
+        Some(Key { written, escaped })
     }
 
     /// The value after the name just read.
@@ -163,7 +180,7 @@ fn space(bytes: &[u8], mut at: usize) -> usize {
 fn skip(bytes: &[u8], start: usize) -> usize {
     let mut at = start;
     match bytes.get(at) {
-        Some(b'"') => string(bytes, at),
+        Some(b'"') => string(bytes, at).0,
         Some(b'{' | b'[') => closed(bytes, at + 1, 1),
         _ => {
             while !matches!(bytes.get(at), None | Some(b',' | b'}' | b']' | b' ' | b'\t' | b'\n' | b'\r')) {
@@ -179,7 +196,7 @@ fn closed(bytes: &[u8], mut at: usize, mut depth: usize) -> usize {
     while let Some(byte) = bytes.get(at) {
         at += 1;
         match byte {
-            b'"' => at = string(bytes, at - 1),
+            b'"' => at = string(bytes, at - 1).0,
             b'{' | b'[' => depth += 1,
             b'}' | b']' if depth == 1 => return at,
             b'}' | b']' => depth -= 1,
@@ -189,36 +206,52 @@ fn closed(bytes: &[u8], mut at: usize, mut depth: usize) -> usize {
     bytes.len()
 }
 
-/// Where the string that opens here ends, its quote included.
-fn string(bytes: &[u8], open: usize) -> usize {
+/// Where the string that opens here ends, its quote included, and whether there are escapes in it.
+fn string(bytes: &[u8], open: usize) -> (usize, bool) {
     let mut at = open + 1;
+    let mut escaped = false;
     loop {
         at += plain(bytes.get(at..).unwrap_or_default());
         match bytes.get(at) {
-            Some(b'"') => return at + 1,
+            Some(b'"') => return (at + 1, escaped),
             // Whatever is escaped, it is no end.
             Some(_) => at += 2,
-            None => return bytes.len(),
+            None => return (bytes.len(), escaped),
         }
+        escaped = true;
     }
 }
 
-/// How many bytes stand before the next quote or backslash; eight at a time, since most of a payload is text.
+/// How many bytes stand before the next quote or backslash.
 fn plain(bytes: &[u8]) -> usize {
-    const ONES: u64 = u64::from_ne_bytes([1; 8]);
-    const HIGH: u64 = u64::from_ne_bytes([0x80; 8]);
-    // The high bit of each byte that is zero; of bytes above the first such one it may be wrong.
-    let zeros = |word: u64| word.wrapping_sub(ONES) & !word & HIGH;
+    before(bytes, |word| zeros(word ^ each(b'"')) | zeros(word ^ each(b'\\')))
+}
+
+/// How many bytes stand before the first that is marked by its high bit; eight at a time, since most of a payload is
+/// of no interest.
+#[inline]
+fn before(bytes: &[u8], marked: impl Fn(u64) -> u64) -> usize {
     let (words, rest) = bytes.as_chunks::<8>();
     for (n, word) in words.iter().enumerate() {
-        let word = u64::from_le_bytes(*word);
-        let found = zeros(word ^ (ONES * u64::from(b'"'))) | zeros(word ^ (ONES * u64::from(b'\\')));
+        let found = marked(u64::from_le_bytes(*word));
         if found != 0 {
             return n * 8 + found.trailing_zeros() as usize / 8;
         }
     }
-    let start = bytes.len() - rest.len();
-    start + rest.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(rest.len())
+    let mut last = [0; 8];
+    last[..rest.len()].copy_from_slice(rest);
+    let found = marked(u64::from_le_bytes(last));
+    words.len() * 8 + if found == 0 { rest.len() } else { found.trailing_zeros() as usize / 8 }
+}
+
+/// Eight times this byte.
+const fn each(byte: u8) -> u64 {
+    u64::from_ne_bytes([byte; 8])
+}
+
+/// Marks bytes that are zero. Of bytes above the first such one it may be wrong.
+const fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(each(1)) & !word & each(0x80)
 }
 
 /// What a string says. Half a surrogate pair becomes U+FFFD.
@@ -263,14 +296,68 @@ fn unicode(escape: &str, said: &mut String) -> usize {
     if char.len_utf16() == 2 { 11 } else { 5 }
 }
 
-/// An integer where it is written as one and fits, else a double.
-fn number<'a>(text: &[u8]) -> Value<'a> {
-    let text = str::from_utf8(text).unwrap_or_default();
-    if let Ok(int) = text.parse::<i64>() {
-        return Value::Int(int);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn json(text: &str) -> Json<'_> {
+        Json::new(text.as_bytes())
     }
-    if let Ok(unsigned) = text.parse::<u64>() {
-        return Value::UInt(unsigned);
+
+    #[test]
+    fn texts_say_what_their_escapes_say() {
+        for (written, said) in [
+            (r#""""#, ""),
+            (r#""plain""#, "plain"),
+            (r#""é""#, "é"),
+            (r#""a\"b\\c\/d""#, "a\"b\\c/d"),
+            (r#""\b\f\n\r\t""#, "\u{8}\u{c}\n\r\t"),
+            (r#""\u00e9\u0041!""#, "éA!"),
+            (r#""\ud83d\ude00.""#, "😀."),
+            (r#""\ud83d""#, "\u{fffd}"),
+            (r#""\ud83d\u0041""#, "\u{fffd}A"),
+            (r#""\ude00\ud83d\ude00""#, "\u{fffd}😀"),
+        ] {
+            let Value::Text(text) = json(written).value() else { panic!("{written}") };
+            assert_eq!(&*text, said, "{written}");
+            assert_eq!(json(written).plain_text().is_some(), !written.contains('\\'), "{written}");
+        }
     }
-    text.parse().map_or(Value::Null, Value::Double)
+
+    #[test]
+    fn members_and_elements_are_found_wherever_they_stand() {
+        let object = json(r#"{ "a" : {"b":"}"} , "b":[1,[2],"]"],"a":3,"\u0063":"d" }"#);
+        assert_eq!(object.member("a"), Some(json(r#"{"b":"}"}"#)), "the first of two counts");
+        assert_eq!(object.member("b").map(|list| list.elements().count()), Some(3));
+        assert_eq!(object.member("c"), Some(json(r#""d""#)));
+        assert_eq!(object.member("d"), None);
+        let mut names = Vec::new();
+        let mut members = object.members();
+        while let Some(key) = members.key() {
+            names.push(key.text().into_owned());
+            members.value();
+        }
+        assert_eq!(names, ["a", "b", "a", "c"]);
+        assert_eq!(object.members().length(), object.len());
+        for empty in ["{}", "[ ]", "1", "\"{\"", "null"] {
+            assert!(json(empty).members().key().is_none(), "{empty}");
+            assert!(json(empty).elements().next().is_none(), "{empty}");
+        }
+    }
+
+    proptest! {
+        /// Payloads are valid JSON; were one not, a reader must not fall over it.
+        #[test]
+        fn what_is_no_json_ends_early(text in "[\\[\\]{}\",:\\\\u0-9a-f é-]{0,40}") {
+            let json = json(&text);
+            json.value();
+            json.elements().take(100).for_each(|element| drop(element.value()));
+            let mut members = json.members();
+            while members.key().is_some() {
+                members.value();
+            }
+            members.length();
+        }
+    }
 }

@@ -17,6 +17,7 @@ mod json;
 mod kind;
 mod names;
 mod node;
+mod number;
 mod paths;
 mod pattern;
 mod places;

@@ -85,6 +85,17 @@ pub(super) enum Comparison {
 }
 
 impl Comparison {
+    /// The same with its sides exchanged.
+    pub(super) fn turned(self) -> Self {
+        match self {
+            Self::Equal | Self::Unequal => self,
+            Self::Less => Self::Greater,
+            Self::LessOrEqual => Self::GreaterOrEqual,
+            Self::Greater => Self::Less,
+            Self::GreaterOrEqual => Self::LessOrEqual,
+        }
+    }
+
     /// Of values that have an order.
     pub(super) fn holds(self, order: Ordering) -> bool {
         match self {

@@ -2,9 +2,8 @@
 //! been found.
 
 use super::json::{Json, Members};
-use super::value::Value;
 
-/// How many parts one expression may name: what is found is kept on the stack.
+/// How many parts one expression may name: each is compared with every name of its object.
 pub(super) const MAX_PATHS: usize = 32;
 
 /// The parts, by number and as a tree.
@@ -26,13 +25,25 @@ struct Branch {
     below: Level,
 }
 
-/// What one event has of the parts.
+/// What one event has of the parts: the first few on the stack, which is all that most expressions name.
 #[derive(Debug)]
-pub(super) struct Found<'a>([Option<Json<'a>>; MAX_PATHS]);
+pub(super) struct Found<'a> {
+    few: [Option<Json<'a>>; FEW],
+    more: Vec<Option<Json<'a>>>,
+}
+
+const FEW: usize = 6;
 
 impl<'a> Found<'a> {
-    pub(super) fn value(&self, number: usize) -> Option<Value<'a>> {
-        self.0[number].map(Json::value)
+    pub(super) fn get(&self, number: usize) -> Option<Json<'a>> {
+        self.few.get(number).or_else(|| self.more.get(number - FEW)).copied().flatten()
+    }
+
+    fn set(&mut self, number: usize, json: Option<Json<'a>>) {
+        match self.few.get_mut(number) {
+            Some(place) => *place = json,
+            None => self.more[number - FEW] = json,
+        }
     }
 }
 
@@ -64,7 +75,8 @@ impl Paths {
 
     /// Looks for all of them.
     pub(super) fn find<'a>(&self, payload: &'a [u8]) -> Found<'a> {
-        let mut found = Found([None; MAX_PATHS]);
+        let more = vec![None; self.numbered.len().saturating_sub(FEW)];
+        let mut found = Found { few: [None; FEW], more };
         self.tree.walk(payload, false, &mut found);
         found
     }
@@ -98,14 +110,52 @@ impl Branch {
         if self.below.0.is_empty() {
             let json = members.value();
             if let Some(number) = self.number {
-                found.0[number] = Some(json);
+                found.set(number, Some(json));
             }
             return;
         }
         let length = self.below.walk(text, go_on || self.number.is_some(), found);
         if let Some(number) = self.number {
-            found.0[number] = text.get(..length).map(Json::new);
+            found.set(number, text.get(..length).map(Json::new));
         }
         members.pass(length);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::{collection::vec, prelude::*, sample::select};
+    use serde_json::{Map, Value};
+
+    /// The textbook way: parse all of it, and look.
+    fn slow(data: &Value, path: &[String]) -> Option<String> {
+        let found = path.iter().try_fold(data, |value, name| value.as_object()?.get(name));
+        found.map(ToString::to_string)
+    }
+
+    fn payload() -> impl Strategy<Value = Value> {
+        let scalar = select(vec![Value::Null, Value::from(1), Value::from("}a\""), Value::from(vec![1, 2])]);
+        scalar.prop_recursive(4, 24, 4, |inner| {
+            vec(("[abc\"]", inner), 0..4).prop_map(|members| members.into_iter().collect::<Map<_, _>>().into())
+        })
+    }
+
+    proptest! {
+        /// Paths that end within others, that go on after others, and more of them than stand on the stack.
+        #[test]
+        fn one_pass_finds_what_looking_for_each_finds(
+            data in payload(),
+            paths in vec(vec("[abc\"]", 1..4), 1..20),
+        ) {
+            let mut wanted = Paths::default();
+            let numbers: Vec<_> = paths.iter().map(|path| wanted.number(path.clone()).unwrap()).collect();
+            let text = data.to_string();
+            let found = wanted.find(text.as_bytes());
+            for (number, path) in numbers.into_iter().zip(&paths) {
+                let text = found.get(number).map(|json| String::from_utf8(json.bytes().to_vec()).unwrap());
+                prop_assert_eq!(text, slow(&data, path), "{:?} of {}", path, data);
+            }
+        }
     }
 }

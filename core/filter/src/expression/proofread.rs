@@ -6,6 +6,7 @@ use super::{
     ExpressionError,
     tokens::{Kind, Token},
 };
+use std::mem;
 
 /// The longest expression, in bytes. Without it a request could keep a reader's thread busy parsing.
 pub(super) const MAX_BYTES: usize = 4_096;
@@ -26,6 +27,8 @@ struct Frame<'t> {
     questions: Vec<Token<'t>>,
     /// All `?`s: conditions nest to the right.
     conditions: usize,
+    /// Of a map: whether the entry has its `:`.
+    keyed: bool,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -40,7 +43,7 @@ enum Inside {
 
 impl<'t> Frame<'t> {
     fn new(open: Option<Token<'t>>, inside: Inside) -> Self {
-        Self { open, inside, chain: 0, peak: 0, questions: Vec::new(), conditions: 0 }
+        Self { open, inside, chain: 0, peak: 0, questions: Vec::new(), conditions: 0, keyed: false }
     }
 
     fn depth(&self) -> usize {
@@ -134,12 +137,22 @@ fn value<'t>(
         "(" => frames.push(Frame::new(Some(token), Inside::Group)),
         "[" => frames.push(Frame::new(Some(token), Inside::List)),
         "{" => frames.push(Frame::new(Some(token), Inside::Map)),
+        "-" | "!"
+            if previous
+                .is_some_and(|previous| previous.text != token.text && (previous.is("-") || previous.is("!"))) =>
+        {
+            return Err(ExpressionError::at(
+                &token,
+                "`-` makes a number and `!` a condition: there is no sense in both",
+            ));
+        }
         "-" | "!" => frame.chain += 1,
         ")" | "]" | "}" => {
             let empty = previous.is_some_and(|previous| frame.open.is_some_and(|open| open.at == previous.at));
             let trailing = previous.is_some_and(|p| p.is(",")) && matches!(frame.inside, Inside::List | Inside::Map);
             let may_be_empty = !matches!(frame.inside, Inside::Group | Inside::Index);
             if trailing || (empty && may_be_empty) {
+                frame.keyed = true; // there is no entry left to be wrong
                 return close(frames, token);
             }
             return Err(match &frame.open {
@@ -184,8 +197,11 @@ fn operator<'t>(
         }
         ":" => {
             frame.beside();
-            if frame.questions.pop().is_none() && frame.inside != Inside::Map {
-                return Err(ExpressionError::at(&token, "`:` has no `?`").help("write condition ? a : b"));
+            if frame.questions.pop().is_none() {
+                if frame.inside != Inside::Map || frame.keyed {
+                    return Err(ExpressionError::at(&token, "`:` has no `?`").help("write condition ? a : b"));
+                }
+                frame.keyed = true;
             }
         }
         "," => {
@@ -193,6 +209,7 @@ fn operator<'t>(
             if matches!(frame.inside, Inside::Group | Inside::Index) {
                 return Err(ExpressionError::at(&token, "`,` joins nothing").help("use `&&`"));
             }
+            entry_ends(frame, &token)?;
         }
         "(" | "[" | "{" => {
             frame.chain += 1;
@@ -212,14 +229,23 @@ fn operator<'t>(
     Ok(if token.is(".") { Expect::Operator } else { Expect::Value })
 }
 
-fn close<'t>(frames: &mut Vec<Frame<'t>>, token: Token<'t>) -> Result<Expect, ExpressionError> {
-    let frame = frames.last().expect("invariant: the outermost frame is never closed");
+/// Refuses an entry of a map without a value.
+fn entry_ends(frame: &mut Frame<'_>, token: &Token<'_>) -> Result<(), ExpressionError> {
     if let Some(question) = frame.questions.last() {
         return Err(ExpressionError::at(question, "`?` has no `:`").help("write condition ? a : b"));
     }
+    if frame.inside == Inside::Map && !mem::take(&mut frame.keyed) {
+        return Err(ExpressionError::at(token, "an entry of a map has no value").help("write {\"name\": value}"));
+    }
+    Ok(())
+}
+
+fn close<'t>(frames: &mut Vec<Frame<'t>>, token: Token<'t>) -> Result<Expect, ExpressionError> {
+    let frame = frames.last_mut().expect("invariant: the outermost frame is never closed");
     match &frame.open {
         None => Err(ExpressionError::at(&token, format!("`{}` closes nothing", token.text))),
         Some(open) if closing(open.text) == token.text => {
+            entry_ends(frame, &token)?;
             let height = frame.height();
             frames.pop();
             frames.last_mut().expect("invariant: the outermost frame is never closed").chain += height;

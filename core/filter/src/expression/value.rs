@@ -4,6 +4,7 @@
 use super::{
     budget::{Budget, Undefined},
     json::{Elements, Json, Members},
+    number::Number,
 };
 use std::{borrow::Cow, cmp::Ordering, ops::Deref, rc::Rc, slice, vec};
 
@@ -69,6 +70,16 @@ pub(super) enum Arithmetic {
     Remainder,
 }
 
+impl From<Number> for Value<'_> {
+    fn from(number: Number) -> Self {
+        match number {
+            Number::Int(int) => Self::Int(int),
+            Number::UInt(unsigned) => Self::UInt(unsigned),
+            Number::Double(double) => Self::Double(double),
+        }
+    }
+}
+
 impl<'a> Value<'a> {
     pub(super) fn text(text: &'a str) -> Self {
         Self::Text(Text::Borrowed(text))
@@ -127,29 +138,29 @@ impl<'a> Value<'a> {
 
     /// Of numbers, texts (by code point), bools, times and spans, each with its like.
     pub(super) fn order(&self, other: &Self, budget: &Budget) -> Result<Ordering, Undefined> {
-        let doubles = |a: f64, b: f64| a.partial_cmp(&b).ok_or(Undefined);
         Ok(match (self, other) {
             (Self::Text(a), Self::Text(b)) => {
                 budget.read(a.len().min(b.len()))?;
                 (**a).cmp(&**b)
             }
-            (Self::Int(a), Self::Int(b)) | (Self::Time(a), Self::Time(b)) | (Self::Span(a), Self::Span(b)) => a.cmp(b),
-            (Self::UInt(a), Self::UInt(b)) => a.cmp(b),
-            (Self::Int(a), Self::UInt(b)) => i128::from(*a).cmp(&i128::from(*b)),
-            (Self::UInt(a), Self::Int(b)) => i128::from(*a).cmp(&i128::from(*b)),
+            (Self::Time(a), Self::Time(b)) | (Self::Span(a), Self::Span(b)) => a.cmp(b),
             (Self::Bool(a), Self::Bool(b)) => a.cmp(b),
-            (a, b) => doubles(a.double().ok_or(Undefined)?, b.double().ok_or(Undefined)?)?,
+            (a, b) => a.number().zip(b.number()).and_then(|(a, b)| a.order(b)).ok_or(Undefined)?,
         })
+    }
+
+    fn number(&self) -> Option<Number> {
+        match self {
+            Self::Int(int) => Some(Number::Int(*int)),
+            Self::UInt(unsigned) => Some(Number::UInt(*unsigned)),
+            Self::Double(double) => Some(Number::Double(*double)),
+            _ => None,
+        }
     }
 
     /// Any number as a double.
     pub(super) fn double(&self) -> Option<f64> {
-        match self {
-            Self::Int(int) => Some(*int as f64),
-            Self::UInt(unsigned) => Some(*unsigned as f64),
-            Self::Double(double) => Some(*double),
-            _ => None,
-        }
+        self.number().map(Number::double)
     }
 
     /// The member of a map, an object or the attributes.
