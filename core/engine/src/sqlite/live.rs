@@ -9,7 +9,7 @@ use super::{
     schema,
 };
 use crate::{EngineError, Head, Receipt, ids::Ids};
-use headwater_event::{ChannelName, Draft, Epoch, Event, Position, Retention};
+use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
 use std::{
     collections::{HashMap, HashSet},
     sync::Arc,
@@ -59,13 +59,6 @@ pub(crate) struct Run {
     /// What they weigh, so that it need not be counted under the lock.
     bytes: usize,
     pub(crate) lost: Vec<(u64, u64)>,
-}
-
-impl Run {
-    /// How many of its events are snapshots, or end one.
-    pub(crate) fn keyed(&self) -> usize {
-        self.events.iter().filter(|event| event.retention != Retention::None).count()
-    }
 }
 
 /// What a batch came to.

@@ -20,6 +20,7 @@ mod recovery;
 mod retention;
 mod row;
 mod schema;
+mod snapshots;
 mod upkeep;
 mod verify;
 mod views;

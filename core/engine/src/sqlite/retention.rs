@@ -9,6 +9,7 @@ use super::{
     live::Run,
     options::Keep,
     schema::{self, SPAN},
+    snapshots::Snapshots,
 };
 use headwater_event::Timestamp;
 use rusqlite::Connection;
@@ -35,9 +36,6 @@ const FREE: (i64, i64) = (256, 32);
 /// once. The rest is for free pages.
 const FULL: (u64, u64) = (31, 30);
 
-/// The snapshots are counted again when so many have been written.
-const SNAPSHOTS: usize = 1_000;
-
 /// What is to be done, and what is known for it.
 pub(crate) struct Retention {
     next: Instant,
@@ -48,7 +46,7 @@ pub(crate) struct Retention {
     /// The bytes of each channel whose size is bounded.
     sizes: HashMap<i64, u64>,
     give_back: bool,
-    snapshots_changed: usize,
+    snapshots: Snapshots,
 }
 
 /// What is looked at in one channel.
@@ -69,7 +67,7 @@ impl Retention {
             floor: i64::MIN,
             sizes: HashMap::new(),
             give_back: false,
-            snapshots_changed: usize::MAX,
+            snapshots: Snapshots::default(),
         }
     }
 
@@ -85,7 +83,7 @@ impl Retention {
             if let Some(size) = self.sizes.get_mut(&run.id) {
                 *size += bytes;
             }
-            self.snapshots_changed = self.snapshots_changed.saturating_add(run.keyed());
+            self.snapshots.wrote(run);
         }
     }
 
@@ -113,7 +111,7 @@ impl Retention {
 
     /// Finds the channels of which something must go.
     fn sweep(&mut self, shared: &Shared, connection: &Connection) -> Result<(), Fault> {
-        self.snapshots(shared, connection)?;
+        self.snapshots.bound(&shared.options, connection)?;
         let now = Timestamp::now().0 / 1_000_000;
         let pages = pragma(connection, "page_count")?;
         let free = pragma(connection, "freelist_count")?;
@@ -212,28 +210,6 @@ impl Retention {
             // The file itself becomes shorter when the `-wal` is copied into it.
             connection.prepare_cached("PRAGMA wal_checkpoint(PASSIVE)")?.query_row([], |_| Ok(()))?;
         }
-        Ok(())
-    }
-
-    /// Bounds the snapshots, now and then.
-    fn snapshots(&mut self, shared: &Shared, connection: &Connection) -> Result<(), Fault> {
-        if self.snapshots_changed < SNAPSHOTS {
-            return Ok(());
-        }
-        self.snapshots_changed = 0;
-        let (most, bytes) = (shared.options.snapshots, shared.options.snapshot_bytes);
-        // From the newest on: as many as fit.
-        connection
-            .prepare_cached(
-                "DELETE FROM snapshot WHERE (channel, key) IN (
-                    SELECT channel, key FROM (
-                        SELECT channel, key, row_number() OVER newest AS number,
-                            sum(octet_length(data) + octet_length(key)) OVER newest AS bytes
-                        FROM snapshot WINDOW newest AS (ORDER BY id DESC)
-                    ) WHERE number > ? OR bytes > ?
-                )",
-            )?
-            .execute([i64::try_from(most).unwrap_or(i64::MAX), i64::try_from(bytes).unwrap_or(i64::MAX)])?;
         Ok(())
     }
 }
