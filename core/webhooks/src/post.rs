@@ -16,6 +16,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use std::{error::Error as _, sync::OnceLock, time::Duration};
+use tokio::time::{Instant, timeout_at};
 
 /// What the daemon calls itself.
 const AGENT: &str = concat!("headwater-webhooks/", env!("CARGO_PKG_VERSION"));
@@ -84,17 +85,16 @@ impl Poster {
             Ok(request) => request,
             Err(error) => return Failure::silent(format!("it cannot be sent: {error}")),
         };
-        let answered = tokio::time::timeout(timeout, async {
-            let response = self.send(post.endpoint, request).await?;
-            let verdict = verdict(response.status(), response.headers());
-            drain(response).await;
-            Ok(verdict)
-        });
-        match answered.await {
-            Ok(Ok(verdict)) => verdict,
-            Ok(Err(reason)) => Failure::silent(reason),
-            Err(_) => Failure::silent(format!("no answer within {} ms", timeout.as_millis())),
-        }
+        let deadline = Instant::now() + timeout;
+        let response = match timeout_at(deadline, self.send(post.endpoint, request)).await {
+            Ok(Ok(response)) => response,
+            Ok(Err(reason)) => return Failure::silent(reason),
+            Err(_) => return Failure::silent(format!("no answer within {} ms", timeout.as_millis())),
+        };
+        let verdict = verdict(response.status(), response.headers());
+        // It has been said by now: an endpoint that dawdles over the rest has the event all the same.
+        let _ = timeout_at(deadline, drain(response)).await;
+        verdict
     }
 
     async fn send(&self, endpoint: &Endpoint, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, String> {

@@ -57,6 +57,23 @@ async fn an_endpoint_that_does_not_answer_is_tried_again() {
     hooks.end().await;
 }
 
+/// Harm prevented: an endpoint that took the event and dawdles over the rest of its answer gets the event again, as often
+/// as it is tried, and then it is called dead.
+#[tokio::test]
+async fn an_answer_counts_once_its_head_is_there() {
+    let (world, mut receiver) = (World::new(), Receiver::start().await);
+    receiver.answers([Answer::Unfinished]);
+    let mut hook = world.hook("x", &["a"], &receiver);
+    hook.timeout = Duration::from_millis(500);
+    let hooks = world.hooks([hook]).await;
+    world.publish("a", 1);
+    world.publish("a", 2);
+    assert_eq!(receiver.numbers(2).await, [1, 2]);
+    hooks.wait("x", |status| status.counts.delivered == 2).await;
+    assert_eq!(hooks.status("x").counts.failures, 0);
+    hooks.end().await;
+}
+
 #[tokio::test]
 async fn an_endpoint_that_names_a_pause_gets_it() {
     let (world, mut receiver) = (World::new(), Receiver::start().await);

@@ -29,6 +29,8 @@ pub(crate) enum Answer {
     Silence,
     /// A head, and a body that never ends.
     Endless,
+    /// A head, and a body of which nothing comes.
+    Unfinished,
 }
 
 /// A post as it came in.
@@ -143,7 +145,8 @@ async fn answer(
     let (status, header) = match answer {
         Answer::Status(status, header) => (status, header),
         Answer::Silence => std::future::pending().await,
-        Answer::Endless => return Ok(Response::new(Body::Right(Endless))),
+        Answer::Endless => return Ok(Response::new(Body::Right(Endless::Bytes))),
+        Answer::Unfinished => return Ok(Response::new(Body::Right(Endless::Silence))),
     };
     let mut response = Response::builder().status(status);
     if let Some((name, value)) = header {
@@ -152,8 +155,11 @@ async fn answer(
     Ok(response.body(Body::Left(Full::default())).unwrap())
 }
 
-/// Bytes without end.
-pub(crate) struct Endless;
+/// What has no end.
+pub(crate) enum Endless {
+    Bytes,
+    Silence,
+}
 
 impl hyper::body::Body for Endless {
     type Data = Bytes;
@@ -163,6 +169,11 @@ impl hyper::body::Body for Endless {
         self: std::pin::Pin<&mut Self>,
         _: &mut std::task::Context<'_>,
     ) -> std::task::Poll<Option<Result<hyper::body::Frame<Bytes>, Infallible>>> {
-        std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(&[b'x'; 1024])))))
+        match *self {
+            Self::Bytes => {
+                std::task::Poll::Ready(Some(Ok(hyper::body::Frame::data(Bytes::from_static(&[b'x'; 1024])))))
+            }
+            Self::Silence => std::task::Poll::Pending,
+        }
     }
 }
