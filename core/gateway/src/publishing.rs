@@ -117,7 +117,8 @@ impl Recent {
     /// The share of an earlier call, unless that call is known to have failed: then the item may be tried anew.
     fn find(&self, key: &Key) -> Option<Share> {
         let (_, share) = self.shares.get(key)?;
-        let failed = matches!(share.outcome.peek(), Some(Err(_)));
+        // Asked, not looked at: the answer of a call for which nobody waited any more stands unread.
+        let failed = matches!(share.outcome.clone().now_or_never(), Some(Err(_)));
         (!failed).then(|| share.clone())
     }
 
@@ -168,7 +169,7 @@ impl Future for Published {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater_engine::MemoryEngine;
+    use headwater_engine::{EngineError, MemoryEngine};
     use headwater_protocol::publish::decode_item;
     use headwater_router::LogLimits;
 
@@ -214,6 +215,17 @@ mod tests {
         let both = vec![item("a", Some("1")), item("b", Some("1"))];
         assert!(publisher.publish_keyed(both, &"client".into(), now).is_err(), "one channel too many");
         assert_eq!(offsets(&publisher, vec![item("a", Some("1"))], now).await, [1], "nothing of it was remembered");
+    }
+
+    /// Harm prevented: a publisher that hangs up before its call fails comes back, and is refused with the old failure
+    /// though its events could be taken now.
+    #[tokio::test]
+    async fn what_failed_unheard_may_be_tried_again() {
+        let (publisher, now) = (publisher(10), Instant::now());
+        let failed = Ack::ready(Err(EngineError::Down("the disk is full".into()))).shared();
+        let key = (ChannelName::new("a").unwrap(), "1".into());
+        publisher.recent.lock().unwrap().remember(key, now, Share { outcome: failed, index: 0 });
+        assert_eq!(offsets(&publisher, vec![item("a", Some("1"))], now).await, [1]);
     }
 
     #[tokio::test]
