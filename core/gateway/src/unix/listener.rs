@@ -8,7 +8,10 @@ use std::{
     os::unix::fs::FileTypeExt,
     path::{Path, PathBuf},
 };
-use tokio::net::UnixStream;
+use tokio::net::{UnixSocket, UnixStream};
+
+/// Connections that wait to be accepted; beyond, who connects waits itself.
+const BACKLOG: u32 = 1024;
 
 /// Why a path cannot be listened on.
 #[derive(Debug, thiserror::Error)]
@@ -34,8 +37,12 @@ pub enum UnixListenError {
 #[derive(Debug)]
 pub struct UnixListener {
     socket: tokio::net::UnixListener,
-    path: PathBuf,
+    _path: Named,
 }
+
+/// The name of a bound socket, removed with it.
+#[derive(Debug)]
+struct Named(PathBuf);
 
 impl UnixListener {
     /// Binds a path. To be called on a tokio runtime.
@@ -50,11 +57,13 @@ impl UnixListener {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(failed(error)),
         }
-        let socket = tokio::net::UnixListener::bind(path).map_err(failed)?;
-        let bound = Self { socket, path: path.to_owned() };
-        // Nobody is let in before this: connections wait until they are accepted.
-        chmod(path, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
-        Ok(bound)
+        let socket = UnixSocket::new_stream().map_err(failed)?;
+        socket.bind(path).map_err(failed)?;
+        let path = Named(path.to_owned());
+        // Before it listens: who connects is queued, and served later whatever the mode is then.
+        chmod(&path.0, Mode::RUSR | Mode::WUSR).map_err(|error| failed(error.into()))?;
+        let socket = socket.listen(BACKLOG).map_err(failed)?;
+        Ok(Self { socket, _path: path })
     }
 
     /// The next connection. Rests when the process can hold no more, and goes on by itself.
@@ -71,17 +80,24 @@ impl UnixListener {
     }
 }
 
-impl Drop for UnixListener {
+impl Drop for Named {
     fn drop(&mut self) {
         // It may have been removed by hand; then there is nothing to do.
-        let _ = fs::remove_file(&self.path);
+        let _ = fs::remove_file(&self.0);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::os::unix::fs::PermissionsExt;
+    use std::{
+        os::unix::fs::PermissionsExt,
+        sync::{
+            Arc,
+            atomic::{AtomicBool, Ordering},
+        },
+        thread,
+    };
 
     #[tokio::test]
     async fn the_file_is_its_owners_alone_and_goes_with_the_listener() {
@@ -92,6 +108,33 @@ mod tests {
         assert!(matches!(UnixListener::bind(&path), Err(UnixListenError::InUse(_))));
         drop(bound);
         assert!(!path.exists());
+    }
+
+    /// Harm prevented: another user who connects in the moment before the file is private is served with its owner's rights.
+    #[tokio::test]
+    async fn nobody_can_connect_before_the_file_is_private() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let (watched, ended) = (path.clone(), Arc::new(AtomicBool::new(false)));
+        let end = ended.clone();
+        let watcher = thread::spawn(move || {
+            let mut open = 0;
+            while !end.load(Ordering::Relaxed) {
+                let mode = fs::metadata(&watched).map(|known| known.permissions().mode() & 0o777);
+                let connected = std::os::unix::net::UnixStream::connect(&watched).is_ok();
+                // It was seen open, and then it took a connection. Looked at again: it may be another one by now.
+                let after = fs::metadata(&watched).map(|known| known.permissions().mode() & 0o777);
+                open += u32::from(
+                    connected && mode.is_ok_and(|mode| mode != 0o600) && after.is_ok_and(|mode| mode != 0o600),
+                );
+            }
+            open
+        });
+        for _ in 0..2_000 {
+            drop(UnixListener::bind(&path).unwrap());
+        }
+        ended.store(true, Ordering::Relaxed);
+        assert_eq!(watcher.join().unwrap(), 0);
     }
 
     #[tokio::test]
