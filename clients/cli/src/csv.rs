@@ -92,12 +92,14 @@ fn first_cells(fields: &Fields<'_>, position: headwater_event::Position) -> Vec<
     ]
 }
 
-/// The data's fields by dotted path. Lists, and data that is no object, stay JSON; text stands without its quotes.
+/// The data's fields by dotted path. Lists, and data that is no object, stay JSON; text stands without its quotes. Data
+/// that cannot be taken apart here (a number beyond all floats, too many levels) stays JSON as a whole.
 fn flattened(fields: &Fields<'_>) -> Vec<(String, String)> {
     let mut out = Vec::new();
-    let data = fields.data.and_then(|data| serde_json::from_str::<Value>(data.get()).ok());
-    if let Some(data) = data {
-        flatten(DATA, data, &mut out);
+    let Some(data) = fields.data else { return out };
+    match serde_json::from_str::<Value>(data.get()) {
+        Ok(data) => flatten(DATA, data, &mut out),
+        Err(_) => out.push((DATA.to_owned(), data.get().to_owned())),
     }
     out
 }
@@ -173,6 +175,18 @@ mod tests {
         assert_eq!(data(&events[0]), "\"[1,2]\",12.5,\"x\ny\",,,");
         assert_eq!(data(&events[1]), ",,,{},true,");
         assert_eq!(data(&events[2]), ",,,,,text");
+    }
+
+    /// Harm prevented: a row without its data, in a table that looks whole.
+    #[test]
+    fn data_that_cannot_be_taken_apart_stays_json() {
+        let deep = format!("{}1{}", "[".repeat(200), "]".repeat(200));
+        for data in [r#"{"host": "x", "cpu": 1e999}"#, &deep] {
+            let (event, mut flat) = (event("", data), Flat::default());
+            assert!(flat.see(&event.fields().unwrap()));
+            assert_eq!(flat.headings()[COLUMNS.len()..], ["data"]);
+            assert_eq!(flat.cells(&event.fields().unwrap(), event.position())[COLUMNS.len()..], [data]);
+        }
     }
 
     #[test]
