@@ -1,5 +1,5 @@
 //! The history as the config wants it: which engine, with which options, and how what it has to say becomes events and
-//! log lines. `assemble.rs` calls it at the start, `reload.rs` when the retention changes.
+//! log lines. `up.rs` opens it at the start, and `assemble.rs` lets it speak. A reload leaves it as it runs.
 
 use crate::bus::announce;
 use headwater_config::{Config, Durability as Configured, History};
