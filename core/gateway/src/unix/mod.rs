@@ -5,9 +5,11 @@
 //! |---|---|
 //! | `listener` | the file: bound, private, gone again at the end |
 //! | `session` | one connection: its lines in, its answers and events out |
+//! | `writer` | its writing half: what is said, as fast as the client takes it |
 
 mod listener;
 mod session;
+mod writer;
 
 pub use listener::{UnixListenError, UnixListener};
 pub(crate) use session::serve;

@@ -1,6 +1,7 @@
 //! One connection of the unix socket. Lines that stand together are published together; answers and events go through
 //! one short queue to one writer, so that a client that does not read is not read from either.
 
+use super::writer::write;
 use crate::{
     http::{App, ndjson},
     limits::{Bucket, Rate},
@@ -14,19 +15,12 @@ use headwater_protocol::{
     ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects,
     publish::{PublishItem, decode_item},
 };
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Instant};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt, Interest},
-    net::{
-        UnixStream,
-        unix::{OwnedReadHalf, OwnedWriteHalf},
-    },
+    io::AsyncReadExt,
+    net::{UnixStream, unix::OwnedReadHalf},
     sync::mpsc,
     task::JoinSet,
-    time::{interval, timeout},
 };
 use tokio_util::sync::CancellationToken;
 
@@ -38,8 +32,6 @@ const CHUNK: usize = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 /// Publishes whose answer is awaited at once; with more, the client is not read from.
 const UNANSWERED: usize = 64;
-/// How often a connection on which nothing is said is looked at for whether its client is gone.
-const LOOK: Duration = Duration::from_secs(2);
 /// What events have as their source when a client brings them.
 const SOURCE: &str = "client";
 
@@ -70,25 +62,6 @@ pub(crate) async fn serve(app: Arc<App>, stream: UnixStream, closing: Cancellati
     }
     // What was said is still written.
     while tasks.join_next().await.is_some() {}
-}
-
-/// Writes what is said, until nobody says anything any more or nobody is there to hear it.
-async fn write(mut output: OwnedWriteHalf, mut waiting: mpsc::Receiver<Bytes>, patience: Duration) {
-    let mut look = interval(LOOK);
-    loop {
-        let text = tokio::select! {
-            text = waiting.recv() => text,
-            // A client that has only said all it had to say still listens; one that is gone shows here.
-            _ = look.tick() => match output.ready(Interest::WRITABLE).await {
-                Ok(ready) if !ready.is_write_closed() => continue,
-                _ => return,
-            },
-        };
-        let Some(text) = text else { return };
-        if !matches!(timeout(patience, output.write_all(&text)).await, Ok(Ok(()))) {
-            return;
-        }
-    }
 }
 
 struct Session {
