@@ -193,7 +193,7 @@ pub(super) mod tests {
     }
 
     /// An app over an empty router and a daemon in which nothing runs.
-    pub(in crate::http) fn app() -> Arc<App> {
+    pub(crate) fn app() -> Arc<App> {
         let options = Options { shards: 1, ..Options::default() };
         let router = Router::new(Arc::new(headwater_engine::MemoryEngine::new(100)), LogLimits::default());
         let (ports, metrics): (Arc<dyn Ports>, _) = (Arc::new(Nothing), Metrics::new());

@@ -41,5 +41,7 @@ mod upgrade;
 mod webhooks;
 
 pub(crate) use app::App;
+#[cfg(test)]
+pub(crate) use app::tests::app as quiet_app;
 pub(crate) use connection::{Admission, serve};
 pub use table::{Permission, RouteEntry, routes};

@@ -48,6 +48,7 @@ pub(crate) async fn serve(app: Arc<App>, stream: UnixStream, closing: Cancellati
         rate: Rate::new(rate, rate),
         source: SOURCE.into(),
         items: Vec::new(),
+        gathered: (0, 0),
         line: 0,
         answers: JoinSet::new(),
         streams: JoinSet::new(),
@@ -71,6 +72,8 @@ struct Session {
     published: Bucket,
     /// Read, and not yet handed to the router.
     items: Vec<PublishItem>,
+    /// The line of the first of them, and of the last.
+    gathered: (u64, u64),
     /// The number of the line at hand, from 1.
     line: u64,
     said: mpsc::Sender<Bytes>,
@@ -95,7 +98,8 @@ impl Session {
                 return;
             }
             if text.len() > longest {
-                let message = format!("line {}: longer than {longest} bytes, gateway.max_message_bytes", self.line + 1);
+                self.line += 1;
+                let message = format!("longer than {longest} bytes, gateway.max_message_bytes");
                 let _ = self.tell(RequestError::validation(message)).await;
                 return;
             }
@@ -132,7 +136,7 @@ impl Session {
             // No request, then an event as `POST /v1/events` takes it.
             Err(error) if error.code == ErrorCode::UnknownMessageType => match decode_item(line.as_bytes()) {
                 Ok(item) => {
-                    self.items.push(item);
+                    self.gather([item]);
                     return Ok(());
                 }
                 Err(error) => Err(error),
@@ -141,12 +145,12 @@ impl Session {
         };
         match request {
             Ok(Request::Publish { items, request_id: None }) => {
-                self.items.extend(items);
+                self.gather(items);
                 Ok(())
             }
             Ok(Request::Publish { items, request_id }) => {
                 self.publish(None).await?;
-                self.items = items;
+                self.gather(items);
                 self.publish(request_id).await
             }
             Ok(request) => {
@@ -159,6 +163,15 @@ impl Session {
                 self.tell(error).await
             }
         }
+    }
+
+    /// Keeps the events of the line at hand until those that stand with it are there.
+    fn gather(&mut self, items: impl IntoIterator<Item = PublishItem>) {
+        if self.items.is_empty() {
+            self.gathered.0 = self.line;
+        }
+        self.gathered.1 = self.line;
+        self.items.extend(items);
     }
 
     /// Hands what was gathered to the router, and sees to the answer if one is awaited.
@@ -178,7 +191,15 @@ impl Session {
         };
         let published = match self.app.publisher.publish(items, &self.source) {
             Ok(published) => published,
-            Err(error) => return self.tell(refusal::by_router(&error).answering(request_id)).await,
+            Err(error) => {
+                let place = match self.gathered {
+                    (first, last) if first == last => format!("line {first}"),
+                    (first, last) => format!("lines {first} to {last}, which came together"),
+                };
+                let error = refusal::by_router(&error).answering(request_id);
+                let message = format!("{}; nothing of this was published", error.message);
+                return self.tell_of(&place, RequestError { message, ..error }).await;
+            }
         };
         if request_id.is_none() {
             return Ok(());
@@ -266,9 +287,14 @@ impl Session {
         follower.map(|follower| (held, follower)).map_err(|error| refusal::by_follow(&error))
     }
 
+    /// What is wrong with the line at hand.
     async fn tell(&self, error: RequestError) -> Result<(), Gone> {
+        self.tell_of(&format!("line {}", self.line), error).await
+    }
+
+    async fn tell_of(&self, place: &str, error: RequestError) -> Result<(), Gone> {
         self.app.metrics.error(error.code);
-        let message = format!("line {}: {}", self.line, error.message);
+        let message = format!("{place}: {}", error.message);
         self.say(&told(RequestError { message, ..error })).await
     }
 
@@ -311,4 +337,43 @@ fn line_of(reply: &Reply<'_>) -> Bytes {
     dialects::native().reply(reply, &mut text);
     text.push(b'\n');
     text.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::quiet_app;
+    use tokio::io::AsyncWriteExt;
+
+    /// What is answered to a client that says all this at once.
+    async fn answers(input: &str) -> String {
+        let (mut client, stream) = UnixStream::pair().unwrap();
+        let client = async {
+            client.write_all(input.as_bytes()).await.unwrap();
+            // A line that is too long ends the connection before it is all said.
+            let _ = client.shutdown().await;
+            let mut answers = Vec::new();
+            let _ = client.read_to_end(&mut answers).await;
+            String::from_utf8(answers).unwrap()
+        };
+        tokio::join!(serve(quiet_app(), stream, CancellationToken::new()), client).1
+    }
+
+    /// Harm prevented: of a hundred events that were not published, the last one is named, or the line behind them.
+    #[tokio::test]
+    async fn events_that_are_refused_together_are_named_together() {
+        let lines = (0..=100).map(|n| format!("{{\"channel\":\"c{n}\",\"type\":\"t\"}}\n"));
+        let answers = answers(&format!("\n{}{{\n", lines.collect::<Vec<_>>().concat())).await;
+        let mut lines = answers.lines();
+        let refused = lines.next().unwrap();
+        assert!(refused.contains("lines 2 to 102, which came together: "), "{refused}");
+        assert!(refused.contains("`c100`") && refused.contains("nothing of this was published"), "{refused}");
+        assert!(lines.next().unwrap().contains("\"line 103: "), "{answers}");
+    }
+
+    #[tokio::test]
+    async fn a_line_that_is_too_long_is_named_once() {
+        let answers = answers(&format!("\n{}", "x".repeat(100_000))).await;
+        assert!(answers.contains("\"line 2: longer than 65536 bytes"), "{answers}");
+    }
 }
