@@ -3,7 +3,8 @@
 use headwater_tests::{Client, World, eventually};
 use serde_json::{Value, json};
 
-async fn publish_run(publisher: &mut Client, channel: &str, from: u64, to: u64, padding: usize) {
+/// Publishes events `from` to `to` of a channel, each with its number and some padding.
+pub(crate) async fn publish_run(publisher: &mut Client, channel: &str, from: u64, to: u64, padding: usize) {
     let padding = "x".repeat(padding);
     for chunk in (from..=to).collect::<Vec<_>>().chunks(50) {
         let item = |n: &u64| json!({"channel": channel, "type": "n", "data": {"n": n, "padding": padding}});
@@ -15,7 +16,7 @@ async fn publish_run(publisher: &mut Client, channel: &str, from: u64, to: u64, 
 }
 
 /// No rate stands in the way; `stall` is how long a client may take nothing.
-fn unlimited(stall: &str) -> String {
+pub(crate) fn unlimited(stall: &str) -> String {
     let rates = "messages_per_second = 1000000
 message_burst = 1000000
 frames_per_second = 1000000";

@@ -4,7 +4,10 @@ use crate::wait::PATIENCE;
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::{TcpSocket, TcpStream},
+    time::timeout,
+};
 use tokio_tungstenite::{
     WebSocketStream, client_async_with_config,
     tungstenite::{ClientRequestBuilder, Message, protocol::WebSocketConfig},
@@ -49,8 +52,23 @@ impl Client {
         Self::open(to, path, Some(subprotocol)).await
     }
 
+    /// Connects with a receive buffer so small that little is on the way to one who does not read.
+    ///
+    /// # Panics
+    /// When the daemon does not take it.
+    pub async fn connect_narrow(to: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("there are sockets");
+        socket.set_recv_buffer_size(8 * 1024).expect("a fresh socket takes options");
+        let socket = socket.connect(to).await.expect("the daemon listens");
+        Self::upgrade(socket, to, "/v1/stream", None).await
+    }
+
     async fn open(to: SocketAddr, path: &str, subprotocol: Option<&str>) -> Self {
         let socket = TcpStream::connect(to).await.expect("the daemon listens");
+        Self::upgrade(socket, to, path, subprotocol).await
+    }
+
+    async fn upgrade(socket: TcpStream, to: SocketAddr, path: &str, subprotocol: Option<&str>) -> Self {
         socket.set_nodelay(true).expect("a fresh socket takes options");
         let config = WebSocketConfig::default().read_buffer_size(8192);
         let uri = format!("ws://{to}{path}").parse().expect("an address and a path make a URI");
@@ -85,12 +103,18 @@ impl Client {
 
     /// The next message, or how the connection ended.
     pub async fn try_next(&mut self) -> Result<Value, Closed> {
+        let text = self.try_next_text().await?;
+        Ok(serde_json::from_str(&text).expect("the daemon speaks JSON"))
+    }
+
+    /// The text of the next message, or how the connection ended.
+    pub async fn try_next_text(&mut self) -> Result<String, Closed> {
         let broken = |reason: String| Closed { code: None, reason };
         loop {
             let message = timeout(PATIENCE, self.stream.next()).await.expect("a message comes in time");
             match message {
                 Some(Ok(Message::Text(text))) => {
-                    return Ok(serde_json::from_str(text.as_str()).expect("the daemon speaks JSON"));
+                    return Ok(text.as_str().to_owned());
                 }
                 Some(Ok(Message::Close(frame))) => {
                     return Err(frame.map_or_else(
