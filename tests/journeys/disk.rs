@@ -134,15 +134,15 @@ async fn a_full_disk_ends_acknowledgements_until_there_is_room_and_nothing_else(
 /// is left to think that it never was.
 #[tokio::test]
 async fn what_could_not_be_kept_is_a_gap_for_who_asks_later() {
-    let daemon = with_a_disk_of(40, "flush").start().await;
+    let daemon = with_a_disk_of(120, "flush").start().await;
     let (mut publisher, mut alarms) = (daemon.client().await, daemon.client().await);
     alarms.subscribe(&["system_events"]).await;
     assert!(is_acknowledged(&publish(&mut publisher, 1, 100).await));
     fill(&daemon);
     let mut n = publish_until(&mut publisher, 2, false).await;
     alarm(&mut alarms, "history.failing").await;
-    // More than waits: 16 MiB.
-    for _ in 0..22 {
+    // More than waits: 32 MiB.
+    for _ in 0..40 {
         assert!(!is_acknowledged(&publish(&mut publisher, n, 900_000).await));
         n += 1;
     }
