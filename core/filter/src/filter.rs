@@ -83,8 +83,7 @@ impl Filter {
         self.0.is_none()
     }
 
-    /// Whether the event is wanted. Takes some nanoseconds; with an expression over long lists at most about a
-    /// millisecond.
+    /// Whether the event is wanted. Takes some nanoseconds; with an expression over long lists a few milliseconds at most.
     pub fn matches(&self, event: &Event) -> bool {
         self.0.as_ref().is_none_or(|parts| parts.match_all(event))
     }

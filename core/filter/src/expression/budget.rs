@@ -13,7 +13,7 @@ pub(super) struct Undefined;
 pub(super) struct Budget(Cell<u32>);
 
 impl Budget {
-    /// For one event. A step takes about ten nanoseconds: the longest evaluation takes about a millisecond.
+    /// For one event. A step takes ten to forty nanoseconds: the longest evaluation takes a few milliseconds.
     pub(super) const STEPS: u32 = 100_000;
 
     pub(super) fn new() -> Self {

@@ -143,7 +143,15 @@ impl<'a> Evaluation<'a> {
     /// A part of the payload.
     fn part(&self, number: usize) -> Result<Json<'a>, Undefined> {
         let found = self.found.get_or_init(|| self.paths.find(self.event.data.as_bytes()));
-        found.get(number).ok_or(Undefined)
+        self.taken(found.get(number).ok_or(Undefined)?)
+    }
+
+    /// Whoever takes a text looks at all of it.
+    fn taken(&self, json: Json<'a>) -> Result<Json<'a>, Undefined> {
+        if json.is_text() {
+            self.budget.read(json.len())?;
+        }
+        Ok(json)
     }
 
     /// `&&` (decided by `false`) or `||` (decided by `true`).
@@ -166,7 +174,7 @@ impl<'a> Evaluation<'a> {
             Node::Field(field) => Ok(self.field(*field)),
             Node::Attributes => Ok(Value::Attributes(&self.event.attributes)),
             Node::Attribute(name) => self.event.attribute(name).map(Value::text).ok_or(Undefined),
-            Node::Payload => Ok(Json::new(self.event.data.as_bytes()).value()),
+            Node::Payload => self.taken(Json::new(self.event.data.as_bytes())).map(Json::value),
             Node::Part(number) => self.part(*number).map(Json::value),
             Node::Local(outward) => {
                 let mut scope = scope;

@@ -29,6 +29,10 @@ impl<'a> Json<'a> {
         self.0.first() == Some(&b'{')
     }
 
+    pub(super) fn is_text(self) -> bool {
+        self.0.first() == Some(&b'"')
+    }
+
     pub(super) fn is_array(self) -> bool {
         self.0.first() == Some(&b'[')
     }

@@ -217,6 +217,10 @@ fn what_costs_too_much_does_not_match() {
         assert_eq!(matches, expression.starts_with("!(data.list == [1])"), "{expression}");
     }
     assert!(compile("data.list.exists(x, x == 5)").unwrap().matches(&event));
+    // A long text costs as often as it is looked at.
+    let text = with_data(format!("{{\"few\":[1,2,3],\"text\":\"{}\"}}", "ab".repeat(400_000)));
+    assert!(compile("data.text != \"a\"").unwrap().matches(&text));
+    assert!(!compile("data.few.all(x, data.text != \"a\")").unwrap().matches(&text));
     assert!(compile("data.few == [1] || data.list.exists(x, x == -1)").unwrap().matches(&event));
 }
 
