@@ -56,6 +56,7 @@ mod tests {
         let reading = async move {
             let (mut buffer, mut read) = ([0; 1_000], 0);
             while read < 9_000 {
+                // Sleeps because reading slowly is what is tested; the clock is paused.
                 tokio::time::sleep(patience / 2).await;
                 read += client.read(&mut buffer).await.unwrap();
             }
