@@ -31,7 +31,7 @@ pub enum Said<'a> {
     },
     /// To be answered by [`PONG`].
     Ping,
-    /// The answer to [`PING`].
+    /// The answer to `PING`.
     Pong,
     /// Something is wrong: the rest of the line.
     Error(&'a [u8]),
