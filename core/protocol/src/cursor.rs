@@ -14,7 +14,7 @@ pub const MAX_CURSOR: usize = 12 * 1024;
 pub struct Cursor(HashMap<ChannelName, Position>);
 
 impl Cursor {
-    /// Reads what [`write`] wrote. `place` names where it stood.
+    /// Reads what [`write()`] wrote. `place` names where it stood.
     pub fn parse(place: &str, text: &str) -> Result<Self, RequestError> {
         let wrong = |why: &str| {
             let form = "a cursor is name@epoch:offset, joined with commas, as the `id` of an event gives it";
