@@ -1,5 +1,5 @@
-//! What went wrong with the file, split by what can be done: wait and try again, or give the file up. Made from what
-//! SQLite says; used by opening, writing and reading.
+//! What went wrong with the file, split by what can be done: wait and try again, open it again, give it up, or do without
+//! a row. Made from what SQLite says; used by opening, writing and reading.
 
 use crate::EngineError;
 use rusqlite::{Error, ErrorCode};
@@ -9,15 +9,19 @@ use rusqlite::{Error, ErrorCode};
 pub(crate) enum Fault {
     /// The disk does not take it or give it now: full, read-only, an I/O error, somebody else writing.
     Disk(String),
+    /// It may be read and not written. A connection that was opened then stays as it is.
+    ReadOnly(String),
     /// What is in the file cannot be.
     Spoilt(String),
+    /// The same of one row only; what is around it can be read.
+    Odd(String),
 }
 
 impl Fault {
     /// What happened, in words.
     pub(crate) fn reason(&self) -> &str {
         match self {
-            Self::Disk(reason) | Self::Spoilt(reason) => reason,
+            Self::Disk(reason) | Self::ReadOnly(reason) | Self::Spoilt(reason) | Self::Odd(reason) => reason,
         }
     }
 }
@@ -33,9 +37,11 @@ impl From<Error> for Fault {
                 | ErrorCode::ConstraintViolation
                 | ErrorCode::TypeMismatch
                 | ErrorCode::Unknown => Self::Spoilt(reason),
+                ErrorCode::ReadOnly => Self::ReadOnly(reason),
                 _ => Self::Disk(reason),
             },
-            _ => Self::Spoilt(reason),
+            // A value of another kind than is written there.
+            _ => Self::Odd(reason),
         }
     }
 }

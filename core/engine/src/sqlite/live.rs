@@ -37,6 +37,8 @@ pub(crate) struct Live {
     pub(crate) events: u64,
     /// Why writing does not work, while it does not.
     pub(crate) failing: Option<Arc<str>>,
+    /// Damage that readers have met, and in which file.
+    pub(crate) spoilt: Option<(u64, String)>,
     /// No publishes any more.
     pub(crate) closing: bool,
 }
@@ -94,6 +96,7 @@ impl Live {
             bytes: 0,
             events: 0,
             failing: None,
+            spoilt: None,
             closing: false,
         }
     }

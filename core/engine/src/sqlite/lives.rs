@@ -76,8 +76,8 @@ pub(crate) fn begin(connection: Connection, options: &SqliteOptions, fresh: bool
     let mut found = Found { connection, seed: birth.seed, channels, birth: None, opened };
     match birth.write(&found.connection, options.durability) {
         Ok(()) => Ok(found),
-        Err(Fault::Spoilt(reason)) => Err(Fault::Spoilt(reason)),
-        Err(Fault::Disk(reason)) => {
+        Err(fault @ (Fault::Spoilt(_) | Fault::Odd(_))) => Err(fault),
+        Err(Fault::Disk(reason) | Fault::ReadOnly(reason)) => {
             // Nothing says yet that this life has begun. Should it end before that is written, the next one would take
             // the file for cleanly ended and go on with the same epochs: so this one goes on with others.
             if !unclean {

@@ -13,6 +13,7 @@ mod live;
 mod lives;
 mod lock;
 mod options;
+mod outage;
 mod pace;
 mod pool;
 mod read;
@@ -149,18 +150,26 @@ impl Shared {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads from the file for a reader, and tells of damage.
+    /// Reads from the file for a reader. Damage that is found again and again is told, and the writer gives the file up.
     fn in_file<T>(
         &self,
         channel: &ChannelName,
-        read: impl FnOnce(&Connection) -> Result<T, Fault>,
+        read: impl Fn(&Connection) -> Result<T, Fault>,
     ) -> Result<T, EngineError> {
-        self.pool.with(read).map_err(|fault| {
-            if let Fault::Spoilt(reason) = &fault {
-                self.corrupt(channel, reason);
+        let file = self.pool.file();
+        let mut found = self.pool.with(&read);
+        for _ in 1..writer::DAMAGED {
+            if !matches!(found, Err(Fault::Spoilt(_))) {
+                break;
             }
-            fault.into()
-        })
+            found = self.pool.with(&read);
+        }
+        if let Err(Fault::Spoilt(reason)) = &found {
+            self.corrupt(channel, reason);
+            self.lock().spoilt = Some((file, reason.clone()));
+            self.wake.notify_one();
+        }
+        Ok(found?)
     }
 
     /// All that was written at this time is on the disk.

@@ -53,6 +53,11 @@ impl Pool {
         lease.run(read)
     }
 
+    /// Which file it is, counted from 0.
+    pub(crate) fn file(&self) -> u64 {
+        self.lock().file
+    }
+
     /// Forgets all connections: the file is another one now.
     pub(crate) fn renew(&self) {
         let idle = {

@@ -29,6 +29,8 @@ enum InFile {
     Events(Vec<Arc<Event>>),
     /// A hole, to its other end.
     Hole(u64, GapReason),
+    /// What stands there cannot be an event, for this reason.
+    Odd(String),
     /// Neither event nor hole. The next event in the direction of reading, if there is one.
     Nothing(Option<u64>),
 }
@@ -83,6 +85,10 @@ pub(crate) fn up(shared: &Shared, channel: &ChannelName, next: u64, limit: PageL
             Page::Events { events, next }
         }
         InFile::Hole(to, reason) => Page::Missing { to, reason },
+        InFile::Odd(reason) => {
+            shared.corrupt(&place.name, &reason);
+            Page::Missing { to: next, reason: GapReason::Corruption }
+        }
         InFile::Nothing(then) => {
             // Retention may have come between.
             let first = shared.lock().head(channel).first;
@@ -125,6 +131,10 @@ pub(crate) fn down(shared: &Shared, channel: &ChannelName, before: u64, limit: P
             Page::Events { events, next }
         }
         InFile::Hole(to, reason) => Page::Missing { to, reason },
+        InFile::Odd(reason) => {
+            shared.corrupt(&place.name, &reason);
+            Page::Missing { to: top, reason: GapReason::Corruption }
+        }
         InFile::Nothing(then) => {
             let first = shared.lock().head(channel).first;
             if top < first {
@@ -160,7 +170,13 @@ fn page(connection: &Connection, place: &Place, way: Way, from: u64, limit: Page
             then = Some(offset);
             break;
         }
-        let event = reader.read(row, &place.name, &place.lineage)?;
+        let event = match reader.read(row, &place.name, &place.lineage) {
+            Ok(event) => event,
+            Err(Fault::Odd(reason)) if page.events.is_empty() => return Ok(InFile::Odd(reason)),
+            // The next page begins with it.
+            Err(Fault::Odd(_)) => break,
+            Err(fault) => return Err(fault),
+        };
         if !page.has_room(event.data.as_bytes().len()) {
             break;
         }
@@ -270,8 +286,12 @@ pub(crate) fn retained(shared: &Shared) -> Result<Vec<Arc<Event>>, EngineError> 
         let mut rows = statement.query([])?;
         let (mut reader, mut events) = (Reader::new(), Vec::new());
         while let Some(row) = rows.next()? {
-            if let Some(name) = channels.get(&row.get(11)?) {
-                events.push(Arc::new(reader.read_snapshot(row, name)?));
+            let Some(name) = channels.get(&row.get(11)?) else { continue };
+            match reader.read_snapshot(row, name) {
+                Ok(event) => events.push(Arc::new(event)),
+                // The next event of its key replaces it.
+                Err(Fault::Odd(reason)) => shared.corrupt(name, &reason),
+                Err(fault) => return Err(fault),
             }
         }
         Ok(events)

@@ -69,9 +69,10 @@ fn attempt(options: &SqliteOptions) -> Result<Found, Unusable> {
         Err(error) => return Err(unavailable(error.to_string())),
     };
     let sort = |fault: Fault| match fault {
-        Fault::Disk(reason) => unavailable(reason),
-        Fault::Spoilt(reason) => Unusable::Spoilt(reason),
+        Fault::Disk(reason) | Fault::ReadOnly(reason) => unavailable(reason),
+        Fault::Spoilt(reason) | Fault::Odd(reason) => Unusable::Spoilt(reason),
     };
+    as_writable_as(path);
     let connection = connect(path, OpenFlags::SQLITE_OPEN_READ_WRITE).map_err(|error| sort(error.into()))?;
     if fresh {
         schema::create(&connection).map_err(|error| sort(error.into()))?;
@@ -86,13 +87,41 @@ fn attempt(options: &SqliteOptions) -> Result<Found, Unusable> {
     lives::begin(connection, options, fresh).map_err(sort)
 }
 
-/// A new file in place of one that was lost while it was in use, and where the old one is now.
-pub(crate) fn anew(options: &SqliteOptions) -> Result<(Connection, Option<PathBuf>), OpenError> {
-    let moved_to = if options.path.exists() { Some(move_aside(&options.path)?) } else { None };
+/// A new file in place of one that was lost while it was in use. `aside` learns where the old one is now, also when the new
+/// one cannot be begun yet and this is called again.
+pub(crate) fn anew(options: &SqliteOptions, aside: &mut Option<PathBuf>) -> Result<Connection, OpenError> {
+    // An empty one is what an attempt has left.
+    if std::fs::metadata(&options.path).is_ok_and(|metadata| metadata.len() > 0) {
+        *aside = Some(move_aside(&options.path)?);
+    }
     match attempt(options) {
-        Ok(found) => Ok((found.connection, moved_to)),
+        Ok(found) => Ok(found.connection),
         Err(Unusable::Error(error)) => Err(error),
         Err(Unusable::Spoilt(reason)) => Err(OpenError::Unavailable { path: options.path.clone(), reason }),
+    }
+}
+
+/// Opens the same file again, which could not be written when it was opened.
+pub(crate) fn reopen(options: &SqliteOptions) -> Result<Connection, Fault> {
+    as_writable_as(&options.path);
+    let connection = connect(&options.path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    if connection.is_readonly("main")? {
+        return Err(Fault::ReadOnly("the file may be read, but not written".into()));
+    }
+    settle(&connection, options.durability)?;
+    Ok(connection)
+}
+
+/// SQLite gives what it makes beside a file the file's mode. What it made while the file could only be read would keep that
+/// for ever.
+fn as_writable_as(path: &Path) {
+    let Ok(mode) = std::fs::metadata(path).map(|metadata| metadata.permissions()) else { return };
+    for suffix in ["-wal", "-shm"] {
+        let beside = with_suffix(path, suffix);
+        if !mode.readonly() && std::fs::metadata(&beside).is_ok_and(|metadata| metadata.permissions().readonly()) {
+            // Whether it worked shows when it is opened.
+            let _ = std::fs::set_permissions(&beside, mode.clone());
+        }
     }
 }
 

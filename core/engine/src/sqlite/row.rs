@@ -125,7 +125,7 @@ impl Reader {
     }
 
     fn event(&mut self, row: &Row<'_>, channel: ChannelName, position: Position) -> Result<Event, Fault> {
-        let wrong = |what: &str| Fault::Spoilt(format!("the {what} of `{channel}` {position} cannot be"));
+        let wrong = |what: &str| Fault::Odd(format!("the {what} of `{channel}` {position} cannot be"));
         let id = row.get_ref(1)?.as_blob().map_err(|_| wrong("id"))?;
         let id = Uuid::from_slice(id).map_err(|_| wrong("id"))?;
         let key = row.get_ref(7)?.as_str_or_null().map_err(|_| wrong("key"))?;

@@ -10,6 +10,7 @@ use super::{
     lives::{self, Birth, Ended},
     lock::Lock,
     options::{Durability, Notice},
+    outage::Outage,
     pace::Pace,
     recovery,
     retention::Retention,
@@ -19,15 +20,13 @@ use crate::EngineError;
 use headwater_event::Timestamp;
 use rusqlite::Connection;
 use std::{
+    path::PathBuf,
     sync::{Arc, MutexGuard, PoisonError, atomic::Ordering::Relaxed},
     time::{Duration, Instant},
 };
 
-/// The pauses between attempts while the disk does not take anything: the first one, and the longest.
-const RETRY: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(5));
-
 /// After so many attempts that found the file damaged it is given up. One might have met a passing fault.
-const DAMAGED: u32 = 3;
+pub(crate) const DAMAGED: u32 = 3;
 
 /// Why a file is given up that is no longer there.
 const GONE: &str = "it was removed or replaced while it was in use";
@@ -51,15 +50,18 @@ pub(crate) struct Writer {
     lost_told: u64,
     /// How many attempts have found the file damaged.
     damaged: u32,
+    /// The file is to be opened again: it could not be written when it was.
+    stale: bool,
+    /// The file is lost and no other could be begun yet.
+    lost: Option<Lost>,
     /// Closing was asked for, and writing does not work.
     gave_up: bool,
 }
 
-/// Since writing does not work, or is too slow.
-struct Outage {
-    /// When it is tried again.
-    retry: Instant,
-    pause: Duration,
+/// A file that is lost: why, and where it has been moved.
+struct Lost {
+    reason: String,
+    moved_to: Option<PathBuf>,
 }
 
 /// What the thread is woken for.
@@ -69,6 +71,8 @@ enum Work {
     Retention,
     /// The keeper met a fault.
     Fault(Fault),
+    /// Readers met damage, in this file.
+    Spoilt(u64, String),
     End,
 }
 
@@ -91,6 +95,9 @@ impl Writer {
             behind: false,
             lost_told: 0,
             damaged: 0,
+            // The first attempt finds out.
+            stale: failing,
+            lost: None,
             gave_up: false,
         }
     }
@@ -104,6 +111,7 @@ impl Writer {
                 Work::Sync => self.sync(),
                 Work::Retention => self.retention(0),
                 Work::Fault(fault) => self.failed(&fault, None),
+                Work::Spoilt(file, reason) => self.spoilt(file, &reason),
                 Work::End => break,
             }
         }
@@ -118,6 +126,9 @@ impl Writer {
             let closing = live.closing;
             if let Some(fault) = self.upkeep.fault() {
                 return Work::Fault(fault);
+            }
+            if let Some((file, reason)) = live.spoilt.take() {
+                return Work::Spoilt(file, reason);
             }
             let sync = self.upkeep.sync_due();
             let retry = self.outage.as_ref().map(|outage| outage.retry);
@@ -196,6 +207,9 @@ impl Writer {
     fn write(&mut self, runs: &[Run]) -> Result<Vec<u64>, Fault> {
         if self.outage.is_some() {
             self.lock.hold().map_err(|error| Fault::Disk(error.to_string()))?;
+            if self.stale {
+                self.reopen()?;
+            }
             // What is in the `-wal` already may go into the file, and make room in it: also on a disk that is full.
             let _ = self.connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)");
         }
@@ -233,12 +247,9 @@ impl Writer {
     /// later.
     fn goes_out(&mut self, fault: &Fault, batch: Option<(Vec<Run>, Vec<Waiting>)>) {
         let first = self.outage.is_none();
-        let outage = self.outage.get_or_insert_with(Outage::begin);
-        if !first {
-            outage.pause = (outage.pause * 2).min(RETRY.1);
-        }
-        outage.retry = Instant::now() + outage.pause;
-        self.damaged += u32::from(matches!(fault, Fault::Spoilt(_)));
+        self.outage = Some(self.outage.take().map_or_else(Outage::begin, Outage::goes_on));
+        self.damaged += u32::from(matches!(fault, Fault::Spoilt(_) | Fault::Odd(_)));
+        self.stale |= matches!(fault, Fault::ReadOnly(_));
         let reason: Arc<str> = fault.reason().into();
         let (runs, mut receipts) = batch.unwrap_or_default();
         {
@@ -289,6 +300,24 @@ impl Writer {
         }
     }
 
+    /// Opens the file again: what may be done with it has changed since.
+    fn reopen(&mut self) -> Result<(), Fault> {
+        let connection = recovery::reopen(&self.shared.options)?;
+        self.upkeep.stop();
+        self.connection = connection;
+        self.upkeep = Upkeep::new(&self.shared);
+        self.stale = false;
+        Ok(())
+    }
+
+    /// Gives a file up in which readers have found damage.
+    fn spoilt(&mut self, file: u64, reason: &str) {
+        // It may have been given up meanwhile. And never another daemon's.
+        if file == self.shared.pool.file() && self.lock.hold().is_ok() {
+            self.anew(reason);
+        }
+    }
+
     /// Moves the file aside and begins a new one. The numbering goes on; what the old one held is a hole.
     fn anew(&mut self, reason: &str) {
         // The old one must be closed before it is moved; nothing is ever written to this one.
@@ -296,17 +325,17 @@ impl Writer {
         let Ok(none) = Connection::open_in_memory() else { return };
         drop(std::mem::replace(&mut self.connection, none));
         self.shared.pool.renew();
-        let begun = recovery::anew(&self.shared.options);
-        let (connection, moved_to) = match begun {
-            Ok(begun) => begun,
-            // Tried again: what was moved, or is gone, is no longer in the way.
+        let mut lost = self.lost.take().unwrap_or_else(|| Lost { reason: reason.into(), moved_to: None });
+        self.connection = match recovery::anew(&self.shared.options, &mut lost.moved_to) {
+            Ok(connection) => connection,
             Err(error) => {
-                eprintln!("ANEW {error}");
-                return self.failed(&Fault::Disk(error.to_string()), None);
+                // Tried again with the next batch, which finds nothing to write to.
+                self.lost = Some(lost);
+                return self.goes_out(&Fault::Disk(error.to_string()), None);
             }
         };
-        self.connection = connection;
         self.damaged = 0;
+        self.stale = false;
         self.spans = Spans::default();
         self.retention = Retention::new();
         self.upkeep = Upkeep::new(&self.shared);
@@ -316,7 +345,8 @@ impl Writer {
             live.seed
         };
         self.birth = Some(Birth::new(seed));
-        (self.shared.options.notices)(Notice::Replaced { moved_to, reason: reason.into() });
+        let Lost { reason, moved_to } = lost;
+        (self.shared.options.notices)(Notice::Replaced { moved_to, reason });
     }
 
     /// Notes how far each channel has come and that this life ended in order.
@@ -342,12 +372,6 @@ fn sleep<'a>(shared: &'a Shared, live: MutexGuard<'a, Live>, pause: Option<Durat
     match pause {
         Some(pause) => shared.wake.wait_timeout(live, pause).unwrap_or_else(PoisonError::into_inner).0,
         None => shared.wake.wait(live).unwrap_or_else(PoisonError::into_inner),
-    }
-}
-
-impl Outage {
-    fn begin() -> Self {
-        Self { retry: Instant::now() + RETRY.0, pause: RETRY.0 }
     }
 }
 

@@ -147,9 +147,9 @@ fn a_copy_that_was_put_back_goes_on_under_new_epochs() {
     assert_eq!(running.engine.kept(&name("a"), old.epoch), Some(200));
 }
 
-/// A page in the middle of the events is overwritten while the daemon runs.
+/// Pages in the middle of the events are overwritten while the daemon runs.
 #[test]
-fn damage_that_a_reader_meets_is_an_error_and_told_once() {
+fn damage_that_readers_meet_is_told_and_the_file_moved_aside() {
     let world = World::new();
     with_history(&world);
     let pages = fs::metadata(world.path()).unwrap().len() / 4096;
@@ -158,11 +158,51 @@ fn damage_that_a_reader_meets_is_an_error_and_told_once() {
     for page in 12..pages {
         overwrite(&world, page * 4096, &[0x5a; 4096]);
     }
-    let read = || running.engine.read(&name("a"), 1, PageLimit::default());
-    let outcomes: Vec<_> = (0..3).map(|_| read()).collect();
-    assert!(outcomes.iter().all(Result::is_err), "{outcomes:?}");
+    let read = |next| running.engine.read(&name("a"), next, PageLimit::default());
+    assert!(read(1).is_err(), "it was read as if nothing had happened");
+    until(|| running.notices().len() > 1);
     let notices = running.notices();
-    assert!(matches!(&notices[..], [Notice::Corrupt { .. }]), "{notices:?}");
+    let [Notice::Corrupt { .. }, Notice::Replaced { moved_to: Some(aside), reason }] = &notices[..] else {
+        panic!("{notices:?}")
+    };
+    assert!(aside.exists() && reason.contains("malformed"), "{notices:?}");
+    // From now on it is known what is missing, and nobody runs into it again.
+    let page = read(1).unwrap();
+    assert!(matches!(page, Page::Missing { to: 200, reason: GapReason::Corruption }), "{page:?}");
+    assert_eq!(running.publish(vec![draft("a", 201)])[0].offset, 201);
+    assert!(matches!(read(201).unwrap(), Page::Events { next: 202, .. }));
+    drop(running);
+    assert!(verify(&world.path(), |_, _| {}).unwrap().is_clean());
+}
+
+/// Harm prevented: one row that somebody has changed by hand, and the whole channel can be asked for nothing any more.
+#[test]
+fn a_row_that_is_no_event_is_missing_and_what_is_around_it_is_not() {
+    let world = World::new();
+    with_history(&world);
+    let person = Connection::open(world.path()).unwrap();
+    let changed = person.execute("UPDATE event SET data = 'no JSON' WHERE data = '100'", []).unwrap();
+    assert_eq!(changed, 2, "one in each channel");
+    drop(person);
+    let running = world.start();
+    let (mut next, mut offsets) = (1, Vec::new());
+    while next <= 200 {
+        match running.engine.read(&name("a"), next, PageLimit::default()).unwrap() {
+            Page::Events { events, next: then } => {
+                offsets.extend(events.iter().map(|event| event.position.offset));
+                next = then;
+            }
+            page => {
+                assert!(matches!(page, Page::Missing { to: 101, reason: GapReason::Corruption }), "{page:?} at {next}");
+                next = 102;
+            }
+        }
+    }
+    assert_eq!(offsets, (1..=100).chain(102..=200).collect::<Vec<_>>());
+    let page = running.engine.read_back(&name("a"), 102, PageLimit::default()).unwrap();
+    assert!(matches!(page, Page::Missing { to: 101, .. }), "{page:?}");
+    let notices = running.notices();
+    assert!(matches!(&notices[..], [Notice::Corrupt { .. }]), "told once, and the file stays: {notices:?}");
 }
 
 #[test]

@@ -102,15 +102,15 @@ pub fn verify(path: &Path, mut progress: impl FnMut(u64, u64)) -> Result<Report,
     match recovery::identify(&connection) {
         Ok(schema::FORMAT) => {}
         Ok(format) => return Err(foreign(format!("its format is {format}, and not {}", schema::FORMAT))),
-        Err(Fault::Spoilt(reason)) => return Err(foreign(reason)),
-        Err(Fault::Disk(reason)) => return Err(unreadable(reason)),
+        Err(Fault::Spoilt(reason) | Fault::Odd(reason)) => return Err(foreign(reason)),
+        Err(Fault::Disk(reason) | Fault::ReadOnly(reason)) => return Err(unreadable(reason)),
     }
     let mut check = Check { connection, report: Report::default(), ids: Vec::new(), done: 0, total: 0 };
     match check.run(&mut progress) {
         Ok(()) => {}
         // What is not there cannot be verified further; what was found so far stands.
-        Err(Fault::Spoilt(reason)) => check.report.problem(None, reason),
-        Err(Fault::Disk(reason)) => return Err(unreadable(reason)),
+        Err(Fault::Spoilt(reason) | Fault::Odd(reason)) => check.report.problem(None, reason),
+        Err(Fault::Disk(reason) | Fault::ReadOnly(reason)) => return Err(unreadable(reason)),
     }
     Ok(check.report)
 }
