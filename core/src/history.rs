@@ -11,7 +11,7 @@ use headwater_router::Router;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
-    sync::{Arc, OnceLock, Weak},
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
 /// The file in the state directory when the config names none.
@@ -27,8 +27,16 @@ pub(crate) struct Kept {
 }
 
 /// Publishes what the engine has to say. It is made before the engine, and the router after it.
-#[derive(Default)]
-pub(crate) struct Herald(OnceLock<Weak<Router>>);
+pub(crate) struct Herald(Mutex<Audience>);
+
+enum Audience {
+    /// Nobody yet. What is said meanwhile waits, up to [`EARLY`] notices; the rest is only logged.
+    Awaited(Vec<Notice>),
+    Router(Weak<Router>),
+}
+
+/// The engine says little before anybody publishes: that a reader met damage, that writing works after all.
+const EARLY: usize = 16;
 
 /// Where the file is.
 pub(crate) fn file(config: &Config, state: &Path) -> PathBuf {
@@ -50,7 +58,7 @@ pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
         keep: keep(&config.history),
         rules: rules(&config.history),
         total_size: Some(config.history.retention.size),
-        notices: Box::new(move |notice| teller.tell(&notice)),
+        notices: Box::new(move |notice| teller.tell(notice)),
         ..SqliteOptions::new(&path)
     };
     let (engine, opened) = SqliteEngine::open(options)?;
@@ -62,28 +70,58 @@ pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
 impl Kept {
     /// From now on the bus hears what the engine has to say; first, what opening came to.
     pub(crate) fn announce_to(&self, router: &Arc<Router>) {
-        self.herald.0.get_or_init(|| Arc::downgrade(router));
+        let before = std::mem::replace(&mut *self.herald.audience(), Audience::Router(Arc::downgrade(router)));
         if let Some(aside) = &self.opened.moved_aside {
-            self.herald.tell(&Notice::Replaced { moved_to: Some(aside.to.clone()), reason: aside.reason.clone() });
+            self.herald.tell(Notice::Replaced { moved_to: Some(aside.to.clone()), reason: aside.reason.clone() });
         }
         if let Some(reason) = &self.opened.failing {
-            self.herald.tell(&Notice::Failing { reason: reason.clone() });
+            self.herald.tell(Notice::Failing { reason: reason.clone() });
+        }
+        if let Audience::Awaited(early) = before {
+            for notice in &early {
+                publish(router, notice);
+            }
         }
     }
 }
 
 impl Herald {
-    fn tell(&self, notice: &Notice) {
-        let (kind, severity, data) = words(notice);
+    fn audience(&self) -> MutexGuard<'_, Audience> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn tell(&self, notice: Notice) {
+        let (kind, severity, data) = words(&notice);
         if severity == Severity::Warning {
             tracing::warn!(%data, "{kind}");
         } else {
             tracing::error!(%data, "{kind}");
         }
-        if let Some(router) = self.0.get().and_then(Weak::upgrade) {
-            announce(&router, kind, severity, &data);
+        let router = match &mut *self.audience() {
+            Audience::Awaited(early) => {
+                if early.len() < EARLY {
+                    early.push(notice);
+                }
+                return;
+            }
+            Audience::Router(router) => router.upgrade(),
+        };
+        // The lock is free again: publishing may make the engine say more.
+        if let Some(router) = router {
+            publish(&router, &notice);
         }
     }
+}
+
+impl Default for Herald {
+    fn default() -> Self {
+        Self(Mutex::new(Audience::Awaited(Vec::new())))
+    }
+}
+
+fn publish(router: &Router, notice: &Notice) {
+    let (kind, severity, data) = words(notice);
+    announce(router, kind, severity, &data);
 }
 
 /// A notice as an event of the daemon.
