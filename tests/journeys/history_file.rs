@@ -134,3 +134,43 @@ async fn a_later_format_is_left_to_who_wrote_it() {
     assert!(code == Some(1) && said.contains("a later Headwater (format 99"), "{code:?}: {said}");
     assert_eq!(fs::read(&file).unwrap(), before);
 }
+
+/// Damage in the middle is found by who reads there. The file is given up then, under the running daemon: what it held is
+/// a gap, and nobody is kept waiting for it.
+#[tokio::test]
+async fn a_file_that_is_overwritten_in_its_middle_is_moved_aside_when_a_reader_finds_it() {
+    let (daemon, last) = with_history().await;
+    let file = daemon.path("state/history.db");
+    let pages = fs::metadata(&file).unwrap().len() / 4096;
+    let writable = fs::OpenOptions::new().write(true).open(&file).unwrap();
+    for page in pages / 2..pages / 2 + 4 {
+        writable.write_all_at(&[0x5a; 4096], page * 4096).unwrap();
+    }
+    let daemon = daemon.again().await;
+    let mut alarms = daemon.client().await;
+    alarms.subscribe_with(json!({"channels": "system_events", "from": "earliest"})).await;
+    let mut reader = daemon.client().await;
+    reader.subscribe_with(json!({"channels": "work", "from": "earliest"})).await;
+    let corrupt = alarms.next().await;
+    assert_eq!(
+        (&corrupt["type"], &corrupt["data"]["channel"]),
+        (&json!("history.corrupt"), &json!("work")),
+        "{corrupt}"
+    );
+    let replaced = alarms.next().await;
+    assert_eq!((&replaced["type"], &replaced["severity"]), (&json!("history.replaced"), &json!("error")), "{replaced}");
+    let aside = replaced["data"]["moved_to"].as_str().expect("it is named").to_owned();
+    assert!(Path::new(&aside).exists() && daemon.log().contains(&aside), "{aside}: {}", daemon.log());
+    // What stood before the damage may come; then the gap, to the last offset that the file had.
+    let gap = reader.next_of("gap").await;
+    assert_eq!((&gap["to"], &gap["reason"]), (&last["offset"], &json!("corruption")), "{gap}");
+    let body = json!({"channel": "work", "type": "n", "data": {"n": 1}}).to_string();
+    let answer = daemon.post("/v1/events", "application/json", &body).await;
+    let place = &answer.json()["positions"][0];
+    assert_eq!((answer.status, &place["offset"]), (202, &json!(EVENTS + 1)), "the numbering goes on: {}", answer.body);
+    assert_eq!(reader.next().await["offset"], EVENTS + 1);
+    let history = daemon.get("/v1/history?channel=work").await.json();
+    assert_eq!((&history["count"], &history["gaps"][0]["to"]), (&json!(1), &last["offset"]), "{history}");
+    let proof = daemon.headwater(&["verify", file.to_str().unwrap()]).await;
+    assert!(proof.status.success(), "{proof:?}");
+}
