@@ -181,7 +181,7 @@ impl Shard {
     }
 
     /// One write to each connection that this turn has something for.
-    fn flush(&mut self) {
+    pub(super) fn flush(&mut self) {
         let turn = &mut self.turn;
         if turn.touched.is_empty() {
             return;

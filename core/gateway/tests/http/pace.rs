@@ -168,3 +168,38 @@ async fn who_stalls_gets_everything_later_and_holds_nothing_meanwhile() {
     once.dedup();
     assert_eq!(once.len(), seen.len(), "none comes twice: {seen:?}");
 }
+
+#[tokio::test]
+async fn a_socket_that_is_full_in_the_middle_of_a_batch_loses_no_paced_event() {
+    for options in [json!({"throttle_ms": NEVER}), json!({"streaming_mode": "buffered", "max_buffer_size": 1})] {
+        let world = World::start();
+        let mut other = session(&world).await;
+        subscribe_with(&mut other, json!({"channels": "x"})).await;
+        let mut client = narrow_session(&world).await;
+        subscribe_with(&mut client, json!({"channels": "b"})).await;
+        subscribe_with(&mut client, json!({"channels": "x", "options": options})).await;
+        let lagging =
+            async |is| world.get("/metrics").await.text().contains(&format!("headwater_lagging_connections {is}"));
+        // It takes all, but no more: what it reads makes room for what waits.
+        let big = format!("\"{}\"", "x".repeat(10_000));
+        let mut left = 0;
+        while !lagging(1).await {
+            publish(&world, vec![draft("b", &big); 10]);
+            left += 10;
+        }
+        while !lagging(0).await {
+            assert_eq!(message(&mut client).await["channel"], "b");
+            left -= 1;
+        }
+        // With the event of `x` the batch is as large as it may be: it is written, and not all of it goes through.
+        let mut batch = vec![draft("b", &big); 25];
+        batch.push(draft("x", &big));
+        publish(&world, batch);
+        until(async || lagging(1).await).await;
+        let mut came = Vec::new();
+        for _ in 0..left + 26 {
+            came.push(message(&mut client).await["channel"].clone());
+        }
+        assert_eq!(came.iter().filter(|channel| **channel == "x").count(), 1);
+    }
+}

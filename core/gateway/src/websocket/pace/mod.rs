@@ -183,9 +183,12 @@ impl Shard {
     pub(super) fn arrived(&mut self, connection: &Rc<Connection>, channel: u32, event: &Arc<Event>) {
         let was_live = matches!(connection.output.borrow().mode, Mode::Live);
         if was_live && self.lane(connection).is_full() {
+            // First: when its socket is gone, nothing of the batch may be its any more.
+            self.flush();
             self.flush_control(connection);
-            read_again(connection, channel, event.position.offset);
         }
+        // Whoever has just fallen behind, also by a write in the middle of this turn, did so behind this event.
+        read_again(connection, channel, event.position.offset);
         let live = matches!(connection.output.borrow().mode, Mode::Live);
         match self.paced(connection, channel, event, live) {
             Then::Nothing => {}
@@ -293,7 +296,7 @@ impl Shard {
     }
 }
 
-/// A connection that has just fallen behind gets this offset from the log.
+/// A connection that has fallen behind gets this offset from the log.
 fn read_again(connection: &Connection, channel: u32, offset: u64) {
     if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode
         && let Some(cursor) = cursors.places.get_mut(&channel)
