@@ -252,6 +252,8 @@ fn write(shard: &mut Shard, connection: &Rc<Connection>, page: &Batch, cursors: 
 impl Shard {
     /// A live connection reads the logs from now on, from where the shard stands.
     pub(super) fn fall_behind(&mut self, connection: &Rc<Connection>) {
+        // What a turn has gathered for it goes first: its cursors begin behind that.
+        self.flush();
         if let Mode::Draining(_) = connection.output.borrow().mode {
             return;
         }

@@ -170,6 +170,25 @@ async fn who_stalls_gets_everything_later_and_holds_nothing_meanwhile() {
 }
 
 #[tokio::test]
+async fn a_flush_leaves_out_nothing_of_the_other_channels_of_its_batch() {
+    let world = World::start();
+    for (round, channel) in [(0, "a"), (1, "*")] {
+        let mut client = session(&world).await;
+        let options = json!({"streaming_mode": "buffered", "buffer_interval_ms": NEVER, "max_buffer_size": 2});
+        subscribe_with(&mut client, json!({"channels": "b", "options": options})).await;
+        subscribe_with(&mut client, json!({"channels": channel})).await;
+        publish(&world, vec![draft("a", "1"), draft("b", "1"), draft("b", "1"), draft("a", "1")]);
+        let mut got = Vec::new();
+        for _ in 0..4 {
+            let event = message(&mut client).await;
+            got.push((event["channel"].as_str().unwrap().to_owned(), event["offset"].as_u64().unwrap() - 2 * round));
+        }
+        got.sort();
+        assert_eq!(got, [("a", 1), ("a", 2), ("b", 1), ("b", 2)].map(|(name, offset)| (name.to_owned(), offset)));
+    }
+}
+
+#[tokio::test]
 async fn a_socket_that_is_full_in_the_middle_of_a_batch_loses_no_paced_event() {
     for options in [json!({"throttle_ms": NEVER}), json!({"streaming_mode": "buffered", "max_buffer_size": 1})] {
         let world = World::start();
