@@ -8,9 +8,9 @@ use super::{
     pace::Paced,
     shard::Shard,
 };
-use headwater_event::{ChannelName, ChannelPattern};
+use headwater_event::{ChannelName, ChannelPattern, Gap, GapReason, Position};
 use headwater_protocol::Reply;
-use headwater_router::{Attach, ChannelLog, From as Origin};
+use headwater_router::{Attach, ChannelLog, EngineError, From as Origin};
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
 impl Shard {
@@ -47,8 +47,7 @@ impl Shard {
             place = Some(self.place(connection, index));
             self.leave(connection, existing);
         }
-        // A store that cannot be asked just now: with what is in memory, then.
-        let next = match self.router.attach(log, origin).unwrap_or_else(|_| Attach::At(log.tail())) {
+        let next = match self.router.attach(log, origin).unwrap_or_else(|error| without_store(log, origin, &error)) {
             // What comes next, for one who was behind, is what it has not been written yet.
             Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
             Attach::At(next) => next,
@@ -128,16 +127,36 @@ impl Shard {
 
     /// Ends a connection's reading of a channel.
     pub(super) fn leave(&mut self, connection: &Rc<Connection>, membership: Membership) {
-        {
+        let paced = {
             let mut reading = connection.reading.borrow_mut();
             reading.memberships.remove(&membership.channel);
-            reading.paced.remove(&membership.channel);
+            reading.paced.remove(&membership.channel)
+        };
+        if paced.is_some_and(|paced| paced.is_set()) {
+            self.forget_due();
         }
         if let Mode::Draining(cursors) = &mut connection.output.borrow_mut().mode {
             cursors.places.remove(&membership.channel);
         }
         self.channels.leave(membership);
     }
+}
+
+/// Where a reader begins when the store cannot be asked: with what is in memory, and told what that leaves out.
+fn without_store(log: &ChannelLog, origin: &Origin, error: &EngineError) -> Attach {
+    let (epoch, next) = (log.epoch(), log.tail());
+    tracing::warn!(channel = %log.name(), %error, "a subscription begins without what the store has");
+    let wanted = match origin {
+        Origin::Latest => return Attach::At(log.head() + 1),
+        Origin::Held => return Attach::At(next),
+        Origin::After(position) if position.epoch == epoch => position.offset.saturating_add(1),
+        Origin::After(_) | Origin::Earliest | Origin::Since(_) => 1,
+    };
+    if wanted >= next {
+        return Attach::At(wanted.min(log.head() + 1));
+    }
+    let from = Position { epoch, offset: wanted };
+    Attach::Gap { next, gap: Gap { channel: log.name().clone(), from, to: next - 1, reason: GapReason::Corruption } }
 }
 
 /// How a connection reads a channel, if it does.

@@ -27,8 +27,8 @@ pub(super) fn below(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, tai
     let tail = tail.min(reader.until);
     match cursor.stage {
         Stage::Past | Stage::Stored | Stage::Skipping { .. } if shard.router.has_history() => return Below::Stored,
-        // Told as a part of what is skipped.
-        Stage::Skipping { .. } => cursor.next = tail,
+        // Told as a part of what is skipped. No further: at its end it is told.
+        Stage::Skipping { until, .. } => cursor.next = tail.min(until),
         // It was told that all of this does not come, but for what is left of it.
         Stage::Newest { until } | Stage::Sampling { until, .. } if tail <= until => cursor.next = tail,
         Stage::Newest { until } | Stage::Sampling { until, .. } => {
@@ -70,8 +70,9 @@ fn fallen(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, tail: u64) ->
 /// Tells a gap and moves the cursor behind it.
 pub(super) fn missing(shard: &Shard, reader: &Reader<'_>, cursor: &mut Cursor, gap: Gap) {
     cursor.next = gap.to + 1;
-    // What is skipped is told in one piece, when its end is known.
-    if let Stage::Skipping { .. } = cursor.stage {
+    // What is skipped is told in one piece, when its end has come.
+    if let Stage::Skipping { until, .. } = cursor.stage {
+        cursor.next = cursor.next.min(until);
         return;
     }
     shard.metrics.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));

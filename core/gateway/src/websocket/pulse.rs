@@ -77,10 +77,10 @@ impl Shard {
             let pulse = connection.pulse.borrow();
             let heard = connection.heard.get();
             match &pulse.asked {
-                // While a socket drains a ping waits behind everything else, and its progress is what counts. One who
-                // speaks is there, whether it answers or not.
+                // While a socket drains a ping waits behind everything else, and its progress is what counts; while a
+                // request is at work the answer is not read. One who speaks is there, whether it answers or not.
                 Some(asked) => {
-                    let live = matches!(connection.output.borrow().mode, Mode::Live);
+                    let live = matches!(connection.output.borrow().mode, Mode::Live) && !connection.busy.get();
                     if live && now.duration_since(asked.since.max(heard)) > answer {
                         due.push((connection.clone(), Due::Late));
                     }

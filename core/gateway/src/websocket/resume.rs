@@ -16,7 +16,7 @@ use tokio::{sync::oneshot, time::timeout};
 use uuid::Uuid;
 
 /// How long a shard may take to let go of a connection whose client has come back.
-const LETTING_GO: Duration = Duration::from_secs(5);
+const LETTING_GO: Duration = Duration::from_secs(2);
 /// How many of a channel's last events are looked at for the last one that a client was sent.
 const LAST: ReadLimit = ReadLimit { events: 64, bytes: usize::MAX };
 /// How many channels are looked at for that.

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "clippy allows it in test functions, but not in what they call")]
 
+mod accounts;
 mod behind;
 mod ending;
 mod faults;

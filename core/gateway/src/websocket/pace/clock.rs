@@ -1,7 +1,12 @@
 //! One timer for all paced subscriptions of a shard: which of them is due when.
 
 use super::super::shard::Shared;
-use std::{cell::RefCell, cmp::Reverse, collections::BinaryHeap, rc::Rc};
+use std::{
+    cell::{Cell, RefCell},
+    cmp::Reverse,
+    collections::BinaryHeap,
+    rc::Rc,
+};
 use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
@@ -11,11 +16,15 @@ use tokio_util::sync::CancellationToken;
 /// When something is due for a channel of a connection. Those that have gone meanwhile are passed over.
 type Due = Reverse<(Instant, u64, u32)>;
 
+/// So many entries of those that have gone do not matter.
+const FEW: usize = 1_024;
+
 /// What is due when. A subscription to a channel stands in it at most twice: it is only entered again for an earlier
-/// time.
+/// time. Entries of those that have gone stay until their time, but are never more than the others and a few.
 #[derive(Debug, Default)]
 pub(in super::super) struct Clock {
     due: RefCell<BinaryHeap<Due>>,
+    gone: Cell<usize>,
     sooner: Notify,
 }
 
@@ -27,6 +36,18 @@ impl Clock {
             self.sooner.notify_one();
         }
         due.push(Reverse((at, connection, channel)));
+    }
+
+    /// An entry is of no use any more. `true`: so many are that they should be sorted out.
+    pub(super) fn forget(&self) -> bool {
+        self.gone.set(self.gone.get() + 1);
+        self.gone.get() > FEW && self.gone.get() > self.due.borrow().len() / 2
+    }
+
+    /// Keeps the entries that are of use.
+    pub(super) fn retain(&self, mut of_use: impl FnMut(Instant, u64, u32) -> bool) {
+        self.due.borrow_mut().retain(|Reverse((at, connection, channel))| of_use(*at, *connection, *channel));
+        self.gone.set(0);
     }
 
     fn next(&self) -> Option<Instant> {
@@ -53,5 +74,37 @@ pub(in super::super) async fn run(shared: Shared, clock: Rc<Clock>, ended: Cance
         while let Some((connection, channel)) = clock.take(now) {
             shared.borrow_mut().due(connection, channel, now);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn what_is_due_comes_in_its_order_and_once() {
+        let (clock, now) = (Clock::default(), Instant::now());
+        let at = |seconds| now + Duration::from_secs(seconds);
+        for (seconds, connection) in [(3, 30), (1, 10), (2, 20)] {
+            clock.set(at(seconds), connection, 1);
+        }
+        assert_eq!((clock.next(), clock.take(now)), (Some(at(1)), None));
+        assert_eq!([clock.take(at(2)), clock.take(at(2)), clock.take(at(2))], [Some((10, 1)), Some((20, 1)), None]);
+    }
+
+    /// Harm prevented: clients that ask to be told in an hour, come and go and leave an entry each time.
+    #[test]
+    fn those_that_have_gone_are_sorted_out() {
+        let (clock, later) = (Clock::default(), Instant::now() + Duration::from_hours(1));
+        let mut most = 0;
+        for connection in 0..10 * FEW as u64 {
+            clock.set(later, connection, 1);
+            if clock.forget() {
+                clock.retain(|_, held, _| held == 7);
+            }
+            most = most.max(clock.due.borrow().len());
+        }
+        assert!(most <= 2 * FEW + 2, "{most}");
     }
 }

@@ -80,6 +80,11 @@ impl Paced {
         }
     }
 
+    /// Whether the clock will look at it.
+    pub(super) fn is_set(&self) -> bool {
+        self.set.is_some()
+    }
+
     /// The channel goes on at `next`, whatever was before.
     pub(super) fn begin(&mut self, next: u64) {
         self.past = next;
@@ -176,6 +181,18 @@ impl Shard {
         if paced.set.is_none_or(|set| due < set) {
             paced.set = Some(due);
             self.clock.set(due, connection.id, channel);
+        }
+    }
+
+    /// The clock has an entry for one that has gone.
+    pub(super) fn forget_due(&self) {
+        if self.clock.forget() {
+            self.clock.retain(|at, connection, channel| {
+                let connection = self.connection(connection);
+                let set =
+                    connection.and_then(|held| held.reading.borrow().paced.get(&channel).and_then(|paced| paced.set));
+                set == Some(at)
+            });
         }
     }
 
