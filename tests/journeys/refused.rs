@@ -64,6 +64,7 @@ async fn over_http_each_has_its_code() {
         ("/v1/events?channel=work".into(), back("nonsense"), "VALIDATION_ERROR", "`Last-Event-ID`"),
         ("/v1/events?channel=work&from=nonsense".into(), vec![], "VALIDATION_ERROR", "`from`"),
         ("/v1/events?channel=work&where=data.n+%3D+1".into(), vec![], "VALIDATION_ERROR", "column 8: `=`"),
+        ("/v1/events?channel=work&since=1h&until=2h".into(), vec![], "VALIDATION_ERROR", "`until` is before `since`"),
         ("/v1/history?channel=work&where=data.n+%2B".into(), vec![], "VALIDATION_ERROR", "column 9"),
         ("/v1/history?channel=work&since=1h&until=2h".into(), vec![], "VALIDATION_ERROR", "before it begins"),
         (

@@ -102,6 +102,11 @@ impl Asked {
             (None, None, None) => Begin::Earliest,
         };
         let until = keys.until.map(|text| moment("until", &text)).transpose()?;
+        if let (Begin::Since(since), Some(until)) = (&start, until)
+            && until < *since
+        {
+            return Err(RequestError::validation("`until` is before `since`; exchange them"));
+        }
         let limit = keys.limit.map(|text| match text.parse() {
             Ok(limit @ 1..) => Ok(limit),
             _ => Err(RequestError::validation("`limit` is a number of events, at least 1")),
@@ -360,6 +365,7 @@ mod tests {
             (&[("since", "soon")], "`since`"),
             (&[("until", "soon")], "`until`"),
             (&[("since", "5m"), ("from", "latest")], "give one of them"),
+            (&[("since", "5m"), ("until", "10m")], "`until` is before `since`"),
             (&[("from", "now")], "latest, earliest, or a cursor"),
             (&[("from", "a@1:1")], "position of `a`"),
             (&[("channel", "b"), ("from", "a@00000000000000ab:3")], "means `a`"),
