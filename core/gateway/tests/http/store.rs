@@ -12,12 +12,15 @@ use std::{
     },
 };
 use tempfile::TempDir;
+use tokio::sync::Mutex;
 
 /// The durable engine on a file of its own.
 pub(crate) struct Store {
     inner: SqliteEngine,
     /// Whether reading fails.
     pub(crate) broken: AtomicBool,
+    /// Held by a test: reading waits for it.
+    pub(crate) gate: Mutex<()>,
     _directory: TempDir,
 }
 
@@ -27,10 +30,11 @@ impl Store {
         let path = directory.path().join("history.db");
         let options = SqliteOptions { durability: Durability::Memory, ..SqliteOptions::new(path) };
         let (inner, _) = SqliteEngine::open(options).unwrap();
-        Arc::new(Self { inner, broken: AtomicBool::new(false), _directory: directory })
+        Arc::new(Self { inner, broken: AtomicBool::new(false), gate: Mutex::new(()), _directory: directory })
     }
 
     fn whole(&self) -> Result<&SqliteEngine, EngineError> {
+        drop(self.gate.blocking_lock());
         if self.broken.load(Ordering::Relaxed) {
             return Err(EngineError::Down("a test broke it".into()));
         }
