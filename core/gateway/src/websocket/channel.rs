@@ -128,7 +128,7 @@ impl Channels {
         (0u32..).zip(self.list.iter_mut()).filter_map(|(index, channel)| Some((index, channel.as_mut()?)))
     }
 
-    /// Makes a connection a reader of a channel, which is owed its events from `next` on.
+    /// Makes a connection a reader of a channel, whose client has read everything before `read`, as far as is known.
     pub(super) fn join(
         &mut self,
         channel: u32,
@@ -136,7 +136,7 @@ impl Channels {
         filter: Option<FilterId>,
         paced: bool,
         subscription: u32,
-        next: u64,
+        read: u64,
     ) -> Membership {
         let groups = &mut self.get_mut(channel).groups;
         let encoding = connection.dialect.encoding();
@@ -155,7 +155,7 @@ impl Channels {
         let members = &mut groups[place].members;
         members.push(connection.clone());
         let slot = members.len() as u32 - 1;
-        Membership { channel, group: place as u32, slot, subscription, asked: next, confirmed: next }
+        Membership { channel, group: place as u32, slot, subscription, asked: read, confirmed: read }
     }
 
     /// Ends a membership, and with the last one the channel's entry. The member that takes its slot is told its new

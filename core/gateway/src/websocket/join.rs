@@ -13,13 +13,34 @@ use headwater_protocol::Reply;
 use headwater_router::{Attach, ChannelLog, EngineError, From as Origin};
 use std::{collections::HashMap, rc::Rc, sync::Arc};
 
+/// How far a connection has come in a channel.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    /// The next offset that it has not been written.
+    next: u64,
+    /// The client has read everything before this, which may be less: what was written later may be lost on its way.
+    read: u64,
+}
+
+impl Place {
+    /// Of one that begins here, and is owed nothing before it.
+    fn at(next: u64) -> Self {
+        Self { next, read: next }
+    }
+}
+
 impl Shard {
-    /// How far a connection has been written in the channels that it reads by this pattern.
-    pub(super) fn places(&self, connection: &Connection, pattern: &ChannelPattern) -> HashMap<ChannelName, u64> {
+    /// How far a connection has come in the channels that it reads by this pattern.
+    pub(super) fn places(&self, connection: &Connection, pattern: &ChannelPattern) -> HashMap<ChannelName, Place> {
         let reading = connection.reading.borrow();
         let Some(old) = reading.subscriptions.iter().find(|s| s.pattern == *pattern) else { return HashMap::new() };
         let of_it = reading.memberships.values().filter(|m| m.subscription == old.number);
-        of_it.map(|m| (self.channels.get(m.channel).log.name().clone(), self.place(connection, m.channel))).collect()
+        of_it.map(|m| (self.channels.get(m.channel).log.name().clone(), self.left(connection, m))).collect()
+    }
+
+    /// How far a connection has come by a membership.
+    pub(super) fn left(&self, connection: &Connection, membership: &Membership) -> Place {
+        Place { next: self.place(connection, membership.channel), read: membership.confirmed }
     }
 
     /// The next offset that a connection has not been written.
@@ -28,14 +49,14 @@ impl Shard {
     }
 
     /// Makes a connection a reader of a channel, unless a better subscription of its own already does. `place` is how far
-    /// it has been written by a subscription that this one takes the place of: from there on nothing is left out.
+    /// it has come by a subscription that this one takes the place of: from there on nothing is left out.
     pub(super) fn join(
         &mut self,
         connection: &Rc<Connection>,
         log: &Arc<ChannelLog>,
         number: u32,
         origin: &Origin,
-        mut place: Option<u64>,
+        mut place: Option<Place>,
         notices: &mut Vec<Reply<'static>>,
     ) {
         let Some(subscription) = connection.subscription(number) else { return };
@@ -44,25 +65,27 @@ impl Shard {
             if !matches!(subscription.pattern, ChannelPattern::Exact(_)) {
                 return;
             }
-            place = Some(self.place(connection, index));
+            place = Some(self.left(connection, &existing));
             self.leave(connection, existing);
         }
-        let next = match self.router.attach(log, origin).unwrap_or_else(|error| without_store(log, origin, &error)) {
+        let place = match self.router.attach(log, origin).unwrap_or_else(|error| without_store(log, origin, &error)) {
             // What comes next, for one who was behind, is what it has not been written yet.
-            Attach::At(next) if *origin == Origin::Latest => place.map_or(next, |place| place.min(next)),
-            Attach::At(next) => next,
+            Attach::At(next) if *origin == Origin::Latest => {
+                place.map_or(Place::at(next), |place| Place { next: place.next.min(next), ..place })
+            }
+            Attach::At(next) => Place::at(next),
             // By a glob: a position for one channel was checked before, and one position for many means the one it fits.
-            Attach::Ahead { head } => head + 1,
+            Attach::Ahead { head } => Place::at(head + 1),
             Attach::Gap { next, gap } => {
                 self.metrics.gap(gap.reason, (gap.to + 1).saturating_sub(gap.from.offset));
                 notices.push(Reply::Gap(gap));
-                next
+                Place::at(next)
             }
         };
         // The entry goes with its last reader, which may have been this one a moment ago.
         let index = self.channels.index(log.name());
         let index = index.unwrap_or_else(|| self.channels.insert(log.clone(), log.head() + 1));
-        self.read_from(connection, index, &subscription, next);
+        self.read_from(connection, index, &subscription, place);
     }
 
     /// Makes the shard's entry for a channel that has had no reader here, and lets those in whose globs mean it. It is new
@@ -78,24 +101,25 @@ impl Shard {
                 reading.subscriptions.iter().find(|s| s.pattern.matches(name)).cloned()
             };
             if let Some(best) = best.filter(|_| membership(&connection, index).is_none()) {
-                self.read_from(&connection, index, &best, 1);
+                self.read_from(&connection, index, &best, Place::at(1));
             }
         }
         index
     }
 
-    /// A reader of a channel, from `next` on.
+    /// A reader of a channel, from this place on.
     pub(super) fn read_from(
         &mut self,
         connection: &Rc<Connection>,
         index: u32,
         subscription: &Subscription,
-        next: u64,
+        place: Place,
     ) {
         let paced = Paced::new(&subscription.terms, self.channels.get(index).next);
         let Subscription { filter, number, .. } = *subscription;
-        let next = next.min(self.channels.get(index).next);
-        let membership = self.channels.join(index, connection, filter, paced.is_some(), number, next);
+        let next = place.next.min(self.channels.get(index).next);
+        let read = place.read.min(next);
+        let membership = self.channels.join(index, connection, filter, paced.is_some(), number, read);
         {
             let mut reading = connection.reading.borrow_mut();
             reading.memberships.insert(index, membership);

@@ -227,7 +227,7 @@ impl Shard {
                 let channel = self.channels.get(old.channel);
                 (channel.log.clone(), channel.next)
             };
-            let place = self.place(connection, old.channel);
+            let place = self.left(connection, &old);
             // Its slot may have changed since: leaving moves others.
             if let Some(current) = membership(connection, old.channel) {
                 self.leave(connection, current);

@@ -82,6 +82,31 @@ async fn a_broken_session_goes_on_with_all_that_it_had() {
 }
 
 #[tokio::test]
+async fn a_subscription_that_took_the_place_of_another_does_not_say_what_was_read() {
+    for again in [
+        json!([{"type": "subscribe", "channels": "a", "filter": {"types": "t"}}]),
+        json!([{"type": "subscribe", "channels": "a"}]),
+        json!([{"type": "subscribe", "channels": "a*"}, {"type": "unsubscribe", "channels": "a"}]),
+    ] {
+        let world = World::start();
+        let mut client = session(&world).await;
+        let answer = subscribe(&mut client, "a").await;
+        publish(&world, vec![draft("a", "1"); 3]);
+        // They are on their way.
+        for request in again.as_array().unwrap() {
+            tell(&mut client, request).await;
+        }
+        assert_eq!(story(&mut client, 3).await, run(1, 3));
+        tell(&mut client, &json!({"type": "heartbeat"})).await;
+        while message(&mut client).await["type"] != "heartbeat_response" {}
+        break_off(&world, client).await;
+        let (mut client, answer) = come_back(&world, &token(&answer), None).await;
+        assert_eq!(answer["resumed"]["positions"]["a"]["offset"], 0, "nobody knows what was read: {again}");
+        assert_eq!(story(&mut client, 3).await, run(1, 3));
+    }
+}
+
+#[tokio::test]
 async fn what_a_pong_has_confirmed_does_not_come_again() {
     let world = World::with(|options| options.ping_interval = Duration::from_millis(50));
     let mut client = session(&world).await;

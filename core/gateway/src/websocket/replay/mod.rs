@@ -240,11 +240,13 @@ impl Shard {
     fn hand_over(&mut self, connection: &Rc<Connection>, replay: &Replay, score: &Score) -> bool {
         self.turn();
         let ends: HashMap<ChannelName, Position> = replay.positions.borrow().iter().cloned().collect();
-        let reads: HashMap<ChannelName, Position> = self.positions(connection).into_iter().collect();
+        let reads: HashSet<ChannelName> = self.positions(connection).into_iter().map(|(name, _)| name).collect();
         let origin = |log: &ChannelLog| {
-            let place = reads.get(log.name()).or_else(|| ends.get(log.name()));
+            if reads.contains(log.name()) {
+                return Origin::Latest; // which is, for one who reads it, where it stands
+            }
             // What it did not know has appeared since.
-            place.map_or(Origin::Earliest, |place| Origin::After(*place))
+            ends.get(log.name()).map_or(Origin::Earliest, |place| Origin::After(*place))
         };
         let terms = self.terms(score.terms.clone());
         let asked = Asked { filter: score.wanted.filter.clone(), terms, origin: &origin };
