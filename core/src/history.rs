@@ -163,3 +163,29 @@ fn rules(history: &History) -> Vec<ChannelRule> {
     };
     history.channels.iter().filter_map(rule).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use headwater_router::LogLimits;
+
+    /// Harm prevented: an alarm of the first moment stands in the log and nowhere else.
+    #[test]
+    fn what_is_said_before_anybody_hears_it_is_told_in_its_order() {
+        let herald = Arc::<Herald>::default();
+        for _ in 0..2 * EARLY {
+            herald.tell(Notice::Recovered { lost: 1 });
+        }
+        let engine = Arc::new(MemoryEngine::new(10));
+        let router = Router::new(engine.clone(), LogLimits::default());
+        let opened = Opened { failing: Some("full".into()), ..Opened::default() };
+        Kept { engine, file: None, herald: herald.clone(), opened }.announce_to(&router);
+        herald.tell(Notice::Failing { reason: "full again".into() });
+        let channel = router.channels().into_iter().find(|channel| channel.channel.as_str() == "system_events");
+        assert_eq!(
+            channel.map(|channel| channel.head),
+            Some(EARLY as u64 + 2),
+            "what opening came to, and each later one"
+        );
+    }
+}

@@ -2,7 +2,8 @@
 //! and when there is room again all is as before, without a restart.
 //!
 //! The disk is a small tmpfs in a mount namespace of the daemon's own, which ends with it. Root may make one, and who may
-//! have namespaces of users.
+//! have namespaces of users. Where neither may, as in a container without privileges, these journeys say so and are not
+//! made; the engine's tests of a disk that fails need no privileges.
 
 use headwater_tests::{Client, Daemon, World, eventually};
 use serde_json::{Value, json};
@@ -12,25 +13,35 @@ use std::{
     os::unix::fs::{FileExt, MetadataExt, PermissionsExt},
     path::PathBuf,
 };
+use tokio::process::Command;
 
-/// A world whose history lies on a disk of this many megabytes.
-fn with_a_disk_of(megabytes: u32, durability: &str) -> World {
+/// A program that gives what it starts mounts of its own.
+fn with_its_own_mounts() -> &'static [&'static str] {
+    if is_root() { &["unshare", "--mount"] } else { &["unshare", "--mount", "--map-root-user"] }
+}
+
+/// A world whose history lies on a disk of this many megabytes; `None` where nobody may have one.
+async fn with_a_disk_of(megabytes: u32, durability: &str) -> Option<World> {
+    let (program, arguments) = with_its_own_mounts().split_first().unwrap();
+    let mut probe = Command::new(program);
+    probe.args(arguments).args(["sh", "-c", "mount -t tmpfs -o size=1m probe /mnt"]);
+    if !probe.status().await.is_ok_and(|status| status.success()) {
+        eprintln!("not made: this machine lets nobody mount a file system in a namespace of their own");
+        return None;
+    }
     let world = World::new();
     let place = world.path("disk");
     fs::create_dir(&place).unwrap();
     let file = place.join("history.db");
     let mount = format!("mount -t tmpfs -o size={megabytes}m headwater \"$0\" && exec \"$@\"");
-    let mut under = vec!["unshare", "--mount", "sh", "-c", &mount, place.to_str().unwrap()];
-    if !is_root() {
-        under.insert(1, "--map-root-user");
-    }
+    let under = [with_its_own_mounts(), &["sh", "-c", &mount, place.to_str().unwrap()]].concat();
     let limits = "message_burst = 1000000\nmessages_per_second = 1000000";
     let world = world.under(&under);
-    world.config(&format!(
+    Some(world.config(&format!(
         "[history]\npath = \"{}\"\ndurability = \"{durability}\"\n[router]\nchannel_events = 8\n\
          [gateway]\nmax_message_bytes = \"1MiB\"\n[gateway.limits]\n{limits}\n",
         file.display()
-    ))
+    )))
 }
 
 fn is_root() -> bool {
@@ -95,7 +106,8 @@ async fn alarm(client: &mut Client, kind: &str) -> Value {
 #[tokio::test]
 async fn a_full_disk_ends_acknowledgements_until_there_is_room_and_nothing_else() {
     for durability in ["flush", "durable"] {
-        let daemon = with_a_disk_of(4, durability).start().await;
+        let Some(world) = with_a_disk_of(4, durability).await else { return };
+        let daemon = world.start().await;
         let (mut publisher, mut live, mut alarms) =
             (daemon.client().await, daemon.client().await, daemon.client().await);
         live.subscribe(&["work"]).await;
@@ -138,7 +150,8 @@ async fn a_full_disk_ends_acknowledgements_until_there_is_room_and_nothing_else(
 /// is left to think that it never was.
 #[tokio::test]
 async fn what_could_not_be_kept_is_a_gap_for_who_asks_later() {
-    let daemon = with_a_disk_of(120, "flush").start().await;
+    let Some(world) = with_a_disk_of(120, "flush").await else { return };
+    let daemon = world.start().await;
     let (mut publisher, mut alarms) = (daemon.client().await, daemon.client().await);
     alarms.subscribe(&["system_events"]).await;
     assert!(is_acknowledged(&publish(&mut publisher, 1, 100).await));
@@ -233,7 +246,8 @@ async fn a_file_that_may_not_be_written_is_taken_up_again_when_it_may() {
 /// Nor is the worst of both the end: a file that is given up, and no room for another one yet.
 #[tokio::test]
 async fn a_damaged_file_on_a_full_disk_is_replaced_when_there_is_room() {
-    let daemon = with_a_disk_of(8, "flush").start().await;
+    let Some(world) = with_a_disk_of(8, "flush").await else { return };
+    let daemon = world.start().await;
     let (mut publisher, mut alarms) = (daemon.client().await, daemon.client().await);
     alarms.subscribe(&["system_events"]).await;
     for n in 1..=200 {
