@@ -122,8 +122,9 @@ impl Follow {
                 let known = self.places.get(channel);
                 let channel = channel.to_owned();
                 self.places.advance(&channel, position);
-                if known.is_some_and(|known| known.epoch != position.epoch) {
-                    // The daemon had forgotten the channel, so it could not tell of the break itself.
+                // Another epoch alone is no break: numbering goes on under a new one after a daemon was killed. It began anew
+                // where it is no further than it was; the daemon had forgotten the channel, so it could not tell.
+                if known.is_some_and(|known| known.epoch != position.epoch && position.offset <= known.offset) {
                     let (epoch, to) = (position.epoch.to_string(), position.offset.saturating_sub(1));
                     self.news.push_back(Followed::Event(event));
                     return Ok(Some(Followed::Gap(Gap { channel, epoch, from: 1, to, reason: "epoch_change".into() })));

@@ -118,7 +118,11 @@ impl Printer {
         let words = match followed {
             Followed::Event(_) => return Ok(()),
             Followed::Gap(gap) if gap.to < gap.from => {
-                format!("gap: {} was numbered anew; its last events before that are lost ({})", gap.channel, gap.reason)
+                let kept = gap.to;
+                format!(
+                    "{} goes on under a new numbering behind {kept}; later ones seen before are not kept",
+                    gap.channel
+                )
             }
             Followed::Gap(gap) => {
                 format!("gap: events {} to {} of {} will not come ({})", gap.from, gap.to, gap.channel, gap.reason)

@@ -116,6 +116,29 @@ async fn gaps_are_told_and_a_new_epoch_starts_over() {
     daemon.done();
 }
 
+/// Harm prevented: after a daemon was killed, a reader is told that thousands of events are lost which it has just had.
+#[tokio::test]
+async fn numbering_that_goes_on_under_a_new_epoch_is_no_gap() {
+    let daemon = Daemon::play(vec![
+        stream(|peer| {
+            // From the beginning: the channel's epoch is the newest, its first events are of an older one.
+            peer.subscribed(&json!({"a": {"epoch": E2, "offset": 6}}));
+            peer.event(E1, 7);
+            peer.event(E1, 8);
+        }),
+        stream(|peer| {
+            let asked = peer.subscribed(&json!({"a": {"epoch": E1, "offset": 8}}));
+            assert_eq!(asked["from"], json!({"a": {"epoch": E1, "offset": 8}}));
+            // Those in between the filter left out.
+            peer.event(E2, 11);
+        }),
+    ]);
+    let mut follow = follow(&daemon, Subscription::to(["a"])).await;
+    let seen = until(&mut follow, 3).await;
+    assert_eq!((&seen[..2], &seen[3..]), (&["7", "8"].map(String::from)[..], &["back", "11"].map(String::from)[..]));
+    daemon.done();
+}
+
 #[tokio::test]
 async fn a_channel_that_was_forgotten_is_a_gap_too() {
     let daemon = Daemon::play(vec![
