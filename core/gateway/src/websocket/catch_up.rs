@@ -175,7 +175,7 @@ fn take(shard: &mut Shard, connection: &Rc<Connection>, fetched: &Fetched) -> St
     let mut page = blank(shard);
     // It may have been unsubscribed meanwhile, or subscribed again from elsewhere.
     if let Some(cursor) = cursors.places.get_mut(&fetched.fetch.channel)
-        && cursor.next == fetched.fetch.next
+        && fetched.fetch.is_for(&shard.channels.get(fetched.fetch.channel).log, cursor)
     {
         share::take(shard, connection, cursor, fetched, &mut page);
     }

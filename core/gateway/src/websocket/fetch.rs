@@ -1,6 +1,7 @@
 //! Reads that do not belong on a shard's thread: pages of the store, and the newest event of each key. A drain task asks
 //! for one at a time and writes what comes at once; what the socket does not take is let go of and read again.
 
+use super::cursor::{Cursor, Stage};
 use headwater_event::{Event, Retention};
 use headwater_filter::Filter;
 use headwater_protocol::ConflateBy;
@@ -34,6 +35,18 @@ pub(super) enum What {
     Stored,
     /// From the log: of the events before `until` that the filter wants, the newest of each key.
     Newest { until: u64, key: ConflateBy, filter: Option<Filter> },
+}
+
+impl Fetch {
+    /// Whether a cursor still waits for this: it may have been moved meanwhile, or be another subscription's by now.
+    pub(super) fn is_for(&self, log: &Arc<ChannelLog>, cursor: &Cursor) -> bool {
+        let as_then = match (&self.what, &cursor.stage) {
+            (What::Newest { until: then, .. }, Stage::Newest { until }) => then == until,
+            (What::Newest { .. }, _) | (What::Stored, Stage::Newest { .. }) => false,
+            (What::Stored, _) => true,
+        };
+        as_then && cursor.next == self.next && Arc::ptr_eq(log, &self.log)
+    }
 }
 
 /// What was read.
@@ -171,6 +184,32 @@ mod tests {
     fn offsets(paged: &Paged) -> (Vec<u64>, u64) {
         let Paged::Events { events, next } = paged else { panic!("{paged:?}") };
         (events.iter().map(|event| event.position.offset).collect(), *next)
+    }
+
+    /// Harm prevented: a page of the newest of each key is taken for all that there is, by a subscription that took the
+    /// place of the one it was read for.
+    #[test]
+    fn a_page_is_for_the_cursor_that_it_was_read_for() {
+        let router = Router::new(Arc::new(MemoryEngine::new(2)), LogLimits::default());
+        router.publish(vec![draft("t", None, None)]).unwrap();
+        let log = router.log("a").unwrap();
+        let fetch = |what| Fetch { channel: 0, log: log.clone(), next: 5, what, limit: PageLimit::default() };
+        let newest = || What::Newest { until: 9, key: ConflateBy::Type, filter: None };
+        let cursor = |next, stage| Cursor { next, warned: false, stage };
+        for (what, cursor, expected) in [
+            (What::Stored, cursor(5, Stage::Past), true),
+            (What::Stored, cursor(5, Stage::Stored), true),
+            (What::Stored, cursor(6, Stage::Past), false),
+            (What::Stored, cursor(5, Stage::Newest { until: 9 }), false),
+            (newest(), cursor(5, Stage::Newest { until: 9 }), true),
+            (newest(), cursor(5, Stage::Newest { until: 10 }), false),
+            (newest(), cursor(5, Stage::Past), false),
+        ] {
+            assert_eq!(fetch(what).is_for(&log, &cursor), expected, "{cursor:?}");
+        }
+        router.publish(vec![Draft { channel: ChannelName::new("b").unwrap(), ..draft("t", None, None) }]).unwrap();
+        let other = router.log("b").unwrap();
+        assert!(!fetch(What::Stored).is_for(&other, &cursor(5, Stage::Past)), "its index is another channel's by now");
     }
 
     #[test]
