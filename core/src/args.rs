@@ -78,7 +78,7 @@ pub(crate) struct UpArgs {
 /// Which history.
 #[derive(Debug, Args)]
 pub(crate) struct VerifyArgs {
-    /// The history file [default: that of the daemon]
+    /// The history file [default: that of the daemon that runs, else that of this config and state directory]
     #[arg(value_name = "PATH")]
     pub(crate) path: Option<PathBuf>,
     #[command(flatten)]

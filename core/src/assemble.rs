@@ -95,7 +95,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let webhooks = hooks.statuses();
     let (reloading, reloader) = Reloading::new(paths, discovery, host.clone(), bus, hooks, loaded, listen);
     let ready = Arc::new(AtomicBool::new(false));
-    let daemon = Arc::new(Daemon::new(host.clone(), webhooks, reloader.clone(), ready.clone()));
+    let daemon = Arc::new(Daemon::new(host.clone(), webhooks, reloader.clone(), kept.path.as_deref(), ready.clone()));
     let (ending, asked) = oneshot::channel();
     let (end, ended) = oneshot::channel();
     {

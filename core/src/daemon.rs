@@ -13,9 +13,12 @@ use headwater_host::{
 use headwater_protocol::{CommandFailure, ErrorCode};
 use headwater_webhooks::Statuses;
 use serde_json::{Map, Value, value::RawValue};
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 /// Commands, sources, reload and what this daemon is.
@@ -23,13 +26,21 @@ pub(crate) struct Daemon {
     host: Arc<Host>,
     webhooks: Statuses,
     reloader: Reloader,
+    history_file: Option<String>,
     ready: Arc<AtomicBool>,
 }
 
 impl Daemon {
     /// `ready` is set by the assembly when everything has started, and cleared when it ends.
-    pub(crate) fn new(host: Arc<Host>, webhooks: Statuses, reloader: Reloader, ready: Arc<AtomicBool>) -> Self {
-        Self { host, webhooks, reloader, ready }
+    pub(crate) fn new(
+        host: Arc<Host>,
+        webhooks: Statuses,
+        reloader: Reloader,
+        history_file: Option<&Path>,
+        ready: Arc<AtomicBool>,
+    ) -> Self {
+        let history_file = history_file.map(|file| file.display().to_string());
+        Self { host, webhooks, reloader, history_file, ready }
     }
 }
 
@@ -81,6 +92,7 @@ impl Ports for Daemon {
             version: env!("CARGO_PKG_VERSION").into(),
             config_files: status.files,
             sources_dir: status.sources_dir,
+            history_file: self.history_file.clone(),
             last_reload_successful: status.successful,
             reloads: status.reloads,
         }

@@ -22,6 +22,8 @@ pub(crate) struct Kept {
     pub(crate) engine: Arc<dyn Engine>,
     /// The same, where it has a file.
     pub(crate) file: Option<Arc<SqliteEngine>>,
+    /// That file, absolute.
+    pub(crate) path: Option<PathBuf>,
     herald: Arc<Herald>,
     opened: Opened,
 }
@@ -48,7 +50,7 @@ pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
     let herald = Arc::<Herald>::default();
     if !config.history.enabled {
         let engine = Arc::new(MemoryEngine::new(config.router.max_channels));
-        return Ok(Kept { engine, file: None, herald, opened: Opened::default() });
+        return Ok(Kept { engine, file: None, path: None, herald, opened: Opened::default() });
     }
     let path = file(config, state);
     let teller = herald.clone();
@@ -64,7 +66,8 @@ pub(crate) fn open(config: &Config, state: &Path) -> Result<Kept, OpenError> {
     let (engine, opened) = SqliteEngine::open(options)?;
     tracing::debug!(path = %path.display(), channels = opened.channels, unclean = opened.unclean, "the history is open");
     let engine = Arc::new(engine);
-    Ok(Kept { engine: engine.clone(), file: Some(engine), herald, opened })
+    let absolute = std::path::absolute(&path).unwrap_or(path);
+    Ok(Kept { engine: engine.clone(), file: Some(engine), path: Some(absolute), herald, opened })
 }
 
 impl Kept {
@@ -179,7 +182,7 @@ mod tests {
         let engine = Arc::new(MemoryEngine::new(10));
         let router = Router::new(engine.clone(), LogLimits::default());
         let opened = Opened { failing: Some("full".into()), ..Opened::default() };
-        Kept { engine, file: None, herald: herald.clone(), opened }.announce_to(&router);
+        Kept { engine, file: None, path: None, herald: herald.clone(), opened }.announce_to(&router);
         herald.tell(Notice::Failing { reason: "full again".into() });
         let channel = router.channels().into_iter().find(|channel| channel.channel.as_str() == "system_events");
         assert_eq!(

@@ -105,7 +105,7 @@ pub struct FilterArgs {
     pub sources: Vec<String>,
 
     /// Only events for which this CEL expression holds, as in 'data.percent > 90'
-    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION")]
+    #[arg(long = "where", env = "HEADWATER_WHERE", value_name = "EXPRESSION", allow_hyphen_values = true)]
     pub expression: Option<String>,
 }
 

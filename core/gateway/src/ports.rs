@@ -306,6 +306,8 @@ pub struct Info {
     pub config_files: Vec<String>,
     /// The directory of further sources, absolute.
     pub sources_dir: String,
+    /// The history file, absolute; `None` where none is kept.
+    pub history_file: Option<String>,
     /// Whether the last try to load the config succeeded.
     pub last_reload_successful: bool,
     /// How many reloads have been applied since the start.

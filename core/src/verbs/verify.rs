@@ -12,7 +12,7 @@ use std::{
 };
 
 pub(crate) fn run(args: &VerifyArgs, globals: &Globals) -> ExitCode {
-    let path = match path(args) {
+    let path = match path(args, globals) {
         Ok(path) => path,
         Err(diagnostics) => {
             eprintln!("{diagnostics}");
@@ -42,15 +42,36 @@ pub(crate) fn run(args: &VerifyArgs, globals: &Globals) -> ExitCode {
     }
 }
 
-/// The given file, or that of the daemon with this config and state directory.
-fn path(args: &VerifyArgs) -> Result<PathBuf, String> {
+/// The given file; that of the daemon that runs, where neither a config nor a state directory says otherwise; or that of a
+/// daemon with this config and state directory.
+fn path(args: &VerifyArgs, globals: &Globals) -> Result<PathBuf, String> {
     if let Some(path) = &args.path {
         return Ok(path.clone());
+    }
+    if args.config.config.is_none()
+        && args.state_dir.is_none()
+        && let Some(file) = of_the_daemon(globals)?
+    {
+        return Ok(file);
     }
     let loaded = load(&args.config.paths(), &Knowledge(&discovery(&[])));
     let loaded = loaded.map_err(|found| if exit::coloured() { found.coloured() } else { found.plain() })?;
     let state = args.state_dir.clone().unwrap_or_else(place::user_state);
     Ok(history::file(&loaded.config, &state))
+}
+
+/// The file that a running daemon writes; `None` where none runs.
+fn of_the_daemon(globals: &Globals) -> Result<Option<PathBuf>, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.map_err(|error| format!("cannot start: {error}"))?;
+    match runtime.block_on(headwater_cli::daemon_info(globals)) {
+        Ok(info) => match info["history_file"].as_str() {
+            Some(file) => Ok(Some(file.into())),
+            None => Err("the daemon that runs keeps no history; name a file".into()),
+        },
+        Err(headwater_cli::Failure::Away(_)) => Ok(None),
+        Err(failure) => Err(failure.to_string()),
+    }
 }
 
 fn tell(path: &Path, report: &Report) {

@@ -22,7 +22,7 @@ use tempfile::NamedTempFile;
 const BUFFER: usize = 64 << 10;
 
 pub(crate) async fn run(args: &ExportArgs, session: &mut Session) -> Result<(), Failure> {
-    let format = args.format.unwrap_or_else(|| of_name(&args.output));
+    let format = args.format.map_or_else(|| of_name(&args.output), Ok)?;
     if args.flatten && format != ExportFormat::Csv {
         return Err(Failure::Usage("--flatten makes columns, which only CSV has: --format csv".into()));
     }
@@ -59,10 +59,18 @@ pub(crate) async fn run(args: &ExportArgs, session: &mut Session) -> Result<(), 
     Ok(())
 }
 
-fn of_name(output: &Path) -> ExportFormat {
-    match output.extension() {
-        Some(end) if end.eq_ignore_ascii_case("csv") => ExportFormat::Csv,
-        _ => ExportFormat::Ndjson,
+/// The format that a file's name speaks of. One that speaks of another is most likely meant: its reader would be surprised.
+fn of_name(output: &Path) -> Result<ExportFormat, Failure> {
+    let Some(end) = output.extension().map(|end| end.to_string_lossy().to_ascii_lowercase()) else {
+        return Ok(ExportFormat::Ndjson);
+    };
+    match end.as_str() {
+        "csv" => Ok(ExportFormat::Csv),
+        "ndjson" | "jsonl" | "json" | "txt" | "log" => Ok(ExportFormat::Ndjson),
+        _ => Err(Failure::Usage(format!(
+            "`.{}` is no format of an export; say --format ndjson or --format csv",
+            visible(&end)
+        ))),
     }
 }
 

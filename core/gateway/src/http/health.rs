@@ -32,6 +32,8 @@ struct InfoAnswer<'a> {
     version: &'a str,
     config_files: &'a [String],
     sources_dir: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    history_file: Option<&'a str>,
     last_reload_successful: bool,
     reloads: u64,
     pid: u32,
@@ -45,6 +47,7 @@ pub(super) async fn info(State(app): State<Arc<App>>) -> Response {
         version: &info.version,
         config_files: &info.config_files,
         sources_dir: &info.sources_dir,
+        history_file: info.history_file.as_deref(),
         last_reload_successful: info.last_reload_successful,
         reloads: info.reloads,
         pid: std::process::id(),

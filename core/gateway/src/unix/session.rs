@@ -233,10 +233,10 @@ impl Session {
                 self.say(&Reply::Heartbeat { timestamp, connection_id, positions: Vec::new() }).await
             }
             Request::Disconnect { .. } => Err(Gone),
-            _ => {
+            other => {
                 let message = "this socket takes events, publish, subscribe, snapshot, heartbeat and disconnect; the \
                                rest is for the WebSocket at /v1/stream";
-                self.tell(RequestError::new(ErrorCode::UnknownMessageType, message)).await
+                self.tell(RequestError::new(ErrorCode::UnknownMessageType, message).answering(id_of(other))).await
             }
         }
     }
@@ -319,6 +319,19 @@ async fn stream(mut follower: Follower, said: mpsc::Sender<Bytes>) {
         if !text.is_empty() && said.send(text.into()).await.is_err() {
             return;
         }
+    }
+}
+
+/// The name that a client has given a request which is not served here.
+fn id_of(request: Request) -> Option<RequestId> {
+    match request {
+        Request::Unsubscribe { request_id, .. }
+        | Request::Authenticate { request_id, .. }
+        | Request::ReplayControl { request_id, .. } => request_id,
+        Request::Command(command) => Some(command.request_id),
+        Request::History(history) => history.request_id,
+        Request::Replay(replay) => replay.request_id,
+        _ => None,
     }
 }
 

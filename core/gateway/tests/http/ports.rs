@@ -142,6 +142,7 @@ impl Ports for TestPorts {
             version: "0.1.0-test".into(),
             config_files: vec!["config/headwater.toml".into()],
             sources_dir: "config/sources.d".into(),
+            history_file: None,
             last_reload_successful: true,
             reloads: 1,
         }
