@@ -199,7 +199,8 @@ fn operator<'t>(
             frame.beside();
             if frame.questions.pop().is_none() {
                 if frame.inside != Inside::Map || frame.keyed {
-                    return Err(ExpressionError::at(&token, "`:` has no `?`").help("write condition ? a : b"));
+                    return Err(ExpressionError::at(&token, "`:` has no `?`")
+                        .help("put a text in quotes, or write condition ? a : b"));
                 }
                 frame.keyed = true;
             }
@@ -207,7 +208,9 @@ fn operator<'t>(
         "," => {
             frame.beside();
             if matches!(frame.inside, Inside::Group | Inside::Index) {
-                return Err(ExpressionError::at(&token, "`,` joins nothing").help("use `&&`"));
+                return Err(
+                    ExpressionError::at(&token, "`,` joins nothing").help("use `&&`; a list stands in `[` and `]`")
+                );
             }
             entry_ends(frame, &token)?;
         }

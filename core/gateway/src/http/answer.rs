@@ -20,7 +20,9 @@ use std::{
 
 /// One JSON document.
 pub(super) fn json(status: StatusCode, document: &impl Serialize) -> Response {
-    let text = serde_json::to_vec(document).expect("invariant: an answer has only strings as keys");
+    let mut text = serde_json::to_vec(document).expect("invariant: an answer has only strings as keys");
+    // Most of those who see it have asked with curl, and their prompt comes next.
+    text.push(b'\n');
     of(status, "application/json", Body::from(text))
 }
 

@@ -158,7 +158,8 @@ impl IntoResponse for Problem {
             code,
             more: &self.more,
         };
-        let text = serde_json::to_vec(&document).expect("invariant: a problem has only strings as keys");
+        let mut text = serde_json::to_vec(&document).expect("invariant: a problem has only strings as keys");
+        text.push(b'\n');
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = status;
         response.extensions_mut().insert(ProblemCode(code));
