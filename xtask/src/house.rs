@@ -51,9 +51,11 @@ impl House {
         Ok(names)
     }
 
-    /// Builds the daemon and every plugin in release.
-    pub(crate) fn build_release(&self) -> Result<(), Stop> {
+    /// Builds the daemon and every plugin in release, and what else is named. In one go: built by itself, each would have
+    /// other features of what they share, and all of that would be built again.
+    pub(crate) fn build_release(&self, more: &[&str]) -> Result<(), Stop> {
         let mut build = self.cargo(&["build", "--release", "--package", "headwater"]);
+        build.args(more);
         for plugin in self.plugins()? {
             build.args(["--package", &plugin]);
         }

@@ -7,7 +7,7 @@ use std::{os::unix::process::CommandExt, process::Command};
 const CONFIG: &str = "config/headwater.toml";
 
 pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
-    house.build_release()?;
+    house.build_release(&[])?;
     let arguments = arguments.strip_prefix(&["--".to_owned()]).unwrap_or(arguments);
     let daemon = house.target.join("release/headwater");
     let mut command = Command::new(&daemon);
