@@ -61,7 +61,7 @@ impl fmt::Display for Kind {
 }
 
 /// How the daemon keeps history.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum Durability {
     /// In a file, written some time.
     Memory,
@@ -131,7 +131,9 @@ impl Server {
         let (address, state) = (free_address()?, tempfile::tempdir_in(&programs.scratch)?);
         let command = match kind {
             Kind::Headwater => {
-                let config = state.path().join("headwater.toml");
+                // In a folder of its own: the daemon watches the folder of its config, and stores in the other.
+                let config = state.path().join("config/headwater.toml");
+                std::fs::create_dir_all(config.with_file_name(""))?;
                 std::fs::write(&config, settings.config(programs.knows_history))?;
                 daemon(&programs.daemon, address, &config, state.path())
             }

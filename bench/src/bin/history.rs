@@ -21,9 +21,10 @@ use std::{
 };
 use tokio::task::LocalSet;
 
-/// Events in one write, and published without an acknowledgement yet: for both the same.
+/// Events in one write, and published without an acknowledgement yet: for both the same. A patient publisher, and one that
+/// keeps the server busy.
 const BATCH: usize = 64;
-const WINDOW: u64 = 1_024;
+const WINDOWS: [u64; 2] = [128, 1_024];
 
 /// The live rate and its readers.
 const RATE: u32 = 20_000;
@@ -51,6 +52,27 @@ struct Options {
     /// Bytes of each event as a client receives it
     #[arg(long, value_name = "BYTES", default_value_t = SIZE)]
     size: usize,
+    /// Only this durability, and no `JetStream`
+    #[arg(long, value_enum)]
+    durability: Option<Durability>,
+    /// Only with events one by one
+    #[arg(long)]
+    singly: bool,
+    /// Events published and not yet acknowledged [default: 128 and 1024]
+    #[arg(long, value_delimiter = ',', value_name = "N")]
+    window: Option<Vec<u64>>,
+    /// Only what is acknowledged and read, or only the live path
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = [Part::Kept, Part::Live])]
+    parts: Vec<Part>,
+}
+
+/// What is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Part {
+    /// Ingest acknowledged, and all of it read again
+    Kept,
+    /// What history costs the live path
+    Live,
 }
 
 /// Who acknowledges, and how it is asked.
@@ -109,22 +131,38 @@ async fn run(options: &Options) -> io::Result<()> {
     let (turns, seconds) = if options.short { (2, 0.5) } else { (5, 2.0) };
     let turns = options.turns.unwrap_or(turns);
     let span = Duration::from_secs_f64(options.seconds.unwrap_or(seconds));
-    keeping(&programs, options.size, turns, span).await?;
-    living(&programs, options.size, turns, span).await
+    if options.parts.contains(&Part::Kept) {
+        let durabilities = options.durability.map_or(Durability::ALL.to_vec(), |only| vec![only]);
+        let ours =
+            durabilities.into_iter().flat_map(|durability| [Keeper::Lists(durability), Keeper::Singly(durability)]);
+        let peer = options.durability.is_none() && !programs.present(&[Kind::JetStream]).is_empty();
+        let wanted = |keeper: &Keeper| !options.singly || !matches!(keeper, Keeper::Lists(_));
+        let keepers: Vec<Keeper> = ours.chain(peer.then_some(Keeper::JetStream)).filter(wanted).collect();
+        for window in options.window.as_deref().unwrap_or(&WINDOWS) {
+            let load = Load { size: options.size, window: (*window).max(BATCH as u64), span };
+            keeping(&programs, &keepers, load, turns).await?;
+        }
+    }
+    if options.parts.contains(&Part::Live) {
+        living(&programs, options.size, turns, span).await?;
+    }
+    Ok(())
 }
 
-async fn keeping(programs: &Programs, size: usize, turns: usize, span: Duration) -> io::Result<()> {
-    let mut all: Vec<(Keeper, Figures)> = Vec::new();
-    for durability in Durability::ALL {
-        all.push((Keeper::Lists(durability), Figures::default()));
-        all.push((Keeper::Singly(durability), Figures::default()));
-    }
-    if !programs.present(&[Kind::JetStream]).is_empty() {
-        all.push((Keeper::JetStream, Figures::default()));
-    }
+/// What is published.
+#[derive(Clone, Copy)]
+struct Load {
+    size: usize,
+    /// Without an acknowledgement yet.
+    window: u64,
+    span: Duration,
+}
+
+async fn keeping(programs: &Programs, keepers: &[Keeper], load: Load, turns: usize) -> io::Result<()> {
+    let mut all: Vec<(Keeper, Figures)> = keepers.iter().map(|keeper| (*keeper, Figures::default())).collect();
     for _ in 0..turns {
         for (keeper, figures) in &mut all {
-            let turn = keep(*keeper, programs, size, span, figures).await;
+            let turn = keep(*keeper, programs, load, figures).await;
             turn.map_err(|error| io::Error::other(format!("{keeper}: {error}")))?;
         }
     }
@@ -145,8 +183,9 @@ async fn keeping(programs: &Programs, size: usize, turns: usize, span: Duration)
     }
     print_table(
         &format!(
-            "Acknowledged, {size} bytes each, {WINDOW} on their way; then all of it read again, over HTTP in pages and by \
-             sqlite3 from the file; median of {turns} turns"
+            "Acknowledged, {} bytes each, {} on their way; then all of it read again, over HTTP in pages and by sqlite3 from \
+             the file; median of {turns} turns",
+            load.size, load.window
         ),
         &rows,
     );
@@ -162,24 +201,18 @@ async fn keeping(programs: &Programs, size: usize, turns: usize, span: Duration)
 }
 
 /// One turn: events for a span, each acknowledged; then they are read.
-async fn keep(
-    keeper: Keeper,
-    programs: &Programs,
-    size: usize,
-    span: Duration,
-    figures: &mut Figures,
-) -> io::Result<()> {
+async fn keep(keeper: Keeper, programs: &Programs, load: Load, figures: &mut Figures) -> io::Result<()> {
     let (kind, history) = match keeper {
         Keeper::Lists(durability) | Keeper::Singly(durability) => (Kind::Headwater, Some(durability)),
         Keeper::JetStream => (Kind::JetStream, None),
     };
     let server = Server::start(kind, programs, &Settings { history, ..Settings::default() })?;
-    let content = Content { tongue: kind.tongue(), channels: channels(1), size, ask: true };
+    let content = Content { tongue: kind.tongue(), channels: channels(1), size: load.size, ask: true };
     let channel = content.channels[0].clone();
     let mut publisher = Publisher::connect(server.address, content).await?;
-    flood(keeper, &mut publisher, span / 5).await?;
+    flood(keeper, &mut publisher, load, load.span / 5).await?;
     let (first, cpu, began) = (publisher.published(), server.cpu()?, Instant::now());
-    flood(keeper, &mut publisher, span).await?;
+    flood(keeper, &mut publisher, load, load.span).await?;
     let (wall, used) = (began.elapsed(), server.cpu()?.saturating_sub(cpu));
     let events = (publisher.published() - first) as f64;
     figures.speed.push(events / wall.as_secs_f64());
@@ -210,10 +243,10 @@ async fn keep(
     Ok(())
 }
 
-async fn flood(keeper: Keeper, publisher: &mut Publisher, span: Duration) -> io::Result<()> {
+async fn flood(keeper: Keeper, publisher: &mut Publisher, load: Load, span: Duration) -> io::Result<()> {
     let began = Instant::now();
     while began.elapsed() < span {
-        publisher.acknowledged((publisher.published() + BATCH as u64).saturating_sub(WINDOW)).await?;
+        publisher.acknowledged((publisher.published() + BATCH as u64).saturating_sub(load.window)).await?;
         match keeper {
             Keeper::Lists(_) | Keeper::JetStream => publisher.publish(BATCH).await?,
             Keeper::Singly(_) => publisher.publish_singly(BATCH).await?,

@@ -41,9 +41,9 @@ struct Options {
     /// Only this way in
     #[arg(long, value_enum)]
     way: Option<Way>,
-    /// Bytes of each event as a client receives it
-    #[arg(long, value_delimiter = ',', value_name = "BYTES", default_values_t = [SIZE, 2 * SIZE])]
-    size: Vec<usize>,
+    /// Bytes of each event as a client receives it [default: 200 and 400]
+    #[arg(long, value_delimiter = ',', value_name = "BYTES")]
+    size: Option<Vec<usize>>,
     /// Turns of each way [default: 5]
     #[arg(long, value_name = "N")]
     turns: Option<usize>,
@@ -111,7 +111,8 @@ async fn run(options: &Options) -> io::Result<()> {
     let span = Duration::from_secs_f64(options.seconds.unwrap_or(seconds));
     let all = [Kind::Headwater, Kind::Nats, Kind::Feed, Kind::Node];
     let present = programs.present(options.servers.as_deref().unwrap_or(&all));
-    for size in options.size.iter().copied() {
+    let sizes = if options.short { vec![SIZE] } else { vec![SIZE, 2 * SIZE] };
+    for size in options.size.clone().unwrap_or(sizes) {
         let mut all: Vec<(Kind, Way, Runs, Runs)> = WAYS
             .iter()
             .filter(|(kind, way)| present.contains(kind) && options.way.is_none_or(|wanted| wanted == *way))
