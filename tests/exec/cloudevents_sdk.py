@@ -32,7 +32,7 @@ def post(url):
     for message in [to_binary_event(event(1)), to_structured_event(event(2)), to_structured_event(event(2))]:
         request = urllib.request.Request(url, data=message.body, headers=message.headers, method="POST")
         with urllib.request.urlopen(request) as answer:
-            print(answer.read().decode(), flush=True)
+            print(answer.read().decode().strip(), flush=True)
 
 
 def parse():
