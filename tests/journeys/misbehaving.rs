@@ -138,8 +138,10 @@ async fn a_command_in_flight_when_its_source_dies_has_an_unknown_outcome() {
     daemon.source_is("bad", "up").await;
     let mut client = daemon.client().await;
     client.send(&json!({"type": "command", "command": "ping", "request_id": "r"})).await;
+    // Once this is answered the command before it has been handed to the source, which will never answer it.
+    client.send(&json!({"type": "heartbeat"})).await;
+    client.next_of("heartbeat_response").await;
     let pid = daemon.source_pid("bad").await.unwrap();
-    // The command is on its way; the source will never answer it.
     let killed = tokio::process::Command::new("kill").args(["-KILL", &pid.to_string()]).status().await.unwrap();
     assert!(killed.success());
     let answer = client.next_of("command_error").await;
