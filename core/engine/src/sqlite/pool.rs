@@ -14,6 +14,9 @@ const MOST: usize = 4;
 /// What each may hold of the file, in KiB.
 const CACHE: i64 = 1024;
 
+/// What a reader is told while there is no file.
+const CLOSED: &str = "its file was given up, and a new one could not be begun yet";
+
 /// The connections.
 pub(crate) struct Pool {
     path: PathBuf,
@@ -28,6 +31,8 @@ struct State {
     open: usize,
     /// Counts the files: a connection to an earlier one is not used again.
     file: u64,
+    /// The file is given up, and there is no other yet: what lies at the path may be half made.
+    closed: bool,
 }
 
 impl Pool {
@@ -39,6 +44,9 @@ impl Pool {
     pub(crate) fn with<T>(&self, read: impl FnOnce(&Connection) -> Result<T, Fault>) -> Result<T, Fault> {
         let mut state = self.lock();
         let (connection, file) = loop {
+            if state.closed {
+                return Err(Fault::Disk(CLOSED.into()));
+            }
             if let Some(connection) = state.idle.pop() {
                 break (Some(connection), state.file);
             }
@@ -58,16 +66,22 @@ impl Pool {
         self.lock().file
     }
 
-    /// Forgets all connections: the file is another one now.
-    pub(crate) fn renew(&self) {
+    /// Forgets all connections, and gives none until there is another file.
+    pub(crate) fn close(&self) {
         let idle = {
             let mut state = self.lock();
             state.file += 1;
+            state.closed = true;
             state.open -= state.idle.len();
             std::mem::take(&mut state.idle)
         };
         drop(idle);
         self.returned.notify_all();
+    }
+
+    /// The new file is whole.
+    pub(crate) fn open(&self) {
+        self.lock().closed = false;
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -109,5 +123,29 @@ impl Drop for Lease<'_> {
         }
         drop(state);
         self.pool.returned.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{CLOSED, Pool};
+    use rusqlite::Connection;
+
+    /// Harm prevented: what lies at the path while the file is made anew, an empty file say, is read, taken for damaged and
+    /// given up in its turn.
+    #[test]
+    fn nothing_is_read_between_one_file_and_the_next() {
+        let place = tempfile::tempdir().unwrap();
+        let path = place.path().join("history.db");
+        Connection::open(&path).unwrap().execute_batch("CREATE TABLE event(at)").unwrap();
+        let pool = Pool::new(path);
+        let count =
+            || pool.with(|file| Ok(file.query_row("SELECT count(*) FROM event", [], |row| row.get::<_, i64>(0))?));
+        assert_eq!(count().unwrap(), 0);
+        pool.close();
+        assert_eq!(count().unwrap_err().reason(), CLOSED);
+        assert_eq!(pool.file(), 1);
+        pool.open();
+        assert_eq!(count().unwrap(), 0);
     }
 }

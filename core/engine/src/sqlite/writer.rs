@@ -324,7 +324,7 @@ impl Writer {
         self.upkeep.stop();
         let Ok(none) = Connection::open_in_memory() else { return };
         drop(std::mem::replace(&mut self.connection, none));
-        self.shared.pool.renew();
+        self.shared.pool.close();
         let mut lost = self.lost.take().unwrap_or_else(|| Lost { reason: reason.into(), moved_to: None });
         self.connection = match recovery::anew(&self.shared.options, &mut lost.moved_to) {
             Ok(connection) => connection,
@@ -344,6 +344,7 @@ impl Writer {
             live.lost_file();
             live.seed
         };
+        self.shared.pool.open();
         self.birth = Some(Birth::new(seed));
         let Lost { reason, moved_to } = lost;
         (self.shared.options.notices)(Notice::Replaced { moved_to, reason });
