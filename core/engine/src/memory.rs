@@ -22,7 +22,8 @@ pub struct MemoryEngine {
 }
 
 struct State {
-    channels: HashMap<ChannelName, Channel>,
+    channels: Vec<Channel>,
+    names: HashMap<ChannelName, usize>,
     ids: Ids,
 }
 
@@ -40,7 +41,7 @@ impl MemoryEngine {
             max_channels,
             life: RandomState::new(),
             committed: OnceLock::new(),
-            state: Mutex::new(State { channels: HashMap::new(), ids: Ids::new() }),
+            state: Mutex::new(State { channels: Vec::new(), names: HashMap::new(), ids: Ids::new() }),
         }
     }
 
@@ -60,7 +61,7 @@ impl MemoryEngine {
         }
         let mut new = HashSet::new();
         for draft in batch {
-            if !state.channels.contains_key(draft.channel.as_str()) {
+            if !state.names.contains_key(draft.channel.as_str()) {
                 new.insert(&draft.channel);
                 if state.channels.len() + new.len() > self.max_channels {
                     return Err(EngineError::Refused(format!(
@@ -87,32 +88,27 @@ impl Engine for MemoryEngine {
         }
         let mut guard = self.lock();
         self.admit(&guard, &batch)?;
-        let State { channels, ids } = &mut *guard;
+        let State { channels, names, ids } = &mut *guard;
         ids.tick();
         let mut positions = Vec::with_capacity(batch.len());
         let mut events = Vec::with_capacity(batch.len());
-        let mut drafts = batch.into_iter().peekable();
-        while let Some(mut draft) = drafts.next() {
-            let channel = match channels.get_mut(draft.channel.as_str()) {
-                Some(channel) => channel,
-                None => channels.entry(draft.channel.clone()).or_insert(Channel {
-                    name: draft.channel.clone(),
-                    epoch: self.epoch(&draft.channel),
-                    last: 0,
+        let mut known: Option<usize> = None;
+        for mut draft in batch {
+            // Batches mostly go to one channel: it is looked up once for a run of drafts.
+            let index = match known {
+                Some(index) if channels[index].name == draft.channel => index,
+                _ => *names.entry(draft.channel.clone()).or_insert_with_key(|name| {
+                    channels.push(Channel { name: name.clone(), epoch: self.epoch(name), last: 0 });
+                    channels.len() - 1
                 }),
             };
-            // Batches mostly go to one channel: look it up once for a run of drafts.
-            loop {
-                draft.channel = channel.name.clone();
-                channel.last += 1;
-                let position = Position { epoch: channel.epoch, offset: channel.last };
-                positions.push(position);
-                events.push(Arc::new(Event::new(draft, position, ids.next())));
-                match drafts.next_if(|next| next.channel == channel.name) {
-                    Some(next) => draft = next,
-                    None => break,
-                }
-            }
+            known = Some(index);
+            let channel = &mut channels[index];
+            draft.channel = channel.name.clone();
+            channel.last += 1;
+            let position = Position { epoch: channel.epoch, offset: channel.last };
+            positions.push(position);
+            events.push(Arc::new(Event::new(draft, position, ids.next())));
         }
         committed(events);
         Ok(Ack::ready(Ok(positions)))
@@ -128,14 +124,15 @@ impl Engine for MemoryEngine {
     }
 
     fn open(&self, channel: &ChannelName) -> Result<Head, EngineError> {
-        let last = self.lock().channels.get(channel.as_str()).map_or(0, |known| known.last);
+        let state = self.lock();
+        let last = state.names.get(channel.as_str()).map_or(0, |index| state.channels[*index].last);
         Ok(Head { name: channel.clone(), epoch: self.epoch(channel), first: last + 1, last })
     }
 
     fn heads(&self) -> Vec<Head> {
         let state = self.lock();
         let head = |c: &Channel| Head { name: c.name.clone(), epoch: c.epoch, first: c.last + 1, last: c.last };
-        state.channels.values().map(head).collect()
+        state.channels.iter().map(head).collect()
     }
 }
 

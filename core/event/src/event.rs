@@ -48,7 +48,7 @@ pub struct Event {
     pub retention: Retention,
     /// The payload.
     pub data: Payload,
-    encoded: [OnceLock<Bytes>; ENCODINGS],
+    encoded: OnceLock<Box<[OnceLock<Bytes>; ENCODINGS]>>,
 }
 
 impl Event {
@@ -66,7 +66,7 @@ impl Event {
             evidence: draft.evidence,
             retention: draft.retention,
             data: draft.data,
-            encoded: [const { OnceLock::new() }; ENCODINGS],
+            encoded: OnceLock::new(),
         }
     }
 
@@ -85,7 +85,12 @@ impl Event {
     /// # Panics
     /// When the number is not below [`ENCODINGS`].
     pub fn encoded(&self, encoding: Encoding, fill: impl FnOnce(&Self) -> Bytes) -> &Bytes {
-        self.encoded[usize::from(encoding.0)].get_or_init(|| fill(self))
+        self.encoded.get_or_init(Box::default)[usize::from(encoding.0)].get_or_init(|| fill(self))
+    }
+
+    /// The encoded form, if somebody has made it.
+    pub fn if_encoded(&self, encoding: Encoding) -> Option<&Bytes> {
+        self.encoded.get()?[usize::from(encoding.0)].get()
     }
 
     /// About how many bytes it holds in memory, for the budget of the logs. The frame counts before it exists:

@@ -11,11 +11,16 @@ impl Epoch {
     pub fn parse(text: &str) -> Option<Self> {
         (text.len() == 16 && !text.starts_with('+')).then(|| u64::from_str_radix(text, 16).ok().map(Self)).flatten()
     }
+
+    /// The 16 digits, as ASCII. Every event's message has them.
+    pub fn digits(self) -> [u8; 16] {
+        std::array::from_fn(|place| b"0123456789abcdef"[(self.0 >> (60 - 4 * place)) as usize & 15])
+    }
 }
 
 impl fmt::Display for Epoch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:016x}", self.0)
+        f.write_str(std::str::from_utf8(&self.digits()).expect("invariant: hexadecimal digits are ASCII"))
     }
 }
 
@@ -41,6 +46,7 @@ mod tests {
     #[test]
     fn an_epoch_reads_what_it_writes_and_nothing_else() {
         let epoch = Epoch(0x00ab_0000_0000_0001);
+        assert_eq!(epoch.to_string(), "00ab000000000001");
         assert_eq!(Epoch::parse(&epoch.to_string()), Some(epoch));
         assert_eq!(Epoch::parse("1"), None);
         assert_eq!(Epoch::parse("+000000000000001"), None);

@@ -21,13 +21,53 @@ impl Timestamp {
         let stamp: jiff::Timestamp = text.parse().ok()?;
         i64::try_from(stamp.as_nanosecond()).ok().map(Self)
     }
+
+    /// RFC 3339 in UTC with microseconds, as ASCII: `2026-11-20T09:30:00.123456Z`. By hand, for it is written into every
+    /// event's message, where a general printer would be a good part of the whole.
+    pub fn rfc_3339(self) -> [u8; 27] {
+        const DAY: i64 = 86_400_000_000;
+        let micros = self.0.div_euclid(1_000);
+        let (year, month, day) = date(micros.div_euclid(DAY) as i32);
+        let micros = micros.rem_euclid(DAY);
+        let (second, fraction) = ((micros / 1_000_000) as u32, (micros % 1_000_000) as u32);
+        let mut text = *b"0000-00-00T00:00:00.000000Z";
+        for (place, value) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3_600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (20, fraction / 10_000),
+            (22, fraction / 100 % 100),
+            (24, fraction % 100),
+        ] {
+            text[place] = b'0' + (value / 10) as u8;
+            text[place + 1] = b'0' + (value % 10) as u8;
+        }
+        text
+    }
 }
 
-/// RFC 3339 in UTC with microseconds: `2026-11-20T09:30:00.123456Z`.
+/// Year, month and day of a day counted from 1970: the Gregorian calendar in eras of 400 years that begin in March, so
+/// that a leap day is the last of its year.
+fn date(day: i32) -> (u32, u32, u32) {
+    let day = day + 719_468;
+    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097) as u32);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
+    // What 64 bits of nanoseconds reach lies between 1677 and 2262.
+    (era as u32 * 400 + year + u32::from(month <= 2), month, day)
+}
+
+/// As [`Timestamp::rfc_3339`].
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let stamp = jiff::Timestamp::from_nanosecond(i128::from(self.0)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-        write!(f, "{stamp:.6}")
+        let text = self.rfc_3339();
+        f.write_str(std::str::from_utf8(&text).expect("invariant: digits and signs are ASCII"))
     }
 }
 
@@ -41,5 +81,22 @@ mod tests {
         assert_eq!(stamp.0, 1_704_067_200_000_000_000);
         assert_eq!(stamp.to_string(), "2024-01-01T00:00:00.000000Z");
         assert!(Timestamp::parse("yesterday").is_none());
+    }
+
+    /// The calendar as jiff has it, at its ends, at leap days, and anywhere between.
+    #[test]
+    fn it_is_written_as_jiff_writes_it() {
+        let day = 86_400_000_000_000_i64;
+        let ends = [i64::MIN, i64::MIN + 1, -1, 0, 999, 1_000, i64::MAX - 1, i64::MAX];
+        let days = (-106_000..106_000).flat_map(|n: i64| [n * day - 1, n * day]);
+        let between = (1..20_000_i64).map(|n| n.wrapping_mul(0x9e37_79b9_7f4a_7c15_u64 as i64));
+        for nanos in ends.into_iter().chain(days).chain(between) {
+            let stamp = jiff::Timestamp::from_nanosecond(i128::from(nanos)).unwrap();
+            // jiff cuts towards zero, which before 1970 is the later microsecond.
+            let down =
+                stamp.round(jiff::TimestampRound::new().smallest(jiff::Unit::Microsecond).mode(jiff::RoundMode::Floor));
+            let expected = format!("{:.6}", down.unwrap());
+            assert_eq!(Timestamp(nanos).to_string(), expected, "{nanos}");
+        }
     }
 }

@@ -4,7 +4,7 @@ use crate::{ErrorCode, RequestError};
 use headwater_event::{ChannelName, Draft, Payload, Retention, Severity, Timestamp};
 use serde::{
     Deserialize, Deserializer,
-    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+    de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
 use std::{
@@ -87,33 +87,67 @@ pub(crate) struct RawItem<'a> {
     pub idempotency_key: Option<Box<str>>,
 }
 
-/// An item that is an object: a derived struct would also read a list as its fields in order.
-pub(crate) struct ItemObject<'a>(pub RawItem<'a>);
+/// The events of a list, each checked as it is read. One more than [`MAX_ITEMS`] are kept at most, so that it shows.
+pub(crate) struct Items(pub Vec<PublishItem>);
 
-impl<'de: 'a, 'a> Deserialize<'de> for ItemObject<'a> {
+impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = RawItem<'de>;
+        struct List;
+        impl<'de> Visitor<'de> for List {
+            type Value = Items;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
+                f.write_str("a list of JSON objects")
             }
 
-            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-                RawItem::deserialize(MapAccessDeserializer::new(map))
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
+                let (mut items, now) = (Vec::new(), Timestamp::now());
+                while items.len() <= MAX_ITEMS {
+                    let next = Next { before: items.last(), now };
+                    let Some(item) = list.next_element_seed(next)? else { return Ok(Items(items)) };
+                    items.push(item);
+                }
+                while list.next_element::<IgnoredAny>()?.is_some() {}
+                Ok(Items(items))
             }
         }
-        deserializer.deserialize_map(Object).map(Self)
+        deserializer.deserialize_seq(List)
+    }
+}
+
+/// The item after another one. It must be an object: a derived struct would also read a list as its fields in order.
+struct Next<'b> {
+    before: Option<&'b PublishItem>,
+    now: Timestamp,
+}
+
+impl<'de> DeserializeSeed<'de> for Next<'_> {
+    type Value = PublishItem;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PublishItem, D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Next<'_> {
+    type Value = PublishItem;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PublishItem, A::Error> {
+        let raw = RawItem::deserialize(MapAccessDeserializer::new(map))?;
+        raw.check(self.before, self.now).map_err(|error| A::Error::custom(error.message))
     }
 }
 
 impl RawItem<'_> {
     /// Checks the parts of an item in a list or a body. Names are shared with the item before, which mostly has the
-    /// same ones.
-    pub(crate) fn check(mut self, before: Option<&PublishItem>) -> Result<PublishItem, RequestError> {
+    /// same ones. `now` is the time of an item that says none.
+    pub(crate) fn check(mut self, before: Option<&PublishItem>, now: Timestamp) -> Result<PublishItem, RequestError> {
         let kind = self.kind.take().or_else(|| self.event.take());
-        self.check_as(kind, before)
+        self.check_as(kind, before, now)
     }
 
     /// The same, where `kind` is what names the event.
@@ -121,6 +155,7 @@ impl RawItem<'_> {
         self,
         kind: Option<Text<'_>>,
         before: Option<&PublishItem>,
+        now: Timestamp,
     ) -> Result<PublishItem, RequestError> {
         let Text(channel) = self.channel.ok_or_else(|| RequestError::validation("`channel` is missing"))?;
         let channel = match before.map(|before| &before.draft.channel) {
@@ -139,7 +174,7 @@ impl RawItem<'_> {
             draft: Draft {
                 channel,
                 kind,
-                time: time(self.timestamp)?,
+                time: time(self.timestamp, now)?,
                 source: nobody(),
                 severity: severity(self.severity)?,
                 attributes: attributes(self.attributes)?,
@@ -158,8 +193,8 @@ fn nobody() -> Arc<str> {
     NOBODY.clone()
 }
 
-fn time(timestamp: Option<Text<'_>>) -> Result<Timestamp, RequestError> {
-    let Some(Text(text)) = timestamp else { return Ok(Timestamp::now()) };
+fn time(timestamp: Option<Text<'_>>, now: Timestamp) -> Result<Timestamp, RequestError> {
+    let Some(Text(text)) = timestamp else { return Ok(now) };
     Timestamp::parse(&text)
         .ok_or_else(|| RequestError::validation("`timestamp` is RFC 3339, as in 2026-01-31T12:00:00Z"))
 }
@@ -217,7 +252,14 @@ fn attributes(given: Option<BTreeMap<String, String>>) -> Result<Attributes, Req
 pub fn decode_item(json: &[u8]) -> Result<PublishItem, RequestError> {
     object(json)?;
     let raw: RawItem<'_> = serde_json::from_slice(json).map_err(|error| syntax(&error))?;
-    raw.check(None)
+    raw.check(None, Timestamp::now())
+}
+
+/// Reads an item that comes after another one, which mostly has the same names, at this time.
+pub fn decode_next(json: &str, before: Option<&PublishItem>, now: Timestamp) -> Result<PublishItem, RequestError> {
+    object(json.as_bytes())?;
+    let raw: RawItem<'_> = serde_json::from_str(json).map_err(|error| syntax(&error))?;
+    raw.check(before, now)
 }
 
 /// The same error, about one item of a list.

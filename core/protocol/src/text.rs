@@ -24,6 +24,11 @@ pub(crate) fn pair(out: &mut Vec<u8>, name: &str, text: &str) {
     string(out, text);
 }
 
+/// Appends a number.
+pub(crate) fn number(out: &mut Vec<u8>, number: u64) {
+    out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
+}
+
 /// Appends what `Display` writes, which must need no escape.
 pub(crate) fn display(out: &mut Vec<u8>, value: impl std::fmt::Display) {
     use std::io::Write;

@@ -8,6 +8,22 @@ pub fn text_frame(out: &mut Vec<u8>, payload: &[u8]) {
     frame(out, 0x1, payload);
 }
 
+/// Appends a text frame of a server whose payload `write` appends. `expected` is about how long that is: only where it
+/// means another header does the payload move.
+pub fn text_frame_of(out: &mut Vec<u8>, expected: usize, write: impl FnOnce(&mut Vec<u8>)) {
+    let (begin, guess) = (out.len(), Head::new(0x1, expected));
+    out.reserve(guess.length + expected);
+    out.extend_from_slice(guess.bytes());
+    let payload = out.len();
+    write(out);
+    let head = Head::new(0x1, out.len() - payload);
+    if head.length == guess.length {
+        out[begin..payload].copy_from_slice(head.bytes());
+    } else {
+        out.splice(begin..payload, head.bytes().iter().copied());
+    }
+}
+
 /// The payload of a frame that [`text_frame`] made.
 pub fn payload(frame: &[u8]) -> &[u8] {
     let header = match frame.get(1) {
@@ -37,19 +53,42 @@ pub fn close_frame(out: &mut Vec<u8>, code: CloseCode, reason: &str) {
 }
 
 fn frame(out: &mut Vec<u8>, opcode: u8, payload: &[u8]) {
-    out.push(0x80 | opcode);
-    match payload.len() {
-        short @ 0..126 => out.push(short as u8),
-        medium @ 126..0x1_0000 => {
-            out.push(126);
-            out.extend_from_slice(&(medium as u16).to_be_bytes());
-        }
-        long => {
-            out.push(127);
-            out.extend_from_slice(&(long as u64).to_be_bytes());
-        }
-    }
+    out.extend_from_slice(Head::new(opcode, payload.len()).bytes());
     out.extend_from_slice(payload);
+}
+
+/// What stands before a server's payload.
+struct Head {
+    bytes: [u8; 10],
+    length: usize,
+}
+
+impl Head {
+    fn new(opcode: u8, payload: usize) -> Self {
+        let mut bytes = [0; 10];
+        bytes[0] = 0x80 | opcode;
+        let length = match payload {
+            short @ 0..126 => {
+                bytes[1] = short as u8;
+                2
+            }
+            medium @ 126..0x1_0000 => {
+                bytes[1] = 126;
+                bytes[2..4].copy_from_slice(&(medium as u16).to_be_bytes());
+                4
+            }
+            long => {
+                bytes[1] = 127;
+                bytes[2..10].copy_from_slice(&(long as u64).to_be_bytes());
+                10
+            }
+        };
+        Self { bytes, length }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
 }
 
 /// What one frame of a client brought.
@@ -229,6 +268,20 @@ mod tests {
 
     fn read(reader: &mut Reader, mut bytes: Vec<u8>) -> Result<String, FrameError> {
         reader.next(&mut bytes, 1000).map(|step| format!("{:?}", step.expect("the frame is whole").1))
+    }
+
+    #[test]
+    fn a_frame_that_is_written_in_place_is_the_same_whatever_length_was_expected() {
+        for length in [0, 1, 125, 126, 200, 65_535, 65_536, 70_000] {
+            let payload = vec![b'x'; length];
+            let mut whole = b"before".to_vec();
+            text_frame(&mut whole, &payload);
+            for expected in [0, 125, 126, 65_535, 65_536, 1 << 20] {
+                let mut out = b"before".to_vec();
+                text_frame_of(&mut out, expected, |out| out.extend_from_slice(&payload));
+                assert!(out == whole, "{length} bytes where {expected} were expected");
+            }
+        }
     }
 
     #[test]

@@ -141,10 +141,12 @@ impl ChannelLog {
         mut force: bool,
     ) -> Appended {
         let mut inner = self.lock();
-        let mut done = Appended { interest: inner.interest, ..Appended::default() };
+        let expired = inner.ring.expire(limits.channel_age, now);
+        budget.used.fetch_sub(expired.bytes, Relaxed);
+        let mut done = Appended { interest: inner.interest, trimmed: expired, ..Appended::default() };
         for event in run {
             let weight = event.weight();
-            let trimmed = inner.ring.make_room(event, weight, limits, now);
+            let trimmed = inner.ring.make_room(event, weight, limits);
             budget.used.fetch_sub(trimmed.bytes, Relaxed);
             done.trimmed += trimmed;
             if budget.used.load(Relaxed) + weight > budget.limit && !force {

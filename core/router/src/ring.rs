@@ -75,9 +75,9 @@ impl Ring {
         self.bytes
     }
 
-    /// Makes ready for an event: drops what the channel's bounds leave no room for beside it. An event that does not
+    /// Makes ready for an event: drops what the channel's sizes leave no room for beside it. An event that does not
     /// follow the last one (another epoch, a hole) empties the ring: what is held has no hole, whatever an engine does.
-    pub(crate) fn make_room(&mut self, event: &Event, weight: usize, limits: &LogLimits, now: Instant) -> Trimmed {
+    pub(crate) fn make_room(&mut self, event: &Event, weight: usize, limits: &LogLimits) -> Trimmed {
         let mut trimmed = Trimmed::default();
         if event.position.epoch != self.epoch || event.position.offset != self.head() + 1 {
             trimmed += self.keep(0);
@@ -89,7 +89,6 @@ impl Ring {
         {
             trimmed += self.pop();
         }
-        trimmed += self.expire(limits.channel_age, now);
         trimmed
     }
 
@@ -97,6 +96,8 @@ impl Ring {
     pub(crate) fn push(&mut self, event: Arc<Event>, weight: usize, age: Duration, now: Instant) {
         debug_assert_eq!(event.position.offset, self.head() + 1);
         match self.marks.back_mut() {
+            // One of the same batch.
+            Some(mark) if mark.last == now => {}
             Some(mark) if now.duration_since(mark.first) < age / AGE_PARTS => mark.last = now,
             _ => self.marks.push_back(Mark { offset: event.position.offset, first: now, last: now }),
         }
@@ -250,7 +251,8 @@ mod tests {
                     }
                     let event = event(epoch, offset, size);
                     let weight = event.weight();
-                    left += ring.make_room(&event, weight, &limits, now);
+                    left += ring.expire(limits.channel_age, now);
+                    left += ring.make_room(&event, weight, &limits);
                     ring.push(event, weight, limits.channel_age, now);
                     pushed.push((offset, weight, now));
                     pushed_bytes += weight;
@@ -314,7 +316,8 @@ mod tests {
                 now += Duration::from_millis(wait);
                 let event = event(Epoch(1), offset, 1);
                 let weight = event.weight();
-                ring.make_room(&event, weight, &limits, now);
+                ring.expire(limits.channel_age, now);
+                ring.make_room(&event, weight, &limits);
                 ring.push(event, weight, limits.channel_age, now);
                 arrived.push((offset, now));
                 for (offset, at) in &arrived {

@@ -150,41 +150,38 @@ impl Live {
             queued: 0,
             lost: 0,
         };
-        let mut drafts = batch.into_iter().peekable();
-        while let Some(mut draft) = drafts.next() {
-            let index = self.index(&draft.channel, options);
+        let mut known: Option<usize> = None;
+        for mut draft in batch {
+            // Batches mostly go to one channel: it is looked up once for a run of drafts.
+            let index = match known {
+                Some(index) if self.channels[index].name == draft.channel => index,
+                _ => self.index(&draft.channel, options),
+            };
+            known = Some(index);
             let channel = &mut self.channels[index];
-            let epoch = channel.lineage.epoch();
-            // Batches mostly go to one channel: look it up once for a run of drafts.
-            loop {
-                draft.channel = channel.name.clone();
-                channel.last += 1;
-                let position = Position { epoch, offset: channel.last };
-                let event = Arc::new(Event::new(draft, position, self.ids.next()));
-                numbered.positions.push(position);
-                numbered.events.push(event.clone());
-                if channel.store {
-                    let weight = weight(&event);
-                    if self.bytes + weight <= options.queue {
-                        self.bytes += weight;
-                        self.events += 1;
-                        numbered.queued += 1;
-                        channel.waiting_bytes += weight;
-                        channel.waiting.push(event);
-                    } else {
-                        channel.lose(position.offset);
-                        numbered.lost += 1;
-                    }
-                } else {
-                    channel.written = channel.last;
-                    channel.first = channel.last + 1;
-                }
-                match drafts.next_if(|next| next.channel == channel.name) {
-                    Some(next) => draft = next,
-                    None => break,
-                }
+            draft.channel = channel.name.clone();
+            channel.last += 1;
+            let position = Position { epoch: channel.lineage.epoch(), offset: channel.last };
+            let event = Arc::new(Event::new(draft, position, self.ids.next()));
+            numbered.positions.push(position);
+            numbered.events.push(event.clone());
+            if !channel.store {
+                channel.written = channel.last;
+                channel.first = channel.last + 1;
+                continue;
             }
-            if channel.store && !channel.dirty {
+            let weight = weight(&event);
+            if self.bytes + weight <= options.queue {
+                self.bytes += weight;
+                self.events += 1;
+                numbered.queued += 1;
+                channel.waiting_bytes += weight;
+                channel.waiting.push(event);
+            } else {
+                channel.lose(position.offset);
+                numbered.lost += 1;
+            }
+            if !channel.dirty {
                 channel.dirty = true;
                 self.dirty.push(index);
             }

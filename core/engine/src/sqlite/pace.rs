@@ -10,8 +10,8 @@ use std::time::{Duration, Instant};
 const FLUSH: Duration = Duration::from_millis(1);
 const MEMORY: Duration = Duration::from_millis(5);
 
-/// With so many bytes a commit is worth its cost.
-const ENOUGH: usize = 128 * 1024;
+/// With so many events a commit is worth its cost.
+const ENOUGH: u64 = 64;
 
 /// When nothing came while it waited, it does not wait for so many commits: a publisher that waits for each ack before
 /// it goes on would only be held up.
@@ -41,7 +41,7 @@ impl Pace {
     /// Until when it waits for more; `None` when it takes what there is.
     pub(crate) fn linger(&mut self, live: &Live, now: Instant) -> Option<Instant> {
         let until = self.last? + self.gap;
-        if until <= now || live.bytes >= ENOUGH || self.skip > 0 {
+        if until <= now || live.events >= ENOUGH || self.skip > 0 {
             return None;
         }
         self.waiting.get_or_insert(live.events);
@@ -100,7 +100,7 @@ mod tests {
         let mut pace = Pace::new(Durability::Memory);
         pace.taken(&live(1));
         let mut large = live(1);
-        large.bytes = ENOUGH;
+        large.events = ENOUGH;
         assert_eq!(pace.linger(&large, pace.last.unwrap()), None);
     }
 }

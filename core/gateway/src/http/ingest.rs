@@ -17,11 +17,11 @@ use axum::{
     response::Response,
 };
 use bytes::Bytes;
-use headwater_event::{ChannelName, Position};
+use headwater_event::{ChannelName, Epoch, Position};
 use headwater_protocol::{ErrorCode, cloudevents::Mode, publish::share_key};
 use headwater_router::RouterError;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Serialize, Serializer};
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -33,17 +33,38 @@ const BODY_DEADLINE: Duration = Duration::from_secs(30);
 /// What events have as their source when a client brings them.
 const SOURCE: &str = "client";
 
+/// The answer. It borrows: a body of thousands of events has an answer of thousands of positions.
 #[derive(Serialize)]
-struct Published {
+struct Published<'a> {
     accepted: usize,
-    positions: Vec<At>,
+    positions: Vec<At<'a>>,
 }
 
 #[derive(Serialize)]
-struct At {
-    channel: String,
-    epoch: String,
+struct At<'a> {
+    channel: &'a str,
+    epoch: Digits,
     offset: u64,
+}
+
+/// An epoch as answers have it.
+struct Digits(Epoch);
+
+impl Serialize for Digits {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'a> Published<'a> {
+    fn new(channels: &'a [ChannelName], positions: &[Position]) -> Self {
+        let at = |(channel, position): (&'a ChannelName, &Position)| At {
+            channel: channel.as_str(),
+            epoch: Digits(position.epoch),
+            offset: position.offset,
+        };
+        Self { accepted: channels.len(), positions: channels.iter().zip(positions).map(at).collect() }
+    }
 }
 
 /// What a body holds.
@@ -99,7 +120,7 @@ pub(super) async fn publish(
     // By now a local engine has handed the events to their readers; only their keeping has failed.
     let positions =
         ack.await.map_err(|error| unpublished(&error.into(), "the events may have been seen, but are not kept"))?;
-    Ok(answer::json(StatusCode::ACCEPTED, &published(channels, positions)))
+    Ok(answer::json(StatusCode::ACCEPTED, &Published::new(&channels, &positions)))
 }
 
 /// `Idempotency-Key`: a string in quotes, as the draft standard has it, or just as most clients send it.
@@ -109,15 +130,6 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
     let text = text.trim();
     let inner = text.strip_prefix('"').and_then(|text| text.strip_suffix('"')).unwrap_or(text);
     Ok(Some(inner.into()))
-}
-
-fn published(channels: Vec<ChannelName>, positions: Vec<Position>) -> Published {
-    let at = |(channel, position): (ChannelName, Position)| At {
-        channel: channel.to_string(),
-        epoch: position.epoch.to_string(),
-        offset: position.offset,
-    };
-    Published { accepted: channels.len(), positions: channels.into_iter().zip(positions).map(at).collect() }
 }
 
 fn form(headers: &HeaderMap) -> Result<Form, Problem> {

@@ -2,9 +2,10 @@
 
 use super::problem::Problem;
 use axum::http::{HeaderMap, header};
+use headwater_event::Timestamp;
 use headwater_protocol::{
     ErrorCode, RequestError,
-    publish::{PublishItem, decode_item},
+    publish::{PublishItem, decode_next},
 };
 use serde_json::{Value, json, value::RawValue};
 
@@ -47,9 +48,8 @@ struct Fault {
 
 /// All items, or all that is wrong with them.
 pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<PublishItem>, Problem> {
-    let mut items = Vec::new();
-    let mut faults = Vec::new();
-    let mut take = |item: usize, line: Option<usize>, text: &[u8]| match decode_item(text) {
+    let (mut items, mut faults, now) = (Vec::new(), Vec::new(), Timestamp::now());
+    let mut take = |item: usize, line: Option<usize>, text: &str| match decode_next(text, items.last(), now) {
         Ok(decoded) => items.push(decoded),
         Err(error) => faults.push(Fault { item, line, error }),
     };
@@ -57,20 +57,25 @@ pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<PublishItem>, Pr
         Format::Json if first_byte(body) == Some(b'[') => {
             let raw: Vec<&RawValue> = serde_json::from_slice(body).map_err(|error| broken(&error))?;
             within(raw.len())?;
-            raw.iter().enumerate().for_each(|(index, raw)| take(index, None, raw.get().as_bytes()));
+            raw.iter().enumerate().for_each(|(item, raw)| take(item, None, raw.get()));
             raw.len()
         }
         Format::Json if first_byte(body).is_none() => 0,
         Format::Json => {
             let raw: &RawValue = serde_json::from_slice(body).map_err(|error| broken(&error))?;
-            take(0, None, raw.get().as_bytes());
+            take(0, None, raw.get());
             1
         }
         Format::Lines => {
-            let filled = || body.split(|b| *b == b'\n').enumerate().filter(|(_, text)| first_byte(text).is_some());
-            within(filled().count())?;
-            filled().enumerate().for_each(|(index, (line, text))| take(index, Some(line + 1), text));
-            filled().count()
+            let text = std::str::from_utf8(body).map_err(|error| no_text(body, error.valid_up_to()))?;
+            let filled = text.split('\n').zip(1..).filter(|(text, _)| !text.trim_ascii().is_empty());
+            let mut count = 0;
+            for (item, (text, line)) in filled.enumerate() {
+                count = item + 1;
+                within(count)?;
+                take(item, Some(line), text);
+            }
+            count
         }
     };
     if count == 0 {
@@ -81,6 +86,12 @@ pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<PublishItem>, Pr
 
 fn first_byte(text: &[u8]) -> Option<u8> {
     text.iter().copied().find(|b| !b.is_ascii_whitespace())
+}
+
+/// The body is in another encoding from this byte on.
+fn no_text(body: &[u8], from: usize) -> Problem {
+    let line = body[..from].split(|byte| *byte == b'\n').count();
+    Problem::new(ErrorCode::InvalidJson, format!("line {line} is not UTF-8; nothing was published"))
 }
 
 fn within(count: usize) -> Result<(), Problem> {
@@ -192,6 +203,8 @@ mod tests {
         assert!(problem.member("suggested_action").as_str().unwrap().contains("x-ndjson"));
         // Another encoding than UTF-8.
         assert!(decode(Format::Json, b"{\"channel\":\"\xff\"}").is_err());
+        let problem = decode(Format::Lines, &[GOOD.as_bytes(), b"\n\"\xff\""].concat()).expect_err("no UTF-8");
+        assert!(problem.detail().starts_with("line 2 is not UTF-8"), "{}", problem.detail());
     }
 
     #[test]

@@ -5,7 +5,7 @@ use headwater_event::{ChannelName, Epoch, Event};
 use headwater_filter::{FilterId, FilterTable};
 use headwater_protocol::Dialect;
 use headwater_router::ChannelLog;
-use std::{collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
 
 /// A channel as this shard knows it.
 pub(super) struct Channel {
@@ -93,12 +93,20 @@ pub(super) struct Channels {
     list: Vec<Option<Channel>>,
     free: Vec<u32>,
     by_name: HashMap<ChannelName, u32>,
+    /// The one that was asked for last: events mostly come in runs of a channel.
+    last: Cell<u32>,
 }
 
 impl Channels {
     /// The channel of this name.
     pub(super) fn index(&self, name: &ChannelName) -> Option<u32> {
-        self.by_name.get(name).copied()
+        let last = self.last.get();
+        if self.list.get(last as usize).is_some_and(|c| c.as_ref().is_some_and(|c| c.log.name() == name)) {
+            return Some(last);
+        }
+        let found = self.by_name.get(name).copied()?;
+        self.last.set(found);
+        Some(found)
     }
 
     /// Adds a channel that is not there yet. Its first reader joins before anything else is done.

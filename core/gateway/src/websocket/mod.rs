@@ -39,6 +39,7 @@ mod join;
 mod lag;
 mod mailbox;
 mod pace;
+mod publish;
 mod pulse;
 mod reader;
 mod replay;

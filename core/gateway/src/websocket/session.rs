@@ -1,38 +1,31 @@
-//! What a client's request does. Requests of one read are taken together: events that are published one after the other
-//! go to the router as one batch.
+//! What a client's request does.
 
-use super::{connection::Connection, shard::Shard};
-use crate::limits::{Bucket, Rate};
-use headwater_event::{ChannelName, ChannelPattern, Event, Position};
-use headwater_protocol::{
-    CloseCode, ErrorCode, Reply, Request, RequestError, RequestId, Resumed, publish::PublishItem,
-};
-use headwater_router::RouterError;
-use std::{rc::Rc, sync::Arc, time::Instant};
+use super::{connection::Connection, publish::Publishing, shard::Shard};
+use crate::limits::Rate;
+use headwater_event::{ChannelPattern, Event};
+use headwater_protocol::{CloseCode, Reply, Request, RequestError, RequestId, Resumed};
+use std::{rc::Rc, sync::Arc};
 
 /// What may be done while authentication is not enabled.
 const EVERYTHING: &[&str] = &["monitor", "control", "admin"];
 
 /// What a session remembers from one message to the next.
 pub(super) struct Session {
-    /// Who publishes, for the events.
-    source: Arc<str>,
-    published: Bucket,
-    /// Messages that published, not yet handed to the router.
-    waiting: Vec<(Vec<PublishItem>, Option<RequestId>)>,
+    publishing: Publishing,
 }
 
 impl Session {
     /// A session that has said nothing.
     pub(super) fn new(shard: &Shard) -> Self {
-        let rate = shard.publish_rate();
-        Self { source: "client".into(), published: Bucket::new(rate, Instant::now()), waiting: Vec::new() }
+        Self { publishing: Publishing::new(shard) }
     }
 
     /// Handles one message.
     pub(super) fn message(&mut self, shard: &mut Shard, connection: &Rc<Connection>, text: &str) {
         match connection.dialect.decode(text) {
-            Ok(Request::Publish { items, request_id }) => self.gather(shard, connection, items, request_id),
+            Ok(Request::Publish { items, request_id }) => {
+                self.publishing.gather(shard, connection, items, request_id);
+            }
             Ok(request) => {
                 // In the order that the client said it: what it published comes first.
                 self.publish(shard, connection);
@@ -45,41 +38,14 @@ impl Session {
         }
     }
 
-    fn gather(
-        &mut self,
-        shard: &mut Shard,
-        connection: &Rc<Connection>,
-        items: Vec<PublishItem>,
-        request_id: Option<RequestId>,
-    ) {
-        let amount = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        if let Err(wait) = self.published.take(shard.publish_rate(), amount, Instant::now()) {
-            let message = format!("more events than allowed; go on in {} ms", wait.as_millis().max(1));
-            shard.tell(connection, RequestError::new(ErrorCode::RateLimit, message).answering(request_id));
-            return;
-        }
-        self.waiting.push((items, request_id));
-    }
-
-    /// Hands the gathered events to the router.
+    /// Publishes what the messages so far have brought.
     pub(super) fn publish(&mut self, shard: &mut Shard, connection: &Rc<Connection>) {
-        if self.waiting.is_empty() {
-            return;
-        }
-        let waiting = std::mem::take(&mut self.waiting);
-        if waiting.iter().all(|(_, request_id)| request_id.is_none()) {
-            // Nobody waits for an answer of his own: one batch, all or none of it.
-            let whole = waiting.into_iter().flat_map(|(items, _)| items).collect();
-            return shard.publish(connection, whole, &self.source, None);
-        }
-        for (items, request_id) in waiting {
-            shard.publish(connection, items, &self.source, request_id);
-        }
+        self.publishing.flush(shard, connection);
     }
 }
 
 impl Shard {
-    fn publish_rate(&self) -> Rate {
+    pub(super) fn publish_rate(&self) -> Rate {
         let limits = &self.options.limits;
         Rate::new(limits.publish_per_second, limits.publish_per_second)
     }
@@ -146,60 +112,4 @@ impl Shard {
             request_id: error.request_id,
         });
     }
-
-    fn publish(
-        &mut self,
-        connection: &Rc<Connection>,
-        items: Vec<PublishItem>,
-        source: &Arc<str>,
-        request_id: Option<RequestId>,
-    ) {
-        let answered = request_id.is_some();
-        let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel().clone()).collect();
-        let ack = match self.publisher.publish(items, source) {
-            Ok(ack) => ack,
-            Err(error) => return self.tell(connection, refusal(&error).answering(request_id)),
-        };
-        if !answered {
-            return;
-        }
-        match ack.try_now() {
-            Ok(outcome) => self.published(connection, channels, outcome.map_err(RouterError::from), request_id),
-            Err(pending) => {
-                let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
-                self.tasks.spawn(async move {
-                    let outcome = pending.await.map_err(RouterError::from);
-                    let mut shard = shared.borrow_mut();
-                    shard.published(&connection, channels, outcome, request_id);
-                    shard.flush_control(&connection);
-                });
-            }
-        }
-    }
-
-    fn published(
-        &mut self,
-        connection: &Rc<Connection>,
-        channels: Vec<ChannelName>,
-        outcome: Result<Vec<Position>, RouterError>,
-        request_id: Option<RequestId>,
-    ) {
-        match outcome {
-            Ok(positions) => {
-                let positions = channels.into_iter().zip(positions).collect();
-                connection.reply(&Reply::Published { positions, request_id });
-            }
-            Err(error) => self.tell(connection, refusal(&error).answering(request_id)),
-        }
-    }
-}
-
-/// What a client is told when the router does not take its events.
-fn refusal(error: &RouterError) -> RequestError {
-    use headwater_router::EngineError;
-    let code = match error {
-        RouterError::TooManyChannels { .. } | RouterError::Engine(EngineError::Refused(_)) => ErrorCode::Validation,
-        RouterError::Engine(EngineError::Busy(_) | EngineError::Down(_)) => ErrorCode::Unavailable,
-    };
-    RequestError::new(code, error.to_string())
 }

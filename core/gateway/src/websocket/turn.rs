@@ -19,6 +19,9 @@ const FLUSH_AT: usize = 256 * 1024;
 /// The batch's buffer is given back when a turn of huge events has blown it up beyond this.
 pub(super) const KEEP: usize = 2 * FLUSH_AT;
 
+/// About how many bytes of a frame are not the event's data.
+const ENVELOPE: usize = 186;
+
 /// The frames of one dialect in this turn, in order of arrival.
 #[derive(Default)]
 pub(super) struct Batch {
@@ -60,13 +63,25 @@ pub(super) struct Turn {
 pub(crate) fn frame_of(event: &Event, dialect: &'static dyn Dialect) -> Bytes {
     event
         .encoded(dialect.encoding(), |event| {
-            let mut text = Vec::new();
-            dialect.event(event, &mut text);
-            let mut frame = Vec::with_capacity(text.len() + 10);
-            websocket::text_frame(&mut frame, &text);
-            frame.into()
+            let mut frame = Vec::new();
+            write_frame(&mut frame, event, dialect);
+            frame.into_boxed_slice().into()
         })
         .clone()
+}
+
+/// Appends the finished frame of an event. Who reads along is mostly the only one to need it, so it is not kept with the
+/// event; it is taken from there if somebody else has made it already.
+fn put_frame(out: &mut Vec<u8>, event: &Event, dialect: &'static dyn Dialect) {
+    match event.if_encoded(dialect.encoding()) {
+        Some(frame) => out.extend_from_slice(frame),
+        None => write_frame(out, event, dialect),
+    }
+}
+
+fn write_frame(out: &mut Vec<u8>, event: &Event, dialect: &'static dyn Dialect) {
+    let expected = event.data.as_bytes().len() + ENVELOPE;
+    websocket::text_frame_of(out, expected, |out| dialect.event(event, out));
 }
 
 impl Shard {
@@ -123,7 +138,7 @@ impl Shard {
             let batch = &mut self.turn.batches[usize::from(encoding)];
             let (from, to) = *appended[usize::from(encoding)].get_or_insert_with(|| {
                 let from = batch.bytes.len() as u32;
-                batch.bytes.extend_from_slice(&frame_of(event, group.dialect));
+                put_frame(&mut batch.bytes, event, group.dialect);
                 let end = batch.bytes.len() as u32;
                 batch.frames.push(Frame { end, channel: index, offset: event.position.offset });
                 (from, end)

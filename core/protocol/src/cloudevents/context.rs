@@ -5,7 +5,7 @@ use crate::{
     RequestError, percent,
     publish::{PublishItem, RawItem, Text},
 };
-use headwater_event::{ChannelName, Event, Retention};
+use headwater_event::{ChannelName, Event, Retention, Timestamp};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -88,7 +88,7 @@ impl<'a> Context<'a> {
             key,
             idempotency_key: None,
         };
-        Ok(raw.check(before).map_err(renamed)?.identified(identity.into()))
+        Ok(raw.check(before, Timestamp::now()).map_err(renamed)?.identified(identity.into()))
     }
 
     fn required(&mut self, name: &str) -> Result<Cow<'a, str>, RequestError> {

@@ -13,7 +13,7 @@ mod whatever_comes;
 
 use crate::{
     CommandRequest, ErrorCode, FilterSpec, OneOrMany, Request, RequestError, RequestId,
-    publish::{ItemObject, Text, object, syntax},
+    publish::{Items, Text, object, syntax},
 };
 use bytes::Bytes;
 use headwater_event::ChannelPattern;
@@ -54,8 +54,8 @@ struct Message<'a> {
     key: Option<Box<str>>,
     #[serde(default)]
     idempotency_key: Option<Box<str>>,
-    #[serde(borrow, default)]
-    events: Option<Vec<ItemObject<'a>>>,
+    #[serde(default)]
+    events: Option<Items>,
 }
 
 /// What says which message it is, when the rest cannot be read.
@@ -234,6 +234,10 @@ mod tests {
         assert!(error.message.contains("item 1") && error.request_id.is_some(), "{error}");
         assert!(refused(r#"{"type":"publish","events":[["a","t"]]}"#).message.contains("item 0"));
         assert!(refused(r#"{"type":"publish","channel":"a","event":7}"#).message.contains("string"));
-        assert!(refused(r#"{"type":"publish","channel":"a","event":"t","events":7}"#).message.contains("sequence"));
+        assert!(
+            refused(r#"{"type":"publish","channel":"a","event":"t","events":7}"#)
+                .message
+                .contains("list of JSON objects")
+        );
     }
 }

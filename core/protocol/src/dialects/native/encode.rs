@@ -13,13 +13,18 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
     out.reserve(event.data.as_bytes().len() + 320);
     out.extend_from_slice(b"{\"type\":");
     text::string(out, &event.kind);
-    text::pair(out, "channel", event.channel.as_str());
-    text::key(out, "timestamp");
-    quoted(out, event.time);
-    text::key(out, "message_id");
-    quoted(out, event.id);
-    place(out, event.position);
-    text::pair(out, "source", &event.source);
+    out.extend_from_slice(b",\"channel\":\"");
+    out.extend_from_slice(event.channel.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"timestamp\":\"");
+    out.extend_from_slice(&event.time.rfc_3339());
+    out.extend_from_slice(b"\",\"message_id\":\"");
+    out.extend_from_slice(event.id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
+    out.extend_from_slice(b"\",\"epoch\":\"");
+    out.extend_from_slice(&event.position.epoch.digits());
+    out.extend_from_slice(b"\",\"offset\":");
+    text::number(out, event.position.offset);
+    out.extend_from_slice(b",\"source\":");
+    text::string(out, &event.source);
     if let Some(severity) = event.severity {
         text::pair(out, "severity", severity.as_str());
     }
@@ -192,7 +197,7 @@ fn quoted(out: &mut Vec<u8>, value: impl std::fmt::Display) {
 
 fn count(out: &mut Vec<u8>, key: &str, value: u64) {
     text::key(out, key);
-    text::display(out, value);
+    text::number(out, value);
 }
 
 /// Text that is JSON already.

@@ -3,8 +3,9 @@
 use super::{Message, from_str};
 use crate::{
     RequestError,
-    publish::{ItemObject, MAX_ITEMS, PublishItem, RawItem, decode_item, in_item, share_key},
+    publish::{Items, MAX_ITEMS, PublishItem, RawItem, decode_item, in_item, share_key},
 };
+use headwater_event::Timestamp;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -14,16 +15,12 @@ pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestErr
     if channel.is_some() {
         let item =
             RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key, idempotency_key };
-        return item.check_as(event, None).map(|item| vec![item]);
+        return item.check_as(event, None, Timestamp::now()).map(|item| vec![item]);
     }
-    let events = events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
-    if events.is_empty() || events.len() > MAX_ITEMS {
+    let Items(mut items) =
+        events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;
+    if items.is_empty() || items.len() > MAX_ITEMS {
         return Err(RequestError::validation(format!("`events` has 1 to {MAX_ITEMS} entries")));
-    }
-    let mut items: Vec<PublishItem> = Vec::with_capacity(events.len());
-    for (index, ItemObject(raw)) in events.into_iter().enumerate() {
-        let item = raw.check(items.last()).map_err(|error| in_item("`events`", index, &error))?;
-        items.push(item);
     }
     if let Some(key) = idempotency_key {
         share_key(&mut items, key)?;

@@ -1,0 +1,120 @@
+//! What a client publishes. The messages of one read are gathered, go to the router one after the other, and are answered
+//! in their order when the engine has them.
+
+use super::{connection::Connection, shard::Shard};
+use crate::{limits::Bucket, publishing::Published, refusal};
+use headwater_event::{ChannelName, Position};
+use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId, publish::PublishItem};
+use headwater_router::EngineError;
+use std::{rc::Rc, sync::Arc, time::Instant};
+
+/// What has been gathered of one client.
+pub(super) struct Publishing {
+    /// Who publishes, for the events.
+    source: Arc<str>,
+    rate: Bucket,
+    waiting: Vec<Batch>,
+}
+
+/// The events of one message, or of several in a row whose sender waits for no answer: all or none of them.
+struct Batch {
+    items: Vec<PublishItem>,
+    request_id: Option<RequestId>,
+}
+
+/// A batch whose events are out, and which is answered when the engine has them at its durability.
+struct Unanswered {
+    ack: Published,
+    channels: Vec<ChannelName>,
+    request_id: Option<RequestId>,
+}
+
+impl Publishing {
+    /// Nothing yet.
+    pub(super) fn new(shard: &Shard) -> Self {
+        Self { source: "client".into(), rate: Bucket::new(shard.publish_rate(), Instant::now()), waiting: Vec::new() }
+    }
+
+    /// Takes the events of a message, if they are not too many.
+    pub(super) fn gather(
+        &mut self,
+        shard: &Shard,
+        connection: &Connection,
+        items: Vec<PublishItem>,
+        request_id: Option<RequestId>,
+    ) {
+        let amount = u32::try_from(items.len()).unwrap_or(u32::MAX);
+        if let Err(wait) = self.rate.take(shard.publish_rate(), amount, Instant::now()) {
+            let message = format!("more events than allowed; go on in {} ms", wait.as_millis().max(1));
+            shard.tell(connection, RequestError::new(ErrorCode::RateLimit, message).answering(request_id));
+            return;
+        }
+        match self.waiting.last_mut() {
+            Some(before) if before.request_id.is_none() && request_id.is_none() => before.items.extend(items),
+            _ => self.waiting.push(Batch { items, request_id }),
+        }
+    }
+
+    /// Hands what was gathered to the router.
+    pub(super) fn flush(&mut self, shard: &mut Shard, connection: &Rc<Connection>) {
+        let mut unanswered = Vec::new();
+        for batch in self.waiting.drain(..) {
+            unanswered.extend(shard.publish(connection, batch, &self.source));
+        }
+        if !unanswered.is_empty() {
+            shard.answer_later(connection, unanswered);
+        }
+    }
+}
+
+impl Shard {
+    fn publish(&self, connection: &Connection, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
+        let Batch { items, request_id } = batch;
+        let answered = request_id.is_some();
+        let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel().clone()).collect();
+        match self.publisher.publish(items, source) {
+            Ok(_) if !answered => {}
+            Ok(ack) => match ack.try_now() {
+                Ok(outcome) => self.published(connection, channels, outcome, request_id),
+                Err(ack) => return Some(Unanswered { ack, channels, request_id }),
+            },
+            Err(error) => self.tell(connection, refusal::by_router(&error).answering(request_id)),
+        }
+        None
+    }
+
+    /// Answers each when it is known. One task for all: the engine mostly has them at the same time, and then they go out
+    /// in one write.
+    fn answer_later(&self, connection: &Rc<Connection>, unanswered: Vec<Unanswered>) {
+        let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
+        self.tasks.spawn(async move {
+            for Unanswered { ack, channels, request_id } in unanswered {
+                let outcome = match ack.try_now() {
+                    Ok(outcome) => outcome,
+                    Err(ack) => {
+                        shared.borrow_mut().flush_control(&connection);
+                        ack.await
+                    }
+                };
+                shared.borrow_mut().published(&connection, channels, outcome, request_id);
+            }
+            shared.borrow_mut().flush_control(&connection);
+        });
+    }
+
+    fn published(
+        &self,
+        connection: &Connection,
+        channels: Vec<ChannelName>,
+        outcome: Result<Vec<Position>, EngineError>,
+        request_id: Option<RequestId>,
+    ) {
+        match outcome {
+            Ok(positions) => {
+                let positions = channels.into_iter().zip(positions).collect();
+                connection.reply(&Reply::Published { positions, request_id });
+            }
+            Err(error) => self.tell(connection, refusal::by_router(&error.into()).answering(request_id)),
+        }
+    }
+}
