@@ -24,6 +24,8 @@ pub struct Draft {
     pub retention: Retention,
     /// The payload.
     pub data: Payload,
+    /// Says that a second one with the same key is this one again. Who takes events in looks at it; an engine does not.
+    pub idempotency_key: Option<Box<str>>,
 }
 
 impl Draft {
@@ -39,6 +41,7 @@ impl Draft {
             evidence: None,
             retention: Retention::None,
             data,
+            idempotency_key: None,
         }
     }
 }

@@ -54,6 +54,9 @@ impl Bucket {
     }
 
     fn fill(&mut self, rate: Rate, now: Instant) {
+        if now == self.at {
+            return; // one more of the same read
+        }
         let passed = now.saturating_duration_since(self.at).as_secs_f64();
         self.tokens = (self.tokens + passed * f64::from(rate.per_second)).min(f64::from(rate.burst));
         self.at = now;

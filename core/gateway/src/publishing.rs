@@ -3,7 +3,6 @@
 
 use futures_util::future::{FutureExt, Shared};
 use headwater_event::{ChannelName, Draft, Position};
-use headwater_protocol::publish::PublishItem;
 use headwater_router::{Ack, Outcome, Router, RouterError};
 use std::{
     collections::{HashMap, VecDeque},
@@ -59,20 +58,16 @@ impl Publisher {
     }
 
     /// Publishes the items that have not been published before, all or none of them.
-    pub(crate) fn publish(&self, items: Vec<PublishItem>, source: &Arc<str>) -> Result<Published, RouterError> {
-        if items.iter().all(|item| item.idempotency_key().is_none()) {
-            let drafts = items.into_iter().map(|item| item.into_draft(source)).collect();
-            return self.router.publish(drafts).map(Published::Plain);
+    pub(crate) fn publish(&self, mut items: Vec<Draft>, source: &Arc<str>) -> Result<Published, RouterError> {
+        let mut keyed = false;
+        for item in &mut items {
+            item.source = source.clone();
+            keyed |= item.idempotency_key.is_some();
         }
-        self.publish_keyed(items, source, Instant::now())
+        if keyed { self.publish_keyed(items, Instant::now()) } else { self.router.publish(items).map(Published::Plain) }
     }
 
-    fn publish_keyed(
-        &self,
-        items: Vec<PublishItem>,
-        source: &Arc<str>,
-        now: Instant,
-    ) -> Result<Published, RouterError> {
+    fn publish_keyed(&self, items: Vec<Draft>, now: Instant) -> Result<Published, RouterError> {
         // Held until the router has them: of two calls with the same key the second must find the first.
         let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
         recent.forget(now);
@@ -80,7 +75,7 @@ impl Publisher {
         let mut shares: Vec<Result<Share, usize>> = Vec::with_capacity(items.len());
         let mut new: HashMap<Key, usize> = HashMap::new();
         for item in items {
-            let key = item.idempotency_key().map(|key| (item.channel().clone(), Box::from(key)));
+            let key = item.idempotency_key.as_deref().map(|key| (item.channel.clone(), Box::from(key)));
             let before = key.as_ref().and_then(|key| recent.find(key));
             let index = drafts.len();
             match (before, key) {
@@ -89,7 +84,7 @@ impl Publisher {
                 (None, key) => {
                     new.extend(key.map(|key| (key, index)));
                     shares.push(Err(index));
-                    drafts.push(item.into_draft(source));
+                    drafts.push(item);
                 }
             }
         }
@@ -177,13 +172,13 @@ mod tests {
         Publisher::new(Router::new(Arc::new(MemoryEngine::new(channels)), LogLimits::default()))
     }
 
-    fn item(channel: &str, key: Option<&str>) -> PublishItem {
+    fn item(channel: &str, key: Option<&str>) -> Draft {
         let key = key.map_or(String::new(), |key| format!(r#","idempotency_key":"{key}""#));
         decode_item(format!(r#"{{"channel":"{channel}","type":"t"{key}}}"#).as_bytes()).unwrap()
     }
 
-    async fn offsets(publisher: &Publisher, items: Vec<PublishItem>, now: Instant) -> Vec<u64> {
-        let published = publisher.publish_keyed(items, &"client".into(), now).unwrap();
+    async fn offsets(publisher: &Publisher, items: Vec<Draft>, now: Instant) -> Vec<u64> {
+        let published = publisher.publish_keyed(items, now).unwrap();
         published.await.unwrap().iter().map(|position| position.offset).collect()
     }
 
@@ -213,7 +208,7 @@ mod tests {
     async fn what_was_refused_may_be_tried_again() {
         let (publisher, now) = (publisher(1), Instant::now());
         let both = vec![item("a", Some("1")), item("b", Some("1"))];
-        assert!(publisher.publish_keyed(both, &"client".into(), now).is_err(), "one channel too many");
+        assert!(publisher.publish_keyed(both, now).is_err(), "one channel too many");
         assert_eq!(offsets(&publisher, vec![item("a", Some("1"))], now).await, [1], "nothing of it was remembered");
     }
 

@@ -26,37 +26,6 @@ const MAX_ATTRIBUTE_BYTES: usize = 1024;
 /// The longest type, the longest key of a retained event, and the longest idempotency key.
 const MAX_WORD: usize = 128;
 
-/// One event to be published.
-#[derive(Debug)]
-pub struct PublishItem {
-    /// Everything but the source, which the gateway knows.
-    draft: Draft,
-    /// Says that a second one with the same key is this one again.
-    idempotency_key: Option<Box<str>>,
-}
-
-impl PublishItem {
-    /// The draft, from this source.
-    pub fn into_draft(self, source: &Arc<str>) -> Draft {
-        Draft { source: source.clone(), ..self.draft }
-    }
-
-    /// The same item, known by this key when it comes again.
-    pub(crate) fn identified(self, key: Box<str>) -> Self {
-        Self { idempotency_key: Some(key), ..self }
-    }
-
-    /// The channel that it goes to.
-    pub fn channel(&self) -> &ChannelName {
-        &self.draft.channel
-    }
-
-    /// What it shares with the same event sent again, where its publisher says so.
-    pub fn idempotency_key(&self) -> Option<&str> {
-        self.idempotency_key.as_deref()
-    }
-}
-
 /// Text that is borrowed where it needs no unescaping.
 #[derive(Debug, Deserialize)]
 #[serde(transparent)]
@@ -88,7 +57,7 @@ pub(crate) struct RawItem<'a> {
 }
 
 /// The events of a list, each checked as it is read. One more than [`MAX_ITEMS`] are kept at most, so that it shows.
-pub(crate) struct Items(pub Vec<PublishItem>);
+pub(crate) struct Items(pub Vec<Draft>);
 
 impl<'de> Deserialize<'de> for Items {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -117,26 +86,26 @@ impl<'de> Deserialize<'de> for Items {
 
 /// The item after another one. It must be an object: a derived struct would also read a list as its fields in order.
 struct Next<'b> {
-    before: Option<&'b PublishItem>,
+    before: Option<&'b Draft>,
     now: Timestamp,
 }
 
 impl<'de> DeserializeSeed<'de> for Next<'_> {
-    type Value = PublishItem;
+    type Value = Draft;
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<PublishItem, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Draft, D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Next<'_> {
-    type Value = PublishItem;
+    type Value = Draft;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PublishItem, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Draft, A::Error> {
         let raw = RawItem::deserialize(MapAccessDeserializer::new(map))?;
         raw.check(self.before, self.now).map_err(|error| A::Error::custom(error.message))
     }
@@ -145,7 +114,7 @@ impl<'de> Visitor<'de> for Next<'_> {
 impl RawItem<'_> {
     /// Checks the parts of an item in a list or a body. Names are shared with the item before, which mostly has the
     /// same ones. `now` is the time of an item that says none.
-    pub(crate) fn check(mut self, before: Option<&PublishItem>, now: Timestamp) -> Result<PublishItem, RequestError> {
+    pub(crate) fn check(mut self, before: Option<&Draft>, now: Timestamp) -> Result<Draft, RequestError> {
         let kind = self.kind.take().or_else(|| self.event.take());
         self.check_as(kind, before, now)
     }
@@ -154,11 +123,11 @@ impl RawItem<'_> {
     pub(crate) fn check_as(
         self,
         kind: Option<Text<'_>>,
-        before: Option<&PublishItem>,
+        before: Option<&Draft>,
         now: Timestamp,
-    ) -> Result<PublishItem, RequestError> {
+    ) -> Result<Draft, RequestError> {
         let Text(channel) = self.channel.ok_or_else(|| RequestError::validation("`channel` is missing"))?;
-        let channel = match before.map(|before| &before.draft.channel) {
+        let channel = match before.map(|before| &before.channel) {
             Some(same) if same.as_str() == channel => same.clone(),
             _ => ChannelName::new(&channel).map_err(|error| RequestError::validation(format!("`channel`: {error}")))?,
         };
@@ -166,28 +135,26 @@ impl RawItem<'_> {
         if kind.is_empty() || kind.len() > MAX_WORD {
             return Err(RequestError::validation(format!("an event's type has 1 to {MAX_WORD} bytes")));
         }
-        let kind = match before.map(|before| &before.draft.kind) {
+        let kind = match before.map(|before| &before.kind) {
             Some(same) if **same == *kind => same.clone(),
             _ => kind.into(),
         };
-        Ok(PublishItem {
-            draft: Draft {
-                channel,
-                kind,
-                time: time(self.timestamp, now)?,
-                source: nobody(),
-                severity: severity(self.severity)?,
-                attributes: attributes(self.attributes)?,
-                evidence: None,
-                retention: retention(self.key)?,
-                data: self.data.map_or_else(|| Payload::from_raw(RawValue::NULL), Payload::from_raw),
-            },
+        Ok(Draft {
+            channel,
+            kind,
+            time: time(self.timestamp, now)?,
+            source: nobody(),
+            severity: severity(self.severity)?,
+            attributes: attributes(self.attributes)?,
+            evidence: None,
+            retention: retention(self.key)?,
+            data: self.data.map_or_else(|| Payload::from_raw(RawValue::NULL), Payload::from_raw),
             idempotency_key: self.idempotency_key.map(checked_key).transpose()?,
         })
     }
 }
 
-/// The source of an item that the gateway has not named yet; shared, so that it costs nothing.
+/// The source of an item, which the gateway names; shared until then, so that it costs nothing.
 fn nobody() -> Arc<str> {
     static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
     NOBODY.clone()
@@ -224,7 +191,7 @@ fn checked_key(key: Box<str>) -> Result<Box<str>, RequestError> {
 
 /// Gives the events of one request the request's idempotency key: one event the key itself, several the key and their
 /// number, so that the request sent again is known event by event. What has a key of its own keeps it.
-pub fn share_key(items: &mut [PublishItem], key: Box<str>) -> Result<(), RequestError> {
+pub fn share_key(items: &mut [Draft], key: Box<str>) -> Result<(), RequestError> {
     let key = checked_key(key)?;
     if let [one] = items {
         one.idempotency_key.get_or_insert(key);
@@ -249,14 +216,14 @@ fn attributes(given: Option<BTreeMap<String, String>>) -> Result<Attributes, Req
 }
 
 /// Reads one item of an HTTP body or of a list: `{"channel", "type", "data", …}`.
-pub fn decode_item(json: &[u8]) -> Result<PublishItem, RequestError> {
+pub fn decode_item(json: &[u8]) -> Result<Draft, RequestError> {
     object(json)?;
     let raw: RawItem<'_> = serde_json::from_slice(json).map_err(|error| syntax(&error))?;
     raw.check(None, Timestamp::now())
 }
 
 /// Reads an item that comes after another one, which mostly has the same names, at this time.
-pub fn decode_next(json: &str, before: Option<&PublishItem>, now: Timestamp) -> Result<PublishItem, RequestError> {
+pub fn decode_next(json: &str, before: Option<&Draft>, now: Timestamp) -> Result<Draft, RequestError> {
     object(json.as_bytes())?;
     let raw: RawItem<'_> = serde_json::from_str(json).map_err(|error| syntax(&error))?;
     raw.check(before, now)
@@ -291,9 +258,8 @@ mod tests {
 
     #[test]
     fn an_item_has_a_channel_and_a_type() {
-        let item = decode_item(br#"{"channel":"a","type":"t","data":{"x":1},"severity":"high","key":"k"}"#).unwrap();
-        let draft = item.into_draft(&"client".into());
-        assert_eq!((draft.channel.as_str(), &*draft.kind, &*draft.source), ("a", "t", "client"));
+        let draft = decode_item(br#"{"channel":"a","type":"t","data":{"x":1},"severity":"high","key":"k"}"#).unwrap();
+        assert_eq!((draft.channel.as_str(), &*draft.kind, &*draft.source), ("a", "t", ""));
         assert_eq!(draft.severity, Some(Severity::Error));
         assert_eq!(draft.retention, Retention::Keep("k".into()));
         assert_eq!(draft.data.as_bytes(), br#"{"x":1}"#);
@@ -303,8 +269,8 @@ mod tests {
     fn a_request_s_key_is_shared_by_its_events() {
         let plain = || decode_item(br#"{"channel":"a","type":"t"}"#).unwrap();
         let keyed = || decode_item(br#"{"channel":"a","type":"t","idempotency_key":"own"}"#).unwrap();
-        let keys = |items: &[PublishItem]| -> Vec<String> {
-            items.iter().map(|item| item.idempotency_key().unwrap_or("").to_owned()).collect()
+        let keys = |items: &[Draft]| -> Vec<String> {
+            items.iter().map(|item| item.idempotency_key.as_deref().unwrap_or("").to_owned()).collect()
         };
         assert_eq!(keys(&[plain(), keyed()]), ["", "own"]);
         let mut one = [plain()];

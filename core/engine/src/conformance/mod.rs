@@ -104,6 +104,7 @@ fn an_event_carries_what_its_draft_said(engine: &dyn Engine) {
             evidence: event.evidence,
             retention: event.retention.clone(),
             data: event.data.clone(),
+            idempotency_key: None,
         };
         // Drafts do not compare; their debug form has every field.
         assert_eq!(format!("{is:?}"), format!("{said:?}"), "an event does not say what its draft said");

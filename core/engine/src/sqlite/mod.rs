@@ -201,12 +201,12 @@ impl Engine for SqliteEngine {
             return Err(EngineError::Down("it has been closed".into()));
         }
         live.admit(&batch)?;
-        let idle = !live.has_work();
+        let (idle, few) = (!live.has_work(), !pace::enough(&live));
         let Numbered { events, positions, queued, lost } = live.number(batch, &shared.options);
         committed(events);
         shared.counts.lost.fetch_add(lost, Relaxed);
         let ack = shared.ack(&mut live, positions, queued, lost);
-        let wake = idle && live.has_work();
+        let wake = idle && live.has_work() || few && pace::enough(&live);
         drop(live);
         if wake {
             shared.wake.notify_one();

@@ -13,6 +13,11 @@ const MEMORY: Duration = Duration::from_millis(5);
 /// With so many events a commit is worth its cost.
 const ENOUGH: u64 = 64;
 
+/// Whether so many wait that the writer need not wait for more. Who publishes wakes it then.
+pub(crate) fn enough(live: &Live) -> bool {
+    live.events >= ENOUGH
+}
+
 /// When nothing came while it waited, it does not wait for so many commits: a publisher that waits for each ack before
 /// it goes on would only be held up.
 const SKIPPED: u32 = 32;
@@ -41,7 +46,7 @@ impl Pace {
     /// Until when it waits for more; `None` when it takes what there is.
     pub(crate) fn linger(&mut self, live: &Live, now: Instant) -> Option<Instant> {
         let until = self.last? + self.gap;
-        if until <= now || live.events >= ENOUGH || self.skip > 0 {
+        if until <= now || enough(live) || self.skip > 0 {
             return None;
         }
         self.waiting.get_or_insert(live.events);

@@ -158,6 +158,7 @@ impl Reader {
             retention,
             data,
             channel,
+            idempotency_key: None,
         };
         Ok(Event::new(draft, position, id))
     }

@@ -3,11 +3,10 @@
 
 use super::problem::{Kind, Problem};
 use axum::http::{HeaderMap, HeaderValue, header};
-use headwater_event::ChannelName;
+use headwater_event::{ChannelName, Draft};
 use headwater_protocol::{
     ErrorCode, RequestError,
     cloudevents::{self, Mode},
-    publish::PublishItem,
 };
 
 /// In which form a request holds CloudEvents, if it does.
@@ -25,7 +24,7 @@ pub(super) fn decode(
     headers: &HeaderMap,
     body: &[u8],
     channel: Option<&ChannelName>,
-) -> Result<Vec<PublishItem>, Problem> {
+) -> Result<Vec<Draft>, Problem> {
     let items = match mode {
         Mode::Structured => cloudevents::decode_structured(body, channel).map(|item| vec![item]),
         Mode::Batch => cloudevents::decode_batch(body, channel),

@@ -115,7 +115,7 @@ pub(super) async fn publish(
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     app.ingest.take(peer.address.ip(), count, Instant::now()).map_err(|wait| too_fast(&app, wait))?;
     let source = SOURCE.into();
-    let channels: Vec<ChannelName> = items.iter().map(|item| item.channel().clone()).collect();
+    let channels: Vec<ChannelName> = items.iter().map(|item| item.channel.clone()).collect();
     let ack = app.publisher.publish(items, &source).map_err(|error| unpublished(&error, "nothing was published"))?;
     // By now a local engine has handed the events to their readers; only their keeping has failed.
     let positions =

@@ -2,11 +2,8 @@
 
 use super::problem::Problem;
 use axum::http::{HeaderMap, header};
-use headwater_event::Timestamp;
-use headwater_protocol::{
-    ErrorCode, RequestError,
-    publish::{PublishItem, decode_next},
-};
+use headwater_event::{Draft, Timestamp};
+use headwater_protocol::{ErrorCode, RequestError, publish::decode_next};
 use serde_json::{Value, json, value::RawValue};
 
 /// Events in one call. Each costs several hundred bytes beside its payload, so that a body of tiny ones would be held
@@ -47,7 +44,7 @@ struct Fault {
 }
 
 /// All items, or all that is wrong with them.
-pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<PublishItem>, Problem> {
+pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<Draft>, Problem> {
     let (mut items, mut faults, now) = (Vec::new(), Vec::new(), Timestamp::now());
     let mut take = |item: usize, line: Option<usize>, text: &str| match decode_next(text, items.last(), now) {
         Ok(decoded) => items.push(decoded),

@@ -9,11 +9,10 @@ use crate::{
     refusal,
 };
 use bytes::Bytes;
-use headwater_event::ChannelName;
+use headwater_event::{ChannelName, Draft};
 use headwater_follow::{Follow, Follower, Item, Lag, Until};
 use headwater_protocol::{
-    ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects,
-    publish::{PublishItem, decode_item},
+    ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects, publish::decode_item,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::{
@@ -71,7 +70,7 @@ struct Session {
     rate: Rate,
     published: Bucket,
     /// Read, and not yet handed to the router.
-    items: Vec<PublishItem>,
+    items: Vec<Draft>,
     /// The line of the first of them, and of the last.
     gathered: (u64, u64),
     /// The number of the line at hand, from 1.
@@ -166,7 +165,7 @@ impl Session {
     }
 
     /// Keeps the events of the line at hand until those that stand with it are there.
-    fn gather(&mut self, items: impl IntoIterator<Item = PublishItem>) {
+    fn gather(&mut self, items: impl IntoIterator<Item = Draft>) {
         if self.items.is_empty() {
             self.gathered.0 = self.line;
         }
@@ -186,7 +185,7 @@ impl Session {
             tokio::time::sleep(wait).await;
         }
         let channels: Vec<ChannelName> = match &request_id {
-            Some(_) => items.iter().map(|item| item.channel().clone()).collect(),
+            Some(_) => items.iter().map(|item| item.channel.clone()).collect(),
             None => Vec::new(),
         };
         let published = match self.app.publisher.publish(items, &self.source) {

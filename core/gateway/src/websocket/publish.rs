@@ -3,8 +3,8 @@
 
 use super::{connection::Connection, shard::Shard};
 use crate::{limits::Bucket, publishing::Published, refusal};
-use headwater_event::{ChannelName, Position};
-use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId, publish::PublishItem};
+use headwater_event::{ChannelName, Draft, Position};
+use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId};
 use headwater_router::EngineError;
 use std::{rc::Rc, sync::Arc, time::Instant};
 
@@ -18,7 +18,7 @@ pub(super) struct Publishing {
 
 /// The events of one message, or of several in a row whose sender waits for no answer: all or none of them.
 struct Batch {
-    items: Vec<PublishItem>,
+    items: Vec<Draft>,
     request_id: Option<RequestId>,
 }
 
@@ -40,11 +40,12 @@ impl Publishing {
         &mut self,
         shard: &Shard,
         connection: &Connection,
-        items: Vec<PublishItem>,
+        items: Vec<Draft>,
         request_id: Option<RequestId>,
+        now: Instant,
     ) {
         let amount = u32::try_from(items.len()).unwrap_or(u32::MAX);
-        if let Err(wait) = self.rate.take(shard.publish_rate(), amount, Instant::now()) {
+        if let Err(wait) = self.rate.take(shard.publish_rate(), amount, now) {
             let message = format!("more events than allowed; go on in {} ms", wait.as_millis().max(1));
             shard.tell(connection, RequestError::new(ErrorCode::RateLimit, message).answering(request_id));
             return;
@@ -71,7 +72,7 @@ impl Shard {
     fn publish(&self, connection: &Connection, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
         let Batch { items, request_id } = batch;
         let answered = request_id.is_some();
-        let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel().clone()).collect();
+        let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel.clone()).collect();
         match self.publisher.publish(items, source) {
             Ok(_) if !answered => {}
             Ok(ack) => match ack.try_now() {

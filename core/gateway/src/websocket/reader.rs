@@ -159,7 +159,7 @@ impl Shard {
                 self.metrics.received(1);
                 let rate = self.options.limits.messages();
                 match buckets.messages.take(rate, 1, now) {
-                    Ok(()) => session.message(self, connection, text),
+                    Ok(()) => session.message(self, connection, text, now),
                     Err(wait) => {
                         let message = format!("more messages than allowed; go on in {} ms", wait.as_millis().max(1));
                         session.publish(self, connection);

@@ -4,7 +4,7 @@ use super::{connection::Connection, publish::Publishing, shard::Shard};
 use crate::limits::Rate;
 use headwater_event::{ChannelPattern, Event};
 use headwater_protocol::{CloseCode, Reply, Request, RequestError, RequestId, Resumed};
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 /// What may be done while authentication is not enabled.
 const EVERYTHING: &[&str] = &["monitor", "control", "admin"];
@@ -20,11 +20,11 @@ impl Session {
         Self { publishing: Publishing::new(shard) }
     }
 
-    /// Handles one message.
-    pub(super) fn message(&mut self, shard: &mut Shard, connection: &Rc<Connection>, text: &str) {
+    /// Handles one message of this moment.
+    pub(super) fn message(&mut self, shard: &mut Shard, connection: &Rc<Connection>, text: &str, now: Instant) {
         match connection.dialect.decode(text) {
             Ok(Request::Publish { items, request_id }) => {
-                self.publishing.gather(shard, connection, items, request_id);
+                self.publishing.gather(shard, connection, items, request_id, now);
             }
             Ok(request) => {
                 // In the order that the client said it: what it published comes first.

@@ -185,6 +185,7 @@ impl Gate {
                 Retention::None
             },
             data: Payload::new(payload)?,
+            idempotency_key: None,
         })
     }
 

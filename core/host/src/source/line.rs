@@ -144,6 +144,7 @@ fn draft(event: &EventLine<'_>, gate: &mut Gate) -> Result<Draft, Refusal> {
             (None, _) => Retention::None,
         },
         data: Payload::new(Bytes::copy_from_slice(data.as_bytes()))?,
+        idempotency_key: None,
     })
 }
 

@@ -4,11 +4,8 @@ use super::{
     context::{Context, Value, attributes_of, wrong},
     media::Content,
 };
-use crate::{
-    RequestError, percent,
-    publish::{PublishItem, syntax},
-};
-use headwater_event::{ChannelName, Event};
+use crate::{RequestError, percent, publish::syntax};
+use headwater_event::{ChannelName, Draft, Event};
 use serde_json::value::RawValue;
 use std::borrow::Cow;
 
@@ -38,7 +35,7 @@ pub fn decode_binary<'a>(
     headers: impl IntoIterator<Item = (&'a str, &'a [u8])>,
     body: &[u8],
     channel: Option<&ChannelName>,
-) -> Result<PublishItem, RequestError> {
+) -> Result<Draft, RequestError> {
     let mut context = Context::default();
     for (name, value) in headers {
         let name = name.to_ascii_lowercase();
@@ -103,18 +100,18 @@ mod tests {
     use crate::ErrorCode;
     use headwater_event::Draft;
 
-    fn item(headers: &[(&str, &str)], body: &str) -> Result<PublishItem, RequestError> {
+    fn item(headers: &[(&str, &str)], body: &str) -> Result<Draft, RequestError> {
         let required = [("ce-specversion", "1.0"), ("ce-type", "t"), ("ce-source", "/c"), ("ce-id", "1")];
         let headers = required.iter().chain(headers).map(|(name, value)| (*name, value.as_bytes()));
         decode_binary(headers, body.as_bytes(), Some(&ChannelName::new("default").unwrap()))
     }
 
     fn draft(headers: &[(&str, &str)], body: &str) -> Draft {
-        item(headers, body).unwrap().into_draft(&"client".into())
+        item(headers, body).unwrap()
     }
 
     fn subject(header: &str) -> Result<String, RequestError> {
-        let draft = item(&[("ce-subject", header)], "")?.into_draft(&"client".into());
+        let draft = item(&[("ce-subject", header)], "")?;
         Ok(draft.attributes.iter().find(|(name, _)| &**name == "subject").unwrap().1.to_string())
     }
 

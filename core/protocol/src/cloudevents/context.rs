@@ -3,9 +3,9 @@
 use super::{VERSION, is_name};
 use crate::{
     RequestError, percent,
-    publish::{PublishItem, RawItem, Text},
+    publish::{RawItem, Text},
 };
-use headwater_event::{ChannelName, Event, Retention, Timestamp};
+use headwater_event::{ChannelName, Draft, Event, Retention, Timestamp};
 use serde_json::value::RawValue;
 use std::{borrow::Cow, collections::BTreeMap};
 
@@ -44,8 +44,8 @@ impl<'a> Context<'a> {
         mut self,
         data: Option<&RawValue>,
         channel: Option<&ChannelName>,
-        before: Option<&PublishItem>,
-    ) -> Result<PublishItem, RequestError> {
+        before: Option<&Draft>,
+    ) -> Result<Draft, RequestError> {
         let version = self.required("specversion")?;
         if version != VERSION {
             return Err(wrong("specversion", &format!("`{}` is not understood, {VERSION} is", short(&version))));
@@ -88,7 +88,8 @@ impl<'a> Context<'a> {
             key,
             idempotency_key: None,
         };
-        Ok(raw.check(before, Timestamp::now()).map_err(renamed)?.identified(identity.into()))
+        let draft = raw.check(before, Timestamp::now()).map_err(renamed)?;
+        Ok(Draft { idempotency_key: Some(identity.into()), ..draft })
     }
 
     fn required(&mut self, name: &str) -> Result<Cow<'a, str>, RequestError> {

@@ -94,11 +94,11 @@ mod tests {
         assert_eq!(subscribe.channels.len(), 1);
         let event = r#"{"specversion":"1.0","id":"1","source":"/x","type":"subscribe","channel":"a","data":1}"#;
         let Ok(Request::Publish { items, request_id: None }) = dialect.decode(event) else { panic!() };
-        assert_eq!((items.len(), items[0].idempotency_key()), (1, Some("/x 1")));
+        assert_eq!((items.len(), items[0].idempotency_key.as_deref()), (1, Some("/x 1")));
         // The word alone makes no CloudEvent.
         let native = r#"{"type":"publish","channel":"a","event":"t","data":{"specversion":"1.0"}}"#;
         let Ok(Request::Publish { items, .. }) = dialect.decode(native) else { panic!() };
-        assert_eq!(items[0].idempotency_key(), None);
+        assert_eq!(items[0].idempotency_key.as_deref(), None);
     }
 
     #[test]

@@ -10,9 +10,8 @@ pub use options::{ConflateBy, LagPolicy, Options, Pace};
 pub use replay::{ReplayAction, ReplayRequest};
 pub use subscribe::{FilterSpec, Start, StartAt, Subscribe};
 
-use crate::publish::PublishItem;
 use bytes::Bytes;
-use headwater_event::ChannelPattern;
+use headwater_event::{ChannelPattern, Draft};
 use serde::Deserialize;
 use std::fmt;
 use uuid::Uuid;
@@ -86,7 +85,7 @@ pub enum Request {
     /// Publish events, all or none.
     Publish {
         /// At least one.
-        items: Vec<PublishItem>,
+        items: Vec<Draft>,
         /// Echoed; without one there is no answer to a publish that succeeds.
         request_id: Option<RequestId>,
     },

@@ -212,7 +212,7 @@ mod tests {
     fn a_publish_can_be_sent_again() {
         let keys = |text: &str| -> Vec<String> {
             let Ok(Request::Publish { items, .. }) = request(text) else { panic!("{text}") };
-            items.iter().map(|item| item.idempotency_key().unwrap_or("").to_owned()).collect()
+            items.iter().map(|item| item.idempotency_key.as_deref().unwrap_or("").to_owned()).collect()
         };
         assert_eq!(keys(r#"{"type":"publish","channel":"a","event":"t","idempotency_key":"k"}"#), ["k"]);
         let list = r#"{"type":"publish","events":[{"channel":"a","type":"t","idempotency_key":"own"},{"channel":"a","type":"t"}],"idempotency_key":"k"}"#;

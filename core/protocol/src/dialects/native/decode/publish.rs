@@ -3,14 +3,14 @@
 use super::{Message, from_str};
 use crate::{
     RequestError,
-    publish::{Items, MAX_ITEMS, PublishItem, RawItem, decode_item, in_item, share_key},
+    publish::{Items, MAX_ITEMS, RawItem, decode_item, in_item, share_key},
 };
-use headwater_event::Timestamp;
+use headwater_event::{Draft, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 /// The events of a message, checked.
-pub(super) fn items(message: Message<'_>) -> Result<Vec<PublishItem>, RequestError> {
+pub(super) fn items(message: Message<'_>) -> Result<Vec<Draft>, RequestError> {
     let Message { channel, event, data, severity, attributes, timestamp, key, idempotency_key, events, .. } = message;
     if channel.is_some() {
         let item =
