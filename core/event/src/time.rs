@@ -31,21 +31,20 @@ impl Timestamp {
         let micros = micros.rem_euclid(DAY);
         let (second, fraction) = ((micros / 1_000_000) as u32, (micros % 1_000_000) as u32);
         let mut text = *b"0000-00-00T00:00:00.000000Z";
-        for (place, value) in [
-            (0, year / 100),
-            (2, year % 100),
-            (5, month),
-            (8, day),
-            (11, second / 3_600),
-            (14, second / 60 % 60),
-            (17, second % 60),
-            (20, fraction / 10_000),
-            (22, fraction / 100 % 100),
-            (24, fraction % 100),
-        ] {
+        let mut put = |place: usize, value: u32| {
             text[place] = b'0' + (value / 10) as u8;
             text[place + 1] = b'0' + (value % 10) as u8;
-        }
+        };
+        put(0, year / 100);
+        put(2, year % 100);
+        put(5, month);
+        put(8, day);
+        put(11, second / 3_600);
+        put(14, second / 60 % 60);
+        put(17, second % 60);
+        put(20, fraction / 10_000);
+        put(22, fraction / 100 % 100);
+        put(24, fraction % 100);
         text
     }
 }

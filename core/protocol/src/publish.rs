@@ -19,6 +19,9 @@ pub const MAX_ITEMS: usize = 1000;
 
 type Attributes = Box<[(Box<str>, Box<str>)]>;
 
+/// A list has room for so many before it must grow. Who sends a list mostly has more than a few to send.
+const USUAL: usize = 32;
+
 /// The most attributes of one event, and the longest of their names and values. They are held parsed for as long as
 /// the event is; without a bound a small payload could hide a large event.
 const MAX_ATTRIBUTES: usize = 32;
@@ -70,7 +73,7 @@ impl<'de> Deserialize<'de> for Items {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
-                let (mut items, now) = (Vec::new(), Timestamp::now());
+                let (mut items, now) = (Vec::with_capacity(USUAL), Timestamp::now());
                 while items.len() <= MAX_ITEMS {
                     let next = Next { before: items.last(), now };
                     let Some(item) = list.next_element_seed(next)? else { return Ok(Items(items)) };

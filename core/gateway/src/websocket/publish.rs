@@ -8,6 +8,9 @@ use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId};
 use headwater_router::EngineError;
 use std::{rc::Rc, sync::Arc, time::Instant};
 
+/// A message with so many events goes to the router by itself: moving them would cost more than it saves.
+const LARGE: usize = 16;
+
 /// What has been gathered of one client.
 pub(super) struct Publishing {
     /// Who publishes, for the events.
@@ -16,7 +19,7 @@ pub(super) struct Publishing {
     waiting: Vec<Batch>,
 }
 
-/// The events of one message, or of several in a row whose sender waits for no answer: all or none of them.
+/// The events of one message, or of several small ones in a row whose sender waits for no answer: all or none of them.
 struct Batch {
     items: Vec<Draft>,
     request_id: Option<RequestId>,
@@ -51,7 +54,9 @@ impl Publishing {
             return;
         }
         match self.waiting.last_mut() {
-            Some(before) if before.request_id.is_none() && request_id.is_none() => before.items.extend(items),
+            Some(before) if before.request_id.is_none() && request_id.is_none() && items.len() < LARGE => {
+                before.items.extend(items);
+            }
             _ => self.waiting.push(Batch { items, request_id }),
         }
     }
