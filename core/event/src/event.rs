@@ -1,4 +1,4 @@
-//! The event with its position, and its encoded forms, each made once however many read it.
+//! The event with its position, and its encoded forms, which those who read it later share.
 
 use crate::{ChannelName, Draft, Evidence, Payload, Position, Severity, Timestamp};
 use bytes::Bytes;
@@ -97,6 +97,7 @@ impl Event {
     /// otherwise a budget kept at publish would be broken by reading.
     pub fn weight(&self) -> usize {
         let attributes: usize = self.attributes.iter().map(|(n, v)| n.len() + v.len() + 32).sum();
-        size_of::<Self>() + attributes + 2 * self.data.as_bytes().len() + self.kind.len() + 256
+        let encoded = size_of::<[OnceLock<Bytes>; ENCODINGS]>();
+        size_of::<Self>() + encoded + attributes + 2 * self.data.as_bytes().len() + self.kind.len() + 256
     }
 }

@@ -10,12 +10,12 @@ use std::time::{Duration, Instant};
 const FLUSH: Duration = Duration::from_millis(1);
 const MEMORY: Duration = Duration::from_millis(5);
 
-/// With so many events a commit is worth its cost.
-const ENOUGH: u64 = 64;
+/// With so many events, or so many bytes of them, a commit is worth its cost.
+const ENOUGH: (u64, usize) = (64, 128 * 1024);
 
 /// Whether so many wait that the writer need not wait for more. Who publishes wakes it then.
 pub(crate) fn enough(live: &Live) -> bool {
-    live.events >= ENOUGH
+    live.events >= ENOUGH.0 || live.bytes >= ENOUGH.1
 }
 
 /// When nothing came while it waited, it does not wait for so many commits: a publisher that waits for each ack before
@@ -104,8 +104,10 @@ mod tests {
     fn a_large_batch_does_not_wait() {
         let mut pace = Pace::new(Durability::Memory);
         pace.taken(&live(1));
+        assert!(pace.linger(&live(ENOUGH.0 - 1), pace.last.unwrap()).is_some());
+        assert_eq!(pace.linger(&live(ENOUGH.0), pace.last.unwrap()), None, "many events");
         let mut large = live(1);
-        large.events = ENOUGH;
-        assert_eq!(pace.linger(&large, pace.last.unwrap()), None);
+        large.bytes = ENOUGH.1;
+        assert_eq!(pace.linger(&large, pace.last.unwrap()), None, "a few large ones");
     }
 }

@@ -207,7 +207,8 @@ impl Writer {
     fn write(&mut self, runs: &[Run]) -> Result<Vec<u64>, Fault> {
         if self.outage.is_some() {
             self.lock.hold().map_err(|error| Fault::Disk(error.to_string()))?;
-            if self.stale {
+            // A file that is given up comes back by `anew` alone, which makes it whole.
+            if self.stale && self.lost.is_none() {
                 self.reopen()?;
             }
             // What is in the `-wal` already may go into the file, and make room in it: also on a disk that is full.

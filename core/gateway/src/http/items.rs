@@ -66,12 +66,9 @@ pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<Draft>, Problem>
         Format::Lines => {
             let text = std::str::from_utf8(body).map_err(|error| no_text(body, error.valid_up_to()))?;
             let filled = text.split('\n').zip(1..).filter(|(text, _)| !text.trim_ascii().is_empty());
-            let mut count = 0;
-            for (item, (text, line)) in filled.enumerate() {
-                count = item + 1;
-                within(count)?;
-                take(item, Some(line), text);
-            }
+            let count = filled.clone().count();
+            within(count)?;
+            filled.enumerate().for_each(|(item, (text, line))| take(item, Some(line), text));
             count
         }
     };

@@ -1,5 +1,5 @@
 //! What a client publishes. The messages of one read are gathered, go to the router one after the other, and are answered
-//! in their order when the engine has them.
+//! when the engine has them; those that it has at once come before those that it has later.
 
 use super::{connection::Connection, shard::Shard};
 use crate::{limits::Bucket, publishing::Published, refusal};
@@ -74,14 +74,17 @@ impl Publishing {
 }
 
 impl Shard {
-    fn publish(&self, connection: &Connection, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
+    fn publish(&mut self, connection: &Rc<Connection>, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
         let Batch { items, request_id } = batch;
         let answered = request_id.is_some();
         let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel.clone()).collect();
         match self.publisher.publish(items, source) {
             Ok(_) if !answered => {}
             Ok(ack) => match ack.try_now() {
-                Ok(outcome) => self.published(connection, channels, outcome, request_id),
+                Ok(outcome) => {
+                    self.published(connection, channels, outcome, request_id);
+                    self.make_room(connection);
+                }
                 Err(ack) => return Some(Unanswered { ack, channels, request_id }),
             },
             Err(error) => self.tell(connection, refusal::by_router(&error).answering(request_id)),
@@ -102,10 +105,19 @@ impl Shard {
                         ack.await
                     }
                 };
-                shared.borrow_mut().published(&connection, channels, outcome, request_id);
+                let mut shard = shared.borrow_mut();
+                shard.published(&connection, channels, outcome, request_id);
+                shard.make_room(&connection);
             }
             shared.borrow_mut().flush_control(&connection);
         });
+    }
+
+    /// Writes the answers out when there are many: those of one read may be more than may wait.
+    fn make_room(&mut self, connection: &Rc<Connection>) {
+        if connection.must_wait() {
+            self.flush_control(connection);
+        }
     }
 
     fn published(

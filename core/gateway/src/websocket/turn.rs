@@ -70,8 +70,8 @@ pub(crate) fn frame_of(event: &Event, dialect: &'static dyn Dialect) -> Bytes {
         .clone()
 }
 
-/// Appends the finished frame of an event. Who reads along is mostly the only one to need it, so it is not kept with the
-/// event; it is taken from there if somebody else has made it already.
+/// Appends the finished frame of an event. A turn needs it once, so it is not kept with the event, where it would take room
+/// for as long as the event; it is taken from there if somebody who reads later has made it already.
 fn put_frame(out: &mut Vec<u8>, event: &Event, dialect: &'static dyn Dialect) {
     match event.if_encoded(dialect.encoding()) {
         Some(frame) => out.extend_from_slice(frame),

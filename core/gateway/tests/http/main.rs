@@ -14,6 +14,7 @@ mod limits;
 mod pace;
 mod past;
 mod ports;
+mod publish;
 mod replay;
 mod resume;
 mod routes;
