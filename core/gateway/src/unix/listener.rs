@@ -91,7 +91,7 @@ impl Drop for Named {
 mod tests {
     use super::*;
     use std::{
-        os::unix::fs::PermissionsExt,
+        os::unix::fs::{MetadataExt, PermissionsExt},
         sync::{
             Arc,
             atomic::{AtomicBool, Ordering},
@@ -111,6 +111,12 @@ mod tests {
     }
 
     /// Harm prevented: another user who connects in the moment before the file is private is served with its owner's rights.
+    /// Which file it is, by number and time, where others than its owner may open it.
+    fn seen_open(path: &Path) -> Option<(u64, i64, i64)> {
+        let known = fs::metadata(path).ok()?;
+        (known.mode() & 0o777 != 0o600).then(|| (known.ino(), known.mtime(), known.mtime_nsec()))
+    }
+
     #[tokio::test]
     async fn nobody_can_connect_before_the_file_is_private() {
         let directory = tempfile::tempdir().unwrap();
@@ -120,13 +126,10 @@ mod tests {
         let watcher = thread::spawn(move || {
             let mut open = 0;
             while !end.load(Ordering::Relaxed) {
-                let mode = fs::metadata(&watched).map(|known| known.permissions().mode() & 0o777);
+                let before = seen_open(&watched);
                 let connected = std::os::unix::net::UnixStream::connect(&watched).is_ok();
                 // It was seen open, and then it took a connection. Looked at again: it may be another one by now.
-                let after = fs::metadata(&watched).map(|known| known.permissions().mode() & 0o777);
-                open += u32::from(
-                    connected && mode.is_ok_and(|mode| mode != 0o600) && after.is_ok_and(|mode| mode != 0o600),
-                );
+                open += u32::from(connected && before.is_some() && before == seen_open(&watched));
             }
             open
         });

@@ -22,6 +22,8 @@ use tokio::{net::TcpStream, sync::Notify, time::Instant};
 /// With more bytes of replies and notices waiting than this, nothing more is read from the client: who asks without
 /// reading waits for itself.
 const CONTROL_LANE: usize = 64 * 1024;
+/// The same for replies that are owed: asked for, and on their way once the engine has what was published.
+const OWED: usize = 512 * 1024;
 /// With more than this it is closed. What comes unasked, such as answers to commands, would otherwise add up; one
 /// reply of any size is taken below it, so that a large snapshot passes.
 const CONTROL_LIMIT: usize = 1024 * 1024;
@@ -50,6 +52,8 @@ pub(super) struct Connection {
     pub(super) drained: Notify,
     /// A request is at work that the next one may build on: nothing more is read until it is done.
     pub(super) busy: Cell<bool>,
+    /// About how many bytes of replies are owed to it.
+    pub(super) owed: Cell<usize>,
     /// Its pings.
     pub(super) pulse: RefCell<Pulse>,
     /// What it is sent.
@@ -148,6 +152,7 @@ impl Connection {
             finished: Cell::new(None),
             drained: Notify::new(),
             busy: Cell::new(false),
+            owed: Cell::new(0),
             pulse: RefCell::new(Pulse::new(Instant::now())),
             output: RefCell::default(),
             reading: RefCell::default(),
@@ -184,9 +189,14 @@ impl Connection {
         frame(&mut output.control);
     }
 
-    /// Whether the client has to wait: a request of it is at work, or so many replies wait that it has to read first.
+    /// Whether the client has to wait: a request of it is at work, or it has to read its replies first.
     pub(super) fn must_wait(&self) -> bool {
-        self.busy.get() || self.output.borrow().control.len() > CONTROL_LANE
+        self.busy.get() || self.owed.get() > OWED || self.has_much_to_read()
+    }
+
+    /// Whether many replies wait to be written.
+    pub(super) fn has_much_to_read(&self) -> bool {
+        self.output.borrow().control.len() > CONTROL_LANE
     }
 
     /// Ends the connection after what waits is written.

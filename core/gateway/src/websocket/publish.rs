@@ -23,6 +23,8 @@ pub(super) struct Publishing {
 struct Batch {
     items: Vec<Draft>,
     request_id: Option<RequestId>,
+    /// About how long the answer will be.
+    owed: usize,
 }
 
 /// A batch whose events are out, and which is answered when the engine has them at its durability.
@@ -30,6 +32,7 @@ struct Unanswered {
     ack: Published,
     channels: Vec<ChannelName>,
     request_id: Option<RequestId>,
+    owed: usize,
 }
 
 impl Publishing {
@@ -57,7 +60,12 @@ impl Publishing {
             Some(before) if before.request_id.is_none() && request_id.is_none() && items.len() < LARGE => {
                 before.items.extend(items);
             }
-            _ => self.waiting.push(Batch { items, request_id }),
+            _ => {
+                let position = |item: &Draft| 64 + item.channel.as_str().len();
+                let owed = if request_id.is_some() { 64 + items.iter().map(position).sum::<usize>() } else { 0 };
+                connection.owed.update(|all| all + owed);
+                self.waiting.push(Batch { items, request_id, owed });
+            }
         }
     }
 
@@ -75,7 +83,7 @@ impl Publishing {
 
 impl Shard {
     fn publish(&mut self, connection: &Rc<Connection>, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
-        let Batch { items, request_id } = batch;
+        let Batch { items, request_id, owed } = batch;
         let answered = request_id.is_some();
         let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel.clone()).collect();
         match self.publisher.publish(items, source) {
@@ -85,10 +93,11 @@ impl Shard {
                     self.published(connection, channels, outcome, request_id);
                     self.make_room(connection);
                 }
-                Err(ack) => return Some(Unanswered { ack, channels, request_id }),
+                Err(ack) => return Some(Unanswered { ack, channels, request_id, owed }),
             },
             Err(error) => self.tell(connection, refusal::by_router(&error).answering(request_id)),
         }
+        connection.owed.update(|all| all.saturating_sub(owed));
         None
     }
 
@@ -97,7 +106,7 @@ impl Shard {
     fn answer_later(&self, connection: &Rc<Connection>, unanswered: Vec<Unanswered>) {
         let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
         self.tasks.spawn(async move {
-            for Unanswered { ack, channels, request_id } in unanswered {
+            for Unanswered { ack, channels, request_id, owed } in unanswered {
                 let outcome = match ack.try_now() {
                     Ok(outcome) => outcome,
                     Err(ack) => {
@@ -105,17 +114,20 @@ impl Shard {
                         ack.await
                     }
                 };
+                connection.owed.update(|all| all.saturating_sub(owed));
                 let mut shard = shared.borrow_mut();
                 shard.published(&connection, channels, outcome, request_id);
                 shard.make_room(&connection);
             }
             shared.borrow_mut().flush_control(&connection);
+            // Its reader may wait for what is owed.
+            connection.drained.notify_waiters();
         });
     }
 
     /// Writes the answers out when there are many: those of one read may be more than may wait.
     fn make_room(&mut self, connection: &Rc<Connection>) {
-        if connection.must_wait() {
+        if connection.has_much_to_read() {
             self.flush_control(connection);
         }
     }

@@ -109,8 +109,13 @@ impl Shard {
         let read_on = if end > held { Next::More } else { Next::Wait };
         let limit = self.options.max_message_bytes;
         let (frame_rate, now) = (self.options.limits.frames(), Instant::now());
-        let mut used = 0;
-        while !connection.ending() && !connection.must_wait() {
+        let (mut used, mut stopped) = (0, false);
+        while !connection.ending() {
+            // Answers that are owed may be known a moment later: what is left here is not forgotten then.
+            stopped = connection.must_wait();
+            if stopped {
+                break;
+            }
             match reader.next(&mut buffer[used..end], limit) {
                 Ok(None) => break,
                 Ok(Some((taken, incoming))) => {
@@ -135,7 +140,7 @@ impl Shard {
             self.flush_control(connection);
             return if self.connection(connection.id).is_some() { read_on } else { Next::End };
         }
-        let again = connection.must_wait();
+        let again = stopped || connection.must_wait();
         if used < end {
             carry.clear();
             carry.extend_from_slice(&buffer[used..end]);
