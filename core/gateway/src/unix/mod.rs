@@ -4,12 +4,14 @@
 //! | file | owns |
 //! |---|---|
 //! | `listener` | the file: bound, private, gone again at the end |
-//! | `session` | one connection: its lines in, its answers and events out |
+//! | `connection` | one connection: its two halves, and which of them ends it |
+//! | `session` | its reading half: what the client says, and the answers and events that follow |
 //! | `writer` | its writing half: what is said, as fast as the client takes it |
 
+mod connection;
 mod listener;
 mod session;
 mod writer;
 
+pub(crate) use connection::serve;
 pub use listener::{UnixListenError, UnixListener};
-pub(crate) use session::serve;

@@ -1,7 +1,6 @@
-//! One connection of the unix socket. Lines that stand together are published together; answers and events go through
-//! one short queue to one writer, so that a client that does not read is not read from either.
+//! What a client of the unix socket says, line by line. Lines that stand together are published together. `connection.rs`
+//! runs one per connection.
 
-use super::writer::write;
 use crate::{
     http::{App, ndjson},
     limits::{Bucket, Rate},
@@ -15,16 +14,8 @@ use headwater_protocol::{
     ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects, publish::decode_item,
 };
 use std::{sync::Arc, time::Instant};
-use tokio::{
-    io::AsyncReadExt,
-    net::{UnixStream, unix::OwnedReadHalf},
-    sync::mpsc,
-    task::JoinSet,
-};
-use tokio_util::sync::CancellationToken;
+use tokio::{io::AsyncReadExt, net::unix::OwnedReadHalf, sync::mpsc, task::JoinSet};
 
-/// Pieces of text that may wait for the writer. Whoever has more to say waits.
-const WAITING: usize = 4;
 /// How much is read at a time, beside what is left of a line.
 const CHUNK: usize = 64 * 1024;
 /// How much text is written at a time.
@@ -34,37 +25,8 @@ const UNANSWERED: usize = 64;
 /// What events have as their source when a client brings them.
 const SOURCE: &str = "client";
 
-/// Serves one connection until it ends, or until `closing`.
-pub(crate) async fn serve(app: Arc<App>, stream: UnixStream, closing: CancellationToken) {
-    let (input, output) = stream.into_split();
-    let (said, waiting) = mpsc::channel(WAITING);
-    let patience = app.options.stall_timeout;
-    let mut tasks = JoinSet::new();
-    tasks.spawn(write(output, waiting, patience));
-    let rate = app.options.limits.publish_per_second;
-    let session = Session {
-        published: Bucket::new(Rate::new(rate, rate), Instant::now()),
-        rate: Rate::new(rate, rate),
-        source: SOURCE.into(),
-        items: Vec::new(),
-        gathered: (0, 0),
-        line: 0,
-        answers: JoinSet::new(),
-        streams: JoinSet::new(),
-        app,
-        said,
-    };
-    tokio::select! {
-        () = session.run(input) => {}
-        () = closing.cancelled() => {}
-        // The writer ends before the session only when nobody takes what it writes.
-        _ = tasks.join_next() => return,
-    }
-    // What was said is still written.
-    while tasks.join_next().await.is_some() {}
-}
-
-struct Session {
+/// The reading half of a connection.
+pub(super) struct Session {
     app: Arc<App>,
     source: Arc<str>,
     rate: Rate,
@@ -80,11 +42,30 @@ struct Session {
     streams: JoinSet<()>,
 }
 
-/// Nobody takes what is said: the connection has ended.
-struct Gone;
+/// The client has said that it goes.
+struct Left;
 
 impl Session {
-    async fn run(mut self, mut input: OwnedReadHalf) {
+    /// A session whose answers and events are `said` to the writer.
+    pub(super) fn new(app: Arc<App>, said: mpsc::Sender<Bytes>) -> Self {
+        let rate = app.options.limits.publish_per_second;
+        let rate = Rate::new(rate, rate);
+        Self {
+            published: Bucket::new(rate, Instant::now()),
+            rate,
+            source: SOURCE.into(),
+            items: Vec::new(),
+            gathered: (0, 0),
+            line: 0,
+            answers: JoinSet::new(),
+            streams: JoinSet::new(),
+            app,
+            said,
+        }
+    }
+
+    /// Reads until the client has said all, or that it goes.
+    pub(super) async fn run(mut self, mut input: OwnedReadHalf) {
         let longest = self.app.options.max_message_bytes;
         let mut text = Vec::new();
         loop {
@@ -99,7 +80,7 @@ impl Session {
             if text.len() > longest {
                 self.line += 1;
                 let message = format!("longer than {longest} bytes, gateway.max_message_bytes");
-                let _ = self.tell(RequestError::validation(message)).await;
+                self.tell(RequestError::validation(message)).await;
                 return;
             }
         }
@@ -107,13 +88,20 @@ impl Session {
         text.push(b'\n');
         if self.lines(&mut text).await.is_ok() {
             // A client that has said all may still read.
-            while self.answers.join_next().await.is_some() {}
-            while self.streams.join_next().await.is_some() {}
+            let Self { said, mut answers, mut streams, .. } = self;
+            let all_said = async {
+                while answers.join_next().await.is_some() {}
+                while streams.join_next().await.is_some() {}
+            };
+            tokio::select! {
+                () = all_said => {}
+                () = said.closed() => {}
+            }
         }
     }
 
     /// Handles the whole lines, and leaves what comes after them.
-    async fn lines(&mut self, text: &mut Vec<u8>) -> Result<(), Gone> {
+    async fn lines(&mut self, text: &mut Vec<u8>) -> Result<(), Left> {
         let mut done = 0;
         while let Some(length) = text[done..].iter().position(|byte| *byte == b'\n') {
             self.line += 1;
@@ -124,12 +112,14 @@ impl Session {
             }
         }
         text.drain(..done);
-        self.publish(None).await
+        self.publish(None).await;
+        Ok(())
     }
 
-    async fn take(&mut self, line: &[u8]) -> Result<(), Gone> {
+    async fn take(&mut self, line: &[u8]) -> Result<(), Left> {
         let Ok(line) = std::str::from_utf8(line) else {
-            return self.tell(RequestError::new(ErrorCode::InvalidJson, "no UTF-8")).await;
+            self.tell(RequestError::new(ErrorCode::InvalidJson, "no UTF-8")).await;
+            return Ok(());
         };
         let request = match dialects::native().decode(line) {
             // No request, then an event as `POST /v1/events` takes it.
@@ -142,26 +132,21 @@ impl Session {
             },
             other => other,
         };
-        match request {
-            Ok(Request::Publish { items, request_id: None }) => {
-                self.gather(items);
-                Ok(())
-            }
-            Ok(Request::Publish { items, request_id }) => {
-                self.publish(None).await?;
-                self.gather(items);
-                self.publish(request_id).await
-            }
-            Ok(request) => {
-                // In the order that the client said it: what it published comes first.
-                self.publish(None).await?;
-                self.request(request).await
-            }
-            Err(error) => {
-                self.publish(None).await?;
-                self.tell(error).await
-            }
+        if let Ok(Request::Publish { items, request_id: None }) = request {
+            self.gather(items);
+            return Ok(());
         }
+        // In the order that the client said it: what it published comes first.
+        self.publish(None).await;
+        match request {
+            Ok(Request::Publish { items, request_id }) => {
+                self.gather(items);
+                self.publish(request_id).await;
+            }
+            Ok(request) => return self.request(request).await,
+            Err(error) => self.tell(error).await,
+        }
+        Ok(())
     }
 
     /// Keeps the events of the line at hand until those that stand with it are there.
@@ -174,10 +159,10 @@ impl Session {
     }
 
     /// Hands what was gathered to the router, and sees to the answer if one is awaited.
-    async fn publish(&mut self, request_id: Option<RequestId>) -> Result<(), Gone> {
+    async fn publish(&mut self, request_id: Option<RequestId>) {
         let items = std::mem::take(&mut self.items);
         if items.is_empty() {
-            return Ok(());
+            return;
         }
         let amount = u32::try_from(items.len()).unwrap_or(u32::MAX);
         while let Err(wait) = self.published.take(self.rate, amount, Instant::now()) {
@@ -201,7 +186,7 @@ impl Session {
             }
         };
         if request_id.is_none() {
-            return Ok(());
+            return;
         }
         while self.answers.len() >= UNANSWERED {
             self.answers.join_next().await;
@@ -217,30 +202,30 @@ impl Session {
             // Nobody may be there any more to hear it.
             let _ = said.send(line_of(&reply)).await;
         });
-        Ok(())
     }
 
-    async fn request(&mut self, request: Request) -> Result<(), Gone> {
+    async fn request(&mut self, request: Request) -> Result<(), Left> {
         match request {
             Request::Subscribe(subscribe) => self.subscribe(subscribe).await,
             Request::Snapshot { channels, request_id } => {
                 let events = channels.iter().flat_map(|pattern| self.app.router.snapshot(pattern)).collect();
-                self.say(&Reply::Snapshot { events, request_id }).await
+                self.say(&Reply::Snapshot { events, request_id }).await;
             }
             Request::Heartbeat { timestamp } => {
                 let connection_id = "unix";
-                self.say(&Reply::Heartbeat { timestamp, connection_id, positions: Vec::new() }).await
+                self.say(&Reply::Heartbeat { timestamp, connection_id, positions: Vec::new() }).await;
             }
-            Request::Disconnect { .. } => Err(Gone),
+            Request::Disconnect { .. } => return Err(Left),
             other => {
                 let message = "this socket takes events, publish, subscribe, snapshot, heartbeat and disconnect; the \
                                rest is for the WebSocket at /v1/stream";
-                self.tell(RequestError::new(ErrorCode::UnknownMessageType, message).answering(id_of(other))).await
+                self.tell(RequestError::new(ErrorCode::UnknownMessageType, message).answering(id_of(other))).await;
             }
         }
+        Ok(())
     }
 
-    async fn subscribe(&mut self, subscribe: Subscribe) -> Result<(), Gone> {
+    async fn subscribe(&mut self, subscribe: Subscribe) {
         let request_id = subscribe.request_id.clone();
         let limit = self.app.options.limits.max_subscriptions;
         if self.streams.len() >= limit {
@@ -260,9 +245,8 @@ impl Session {
             reconnect_token: None,
             request_id,
         })
-        .await?;
+        .await;
         self.streams.spawn(stream(follower, self.said.clone()));
-        Ok(())
     }
 
     fn follow(&self, subscribe: Subscribe) -> Result<(Vec<String>, Follower), RequestError> {
@@ -287,18 +271,19 @@ impl Session {
     }
 
     /// What is wrong with the line at hand.
-    async fn tell(&self, error: RequestError) -> Result<(), Gone> {
-        self.tell_of(&format!("line {}", self.line), error).await
+    async fn tell(&self, error: RequestError) {
+        self.tell_of(&format!("line {}", self.line), error).await;
     }
 
-    async fn tell_of(&self, place: &str, error: RequestError) -> Result<(), Gone> {
+    async fn tell_of(&self, place: &str, error: RequestError) {
         self.app.metrics.error(error.code);
         let message = format!("{place}: {}", error.message);
-        self.say(&told(RequestError { message, ..error })).await
+        self.say(&told(RequestError { message, ..error })).await;
     }
 
-    async fn say(&self, reply: &Reply<'_>) -> Result<(), Gone> {
-        self.said.send(line_of(reply)).await.map_err(|_| Gone)
+    async fn say(&self, reply: &Reply<'_>) {
+        // A client that has gone needs no answer; what it published before counts all the same.
+        let _ = self.said.send(line_of(reply)).await;
     }
 }
 
@@ -349,43 +334,4 @@ fn line_of(reply: &Reply<'_>) -> Bytes {
     dialects::native().reply(reply, &mut text);
     text.push(b'\n');
     text.into()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::http::quiet_app;
-    use tokio::io::AsyncWriteExt;
-
-    /// What is answered to a client that says all this at once.
-    async fn answers(input: &str) -> String {
-        let (mut client, stream) = UnixStream::pair().unwrap();
-        let client = async {
-            client.write_all(input.as_bytes()).await.unwrap();
-            // A line that is too long ends the connection before it is all said.
-            let _ = client.shutdown().await;
-            let mut answers = Vec::new();
-            let _ = client.read_to_end(&mut answers).await;
-            String::from_utf8(answers).unwrap()
-        };
-        tokio::join!(serve(quiet_app(), stream, CancellationToken::new()), client).1
-    }
-
-    /// Harm prevented: of a hundred events that were not published, the last one is named, or the line behind them.
-    #[tokio::test]
-    async fn events_that_are_refused_together_are_named_together() {
-        let lines = (0..=100).map(|n| format!("{{\"channel\":\"c{n}\",\"type\":\"t\"}}\n"));
-        let answers = answers(&format!("\n{}{{\n", lines.collect::<Vec<_>>().concat())).await;
-        let mut lines = answers.lines();
-        let refused = lines.next().unwrap();
-        assert!(refused.contains("lines 2 to 102, which came together: "), "{refused}");
-        assert!(refused.contains("`c100`") && refused.contains("nothing of this was published"), "{refused}");
-        assert!(lines.next().unwrap().contains("\"line 103: "), "{answers}");
-    }
-
-    #[tokio::test]
-    async fn a_line_that_is_too_long_is_named_once() {
-        let answers = answers(&format!("\n{}", "x".repeat(100_000))).await;
-        assert!(answers.contains("\"line 2: longer than 65536 bytes"), "{answers}");
-    }
 }

@@ -13,8 +13,23 @@ use tokio::{
 /// How often a connection on which nothing is said is looked at for whether its client is gone.
 const LOOK: Duration = Duration::from_secs(2);
 
+/// What has become of who listens, when nothing more is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Listener {
+    /// It was told all there was to say.
+    Told,
+    /// It has closed the connection.
+    Gone,
+    /// It takes nothing, for longer than anybody waits.
+    Stalled,
+}
+
 /// Writes what is said, until nobody says anything any more or nobody is there to hear it.
-pub(super) async fn write(mut output: OwnedWriteHalf, mut waiting: mpsc::Receiver<Bytes>, patience: Duration) {
+pub(super) async fn write(
+    mut output: OwnedWriteHalf,
+    mut waiting: mpsc::Receiver<Bytes>,
+    patience: Duration,
+) -> Listener {
     let mut look = interval(LOOK);
     loop {
         let text = tokio::select! {
@@ -22,25 +37,27 @@ pub(super) async fn write(mut output: OwnedWriteHalf, mut waiting: mpsc::Receive
             // A client that has only said all it had to say still listens; one that is gone shows here.
             _ = look.tick() => match output.ready(Interest::WRITABLE).await {
                 Ok(ready) if !ready.is_write_closed() => continue,
-                _ => return,
+                _ => return Listener::Gone,
             },
         };
-        let Some(text) = text else { return };
-        if !taken(&mut output, text, patience).await {
-            return;
+        let Some(text) = text else { return Listener::Told };
+        if let Err(listener) = taken(&mut output, text, patience).await {
+            return listener;
         }
     }
 }
 
-/// Whether the client takes all of it, some of it each time before its patience is over: a snapshot may be many megabytes.
-async fn taken(output: &mut (impl AsyncWrite + Unpin), mut text: Bytes, patience: Duration) -> bool {
+/// Writes all of it, as long as the client takes some of it each time before patience is over: a snapshot may be many
+/// megabytes.
+async fn taken(output: &mut (impl AsyncWrite + Unpin), mut text: Bytes, patience: Duration) -> Result<(), Listener> {
     while !text.is_empty() {
         match timeout(patience, output.write(&text)).await {
             Ok(Ok(count @ 1..)) => text.advance(count),
-            _ => return false,
+            Ok(_) => return Err(Listener::Gone),
+            Err(_) => return Err(Listener::Stalled),
         }
     }
-    true
+    Ok(())
 }
 
 #[cfg(test)]
@@ -63,8 +80,8 @@ mod tests {
             client
         };
         let (taken_all, mut client) = tokio::join!(taken(&mut output, vec![0; 9_000].into(), patience), reading);
-        assert!(taken_all);
-        assert!(!taken(&mut output, vec![0; 9_000].into(), patience).await, "nobody reads any more");
+        assert_eq!(taken_all, Ok(()));
+        assert_eq!(taken(&mut output, vec![0; 9_000].into(), patience).await, Err(Listener::Stalled));
         client.read_exact(&mut [0; 1_000]).await.unwrap();
     }
 }
