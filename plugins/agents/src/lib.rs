@@ -1,0 +1,13 @@
+//! Agents and their tasks: who works, who waits, who is done, who died.
+
+mod config;
+mod source;
+
+pub use config::Config;
+pub use source::Agents;
+
+headwater_plugin::export_source!(Agents {
+    emits: ["agent", "task", "system", "module", "learning", "error"],
+    reads: ["agent_hooks", "tmux"],
+    commands: [],
+});
