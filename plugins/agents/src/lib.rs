@@ -1,6 +1,7 @@
 //! Agents and their tasks: who works, who waits, who is done, who died.
 
 mod config;
+pub mod machine;
 pub mod signal;
 mod source;
 

@@ -1,0 +1,60 @@
+//! The states of an agent. There is none for an agent that has gone: it is removed.
+
+use super::Refused;
+
+/// What an agent does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum AgentStatus {
+    /// It has nothing to do.
+    Idle,
+    /// It works.
+    Active,
+    /// It waits for somebody.
+    Waiting,
+    /// What it did last has failed, and it does nothing since.
+    Failed,
+}
+
+impl AgentStatus {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Idle, Self::Active, Self::Waiting, Self::Failed];
+
+    /// The word for it in events and answers.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Active => "active",
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// The status that this word means.
+    pub fn parse(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|status| status.name() == word)
+    }
+
+    /// What may come next. An agent that has failed waits for nobody: it works again first.
+    pub fn next(self) -> &'static [Self] {
+        match self {
+            Self::Idle => &[Self::Active, Self::Waiting, Self::Failed],
+            Self::Active => &[Self::Idle, Self::Waiting, Self::Failed],
+            Self::Waiting => &[Self::Active, Self::Idle, Self::Failed],
+            Self::Failed => &[Self::Active, Self::Idle],
+        }
+    }
+
+    /// Goes to `to`, or says what is possible instead.
+    pub fn go(self, to: Self) -> Result<Self, Refused> {
+        if self.next().contains(&to) {
+            return Ok(to);
+        }
+        let allowed = self.next().iter().map(|status| status.name()).collect();
+        Err(Refused { from: self.name(), wanted: to.name(), allowed })
+    }
+
+    /// The step that is missing on the way to `to`, where one move is not enough.
+    pub fn missing(self, to: Self) -> Option<Self> {
+        (self == Self::Failed && to == Self::Waiting).then_some(Self::Active)
+    }
+}
