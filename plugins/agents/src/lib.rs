@@ -1,5 +1,6 @@
 //! Agents and their tasks: who works, who waits, who is done, who died.
 
+pub mod adapters;
 mod config;
 pub mod machine;
 pub mod signal;

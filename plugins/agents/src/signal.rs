@@ -2,7 +2,8 @@
 //! machines. Pure values: nothing here knows the bus, a clock or a process.
 //!
 //! A signal holds what was said and nothing else: what is not known is `None`. Missing steps, ids that must be made up and
-//! contradictions between emitters are the business of whoever takes the signals.
+//! contradictions between emitters are the business of whoever takes the signals. So are repetitions: emitters tell a prompt,
+//! the beginning of a step or an end more than once, and logs tell seconds later what hooks have told.
 
 use serde_json::{Map, Value};
 use std::time::{Duration, SystemTime};
