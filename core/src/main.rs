@@ -28,6 +28,10 @@ fn main() -> ExitCode {
     if words.next().is_some_and(|word| word == PLUGIN_HOST) {
         return headwater_host::plugin_host_main(words);
     }
+    // And a hook is waited for by the agent that runs it.
+    if let Some(code) = headwater_cli::hook_run(std::env::args_os().skip(1)) {
+        return code;
+    }
     let Headwater { globals, verb } = Headwater::parse();
     match verb {
         Verb::Up(args) => up::run(args),

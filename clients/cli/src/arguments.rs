@@ -2,8 +2,10 @@
 //! name; a flag on the command line wins.
 
 mod history;
+mod hook;
 
 pub use history::{ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, Which};
+pub use hook::{HookVerb, HookedAgent, InstallArgs, PlaceArgs, ReportOptions, RunArgs, StatusArgs, UninstallArgs};
 
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use headwater_client::Start;
@@ -29,6 +31,9 @@ pub enum Verb {
     History(Box<HistoryArgs>),
     /// Ask a source to do something
     Command(CommandArgs),
+    /// Have coding agents report what they do
+    #[command(subcommand)]
+    Hook(HookVerb),
     /// What is done to sources; the binary adds verbs of its own to these and so offers them itself
     #[command(skip)]
     Source(SourceVerb),

@@ -1,5 +1,5 @@
 //! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
-//! `command`, `history`.
+//! `command`, `history`, `hook`.
 //!
 //! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
 //! rendering of hostile text are public too: the binary's own verbs print by the same rules.
@@ -31,8 +31,9 @@ mod values;
 mod verbs;
 
 pub use arguments::{
-    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, PublishArgs,
-    SnapshotArgs, SourceVerb, SubscribeArgs, Verb, Which,
+    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, HookVerb,
+    HookedAgent, InstallArgs, PlaceArgs, PublishArgs, ReportOptions, RunArgs, SnapshotArgs, SourceVerb, StatusArgs,
+    SubscribeArgs, UninstallArgs, Verb, Which,
 };
 pub use failure::Failure;
 pub use globals::{ColorChoice, DEFAULT_URL, Globals};
@@ -44,3 +45,4 @@ pub use style::Style;
 pub use table::{Align, Column, Table};
 pub use terminal::Terminal;
 pub use text::visible;
+pub use verbs::hook::{run::hook_run, status::hooks_missing};

@@ -1,8 +1,8 @@
 //! Runs a verb: a runtime, a client, the exit code.
 
-use crate::{ChannelVerb, Failure, Globals, Output, SourceVerb, Terminal, Verb, verbs};
+use crate::{ChannelVerb, Failure, Globals, HookVerb, Output, SourceVerb, Terminal, Verb, verbs};
 use headwater_client::Client;
-use std::{io::IsTerminal, process::ExitCode};
+use std::{io::IsTerminal, process::ExitCode, time::Instant};
 
 /// What every verb works with.
 pub(crate) struct Session {
@@ -21,6 +21,10 @@ pub fn run(verb: Verb, globals: &Globals) -> ExitCode {
 }
 
 fn start(verb: Verb, globals: &Globals) -> Result<(), Failure> {
+    if let Verb::Hook(HookVerb::Run(args)) = &verb {
+        verbs::hook::run::run(args, globals, Instant::now());
+        return Ok(());
+    }
     // An empty variable is how shells and units say "none".
     let token = globals.token.as_deref().filter(|token| !token.is_empty());
     let client = Client::new(&globals.url, token)?;
@@ -31,7 +35,7 @@ fn start(verb: Verb, globals: &Globals) -> Result<(), Failure> {
     runtime.block_on(async {
         let terminal = Terminal::of_stdout(globals.color, globals.json);
         let mut session = Session { client, terminal, output: Output::stdout()? };
-        let outcome = perform(verb, &mut session).await;
+        let outcome = perform(verb, globals, &mut session).await;
         if matches!(outcome, Err(Failure::ReaderLeft | Failure::Interrupted)) {
             // Nobody reads on: writing more could wait for ever.
             return outcome;
@@ -41,7 +45,7 @@ fn start(verb: Verb, globals: &Globals) -> Result<(), Failure> {
     })
 }
 
-async fn perform(verb: Verb, session: &mut Session) -> Result<(), Failure> {
+async fn perform(verb: Verb, globals: &Globals, session: &mut Session) -> Result<(), Failure> {
     match verb {
         Verb::Sub(args) => verbs::subscribe::run(args, session).await,
         Verb::Pub(args) => {
@@ -55,6 +59,10 @@ async fn perform(verb: Verb, session: &mut Session) -> Result<(), Failure> {
         Verb::Snapshot(args) => verbs::snapshot::run(&args, session).await,
         Verb::History(args) => verbs::history::run(&args, session).await,
         Verb::Command(args) => verbs::command::run(&args, session).await,
+        Verb::Hook(HookVerb::Run(_)) => unreachable!("it is done before a runtime starts"),
+        Verb::Hook(HookVerb::Install(args)) => verbs::hook::install::install(&args, globals, session),
+        Verb::Hook(HookVerb::Uninstall(args)) => verbs::hook::install::take_out(&args, session),
+        Verb::Hook(HookVerb::Status(args)) => verbs::hook::status::run(&args, globals, session).await,
         Verb::Source(SourceVerb::List) => verbs::sources::list(session).await,
         Verb::Source(SourceVerb::Restart { name }) => verbs::sources::restart(&name, session).await,
     }

@@ -51,17 +51,17 @@ impl Endpoint {
     }
 
     /// The host as a resolver takes it, and the port.
-    pub(crate) fn address(&self) -> (&str, u16) {
+    pub fn address(&self) -> (&str, u16) {
         (self.host.trim_start_matches('[').trim_end_matches(']'), self.port)
     }
 
     /// The `Host` header.
-    pub(crate) fn authority(&self) -> String {
+    pub fn authority(&self) -> String {
         format!("{}:{}", self.host, self.port)
     }
 
     /// The path of a route on the wire.
-    pub(crate) fn path(&self, route: &str) -> String {
+    pub fn path(&self, route: &str) -> String {
         format!("{}{route}", self.base)
     }
 }

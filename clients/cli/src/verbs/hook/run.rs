@@ -1,0 +1,279 @@
+//! `headwater hook run`: one report to the daemon, made while an agent waits for it.
+//!
+//! The agent must not notice. Whatever happens, the exit code is 0, nothing is printed, and it is over within 50 ms. So
+//! this verb is recognised before the command line of all the others is built, and no runtime is started for it.
+
+use super::{
+    caller::Caller,
+    post::{Posted, Target, left},
+    spool::Spool,
+    stream,
+};
+use crate::{Globals, RunArgs};
+use clap::Parser;
+use jiff::Timestamp;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Serialize;
+use serde_json::value::{RawValue, to_raw_value};
+use std::{
+    ffi::OsString,
+    io,
+    os::fd::AsFd,
+    panic::{self, AssertUnwindSafe},
+    process::ExitCode,
+    time::{Duration, Instant},
+};
+
+/// What a report may take of its agent's time, in all.
+pub(super) const BUDGET: Duration = Duration::from_millis(50);
+/// What of it is left when earlier reports have been sent, for this one.
+const OWN: Duration = Duration::from_millis(25);
+/// The largest report that is read. A daemon takes 4 MiB in one call.
+pub(super) const LARGEST: usize = (4 << 20) - (64 << 10);
+
+/// The verb with the options that every verb has.
+#[derive(Parser, Debug)]
+#[command(name = "headwater hook run")]
+struct Command {
+    #[command(flatten)]
+    globals: Globals,
+    #[command(flatten)]
+    args: RunArgs,
+}
+
+/// Does `headwater hook run …` when these words of the command line say so; otherwise nothing, and `None`.
+pub fn hook_run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
+    let words = words_of_run(words)?;
+    // A person who looks it up, and no agent, which gives an emitter first.
+    if words.first().is_some_and(|word| word == "--help" || word == "-h") {
+        return None;
+    }
+    // A panic would be printed, and give another exit code.
+    panic::set_hook(Box::new(|_| {}));
+    let _ = panic::catch_unwind(AssertUnwindSafe(|| {
+        let begun = Instant::now();
+        let name = OsString::from("headwater hook run");
+        if let Ok(command) = Command::try_parse_from(std::iter::once(name).chain(words)) {
+            run(&command.args, &command.globals, begun);
+        }
+    }));
+    Some(ExitCode::SUCCESS)
+}
+
+/// The words without `hook run`, when these are the verb: nothing but global options may stand before them.
+fn words_of_run(words: impl IntoIterator<Item = OsString>) -> Option<Vec<OsString>> {
+    let mut words = words.into_iter();
+    let mut others = Vec::new();
+    loop {
+        let word = words.next()?;
+        if word == "hook" {
+            break;
+        }
+        let takes_value = ["--url", "--token", "--color"].iter().any(|option| word == *option);
+        if !word.as_encoded_bytes().starts_with(b"--") {
+            return None;
+        }
+        others.push(word);
+        if takes_value {
+            others.push(words.next()?);
+        }
+    }
+    (words.next()? == "run").then_some(())?;
+    // The emitter stays first, so that it is seen who asks for help.
+    let mut found: Vec<OsString> = words.collect();
+    found.extend(others);
+    Some(found)
+}
+
+/// Reports; fails at nothing.
+pub(crate) fn run(args: &RunArgs, globals: &Globals, begun: Instant) {
+    let Some(reporter) = Reporter::new(args, globals) else { return };
+    if args.stream {
+        stream::run(&reporter, io::BufReader::new(io::stdin()));
+        return;
+    }
+    let deadline = begun + BUDGET;
+    let Some(text) = args.payload.clone().map(String::into_bytes).or_else(|| standard_input(deadline)) else { return };
+    if !text.trim_ascii().is_empty() && text.len() <= LARGEST {
+        reporter.report(&payload(&text), None, deadline);
+    }
+}
+
+/// The JSON of an emitter as it is. What is no JSON is told by its size: it may be anything, prompts included.
+pub(super) fn payload(text: &[u8]) -> Box<RawValue> {
+    serde_json::from_slice(text).unwrap_or_else(|_| {
+        to_raw_value(&serde_json::json!({"unreadable_bytes": text.len()})).expect("invariant: a number serialises")
+    })
+}
+
+/// All of standard input; `None` when it does not end in time, or is too large.
+fn standard_input(deadline: Instant) -> Option<Vec<u8>> {
+    let input = io::stdin();
+    let mut text = Vec::new();
+    let mut piece = vec![0; 64 << 10];
+    loop {
+        let mut asked = [PollFd::new(&input, PollFlags::IN)];
+        let left = Timespec::try_from(left(deadline)?).ok()?;
+        if poll(&mut asked, Some(&left)).ok()? == 0 {
+            return None;
+        }
+        match rustix::io::read(input.as_fd(), &mut piece).ok()? {
+            0 => return Some(text),
+            count => text.extend_from_slice(&piece[..count]),
+        }
+        if text.len() > LARGEST {
+            return None;
+        }
+    }
+}
+
+/// Makes reports of payloads and sends them.
+pub(super) struct Reporter {
+    route: String,
+    target: Target,
+    spool: Option<Spool>,
+    caller: Caller,
+}
+
+impl Reporter {
+    /// `None` when the emitter or the daemon's address is none.
+    fn new(args: &RunArgs, globals: &Globals) -> Option<Self> {
+        let emitter = args.emitter.as_str();
+        let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        if emitter.is_empty() || emitter.len() > 32 || !emitter.bytes().all(is_name) {
+            return None;
+        }
+        let text = if args.options.text { "?text=1" } else { "" };
+        Some(Self {
+            route: format!("/v1/hooks/{emitter}{text}"),
+            target: Target::new(&globals.url, globals.token.as_deref())?,
+            spool: args.options.spool.as_deref().map(|directory| Spool::new(directory, args.options.spool_bytes)),
+            caller: Caller::look(),
+        })
+    }
+
+    /// Sends one, after those that were kept, or keeps it. `session` is whose it is, where the payload does not say that.
+    pub(super) fn report(&self, payload: &RawValue, session: Option<&str>, deadline: Instant) {
+        let body = |time| self.body(payload, session, time);
+        let Some(spool) = &self.spool else {
+            self.target.post(&self.route, &body(None), deadline);
+            return;
+        };
+        let now = Timestamp::now();
+        let earlier = spool.send(&self.target, deadline.checked_sub(OWN).unwrap_or(deadline));
+        let posted = match earlier {
+            Posted::Away => Posted::Away,
+            _ => self.target.post(&self.route, &body(None), deadline),
+        };
+        if posted == Posted::Away {
+            spool.keep(&self.route, &body(Some(now)));
+        }
+    }
+
+    /// What is posted; `time` is when it happened, where that is not now.
+    fn body(&self, payload: &RawValue, session: Option<&str>, time: Option<Timestamp>) -> Vec<u8> {
+        #[derive(Serialize)]
+        struct Body<'a> {
+            payload: &'a RawValue,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            session: Option<&'a str>,
+            #[serde(flatten)]
+            caller: &'a Caller,
+            #[serde(skip_serializing_if = "Option::is_none")]
+            time: Option<String>,
+        }
+        let body = Body { payload, session, caller: &self.caller, time: time.map(|time| time.to_string()) };
+        serde_json::to_vec(&body).expect("invariant: strings, numbers and raw JSON serialise into memory")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scripted::{Daemon, http};
+    use serde_json::{Value, json};
+
+    fn words(line: &str) -> Option<Vec<String>> {
+        let found = words_of_run(line.split_whitespace().map(OsString::from))?;
+        Some(found.into_iter().map(|word| word.into_string().unwrap()).collect())
+    }
+
+    fn command(words: &[&str]) -> Command {
+        Command::try_parse_from([&["headwater hook run"], words].concat()).unwrap()
+    }
+
+    fn report(words: &[&str]) {
+        let command = command(words);
+        run(&command.args, &command.globals, Instant::now() + Duration::from_secs(5));
+    }
+
+    fn body(request: &str) -> Value {
+        serde_json::from_str(request.split("\r\n\r\n").nth(1).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn the_verb_is_found_behind_global_options_and_nowhere_else() {
+        assert_eq!(words("hook run claude").unwrap(), ["claude"]);
+        let found = words("--url http://box:1 --json hook run codex_notify {}").unwrap();
+        assert_eq!(found, ["codex_notify", "{}", "--url", "http://box:1", "--json"]);
+        assert_eq!(words("--url=x hook run claude --spool /s").unwrap(), ["claude", "--spool", "/s", "--url=x"]);
+        for line in ["hook", "hook install claude", "pub hook run {}", "sub hook run", "", "--url hook run claude"] {
+            assert_eq!(words(line), None, "{line}");
+        }
+    }
+
+    #[test]
+    fn a_report_carries_the_payload_and_who_called() {
+        let daemon = Daemon::play(vec![http(|request| {
+            assert!(request.starts_with("POST /v1/hooks/codex_notify HTTP/1.1\r\n"), "{request}");
+            let body = body(request);
+            assert_eq!(body["payload"], json!({"type": "agent-turn-complete", "turn-id": "t"}));
+            assert!(body["processes"][0]["pid"].as_u64().unwrap() > 0 && body.get("time").is_none(), "{body}");
+            assert_eq!(body["cwd"], json!(std::env::current_dir().unwrap()));
+            ("202 Accepted", String::new())
+        })]);
+        report(&["codex_notify", r#"{"type":"agent-turn-complete","turn-id":"t"}"#, "--url", daemon.url()]);
+        daemon.done();
+    }
+
+    #[test]
+    fn what_is_no_json_is_told_by_its_size_and_nothing_is_sent_to_no_emitter() {
+        let daemon = Daemon::play(vec![http(|request| {
+            assert!(request.starts_with("POST /v1/hooks/claude?text=1 "), "{request}");
+            assert_eq!(body(request)["payload"], json!({"unreadable_bytes": 19}));
+            ("202 Accepted", String::new())
+        })]);
+        let url = daemon.url().to_owned();
+        report(&["../../v1/events", "{}", "--url", &url]);
+        report(&["claude", "  ", "--url", &url]);
+        report(&["claude", r#"{"prompt": "my secr"#, "--url", &url, "--text"]);
+        daemon.done();
+    }
+
+    #[test]
+    fn what_nobody_took_is_sent_later_with_its_time() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = home.path().to_str().unwrap();
+        let before = Timestamp::now();
+        report(&["claude", r#"{"n":1}"#, "--url", "http://127.0.0.1:9", "--spool", spool]);
+        report(&["claude", r#"{"n":2}"#, "--url", "http://127.0.0.1:9", "--spool", spool]);
+        let between = Timestamp::now();
+        let kept = move |n: u64| {
+            http(move |request| {
+                let body = body(request);
+                let time: Timestamp = body["time"].as_str().unwrap().parse().unwrap();
+                assert!(body["payload"]["n"] == n && before <= time && time <= between, "{body}");
+                ("202 Accepted", String::new())
+            })
+        };
+        let now = http(|request| {
+            let body = body(request);
+            assert!(body["payload"]["n"] == 3 && body.get("time").is_none(), "{body}");
+            ("202 Accepted", String::new())
+        });
+        let daemon = Daemon::play(vec![kept(1), kept(2), now]);
+        report(&["claude", r#"{"n":3}"#, "--url", daemon.url(), "--spool", spool]);
+        daemon.done();
+        assert_eq!(std::fs::read_dir(home.path()).unwrap().count(), 1, "only the lock's file is left");
+    }
+}
