@@ -1,9 +1,11 @@
 //! The arguments of the client verbs, as clap reads them. Every option can also be set by a `HEADWATER_` variable of its
 //! name; a flag on the command line wins.
 
+mod agents;
 mod history;
 mod hook;
 
+pub use agents::AgentsArgs;
 pub use history::{ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, Which};
 pub use hook::{HookVerb, HookedAgent, InstallArgs, PlaceArgs, ReportOptions, RunArgs, StatusArgs, UninstallArgs};
 
@@ -31,6 +33,8 @@ pub enum Verb {
     History(Box<HistoryArgs>),
     /// Ask a source to do something
     Command(CommandArgs),
+    /// Show who is working, waiting, done and dead, since when, and in which pane
+    Agents(AgentsArgs),
     /// Have coding agents report what they do
     #[command(subcommand)]
     Hook(HookVerb),

@@ -27,6 +27,12 @@ impl Clock {
         let format = if local.date() == today.date() { "%H:%M:%S" } else { "%m-%d %H:%M:%S" };
         local.strftime(format).to_string()
     }
+
+    /// As short as it can be: `10:02`, or `11-19` on another day than `now`.
+    pub(crate) fn short(&self, stamp: Timestamp, now: Timestamp) -> String {
+        let (local, today) = (stamp.to_zoned(self.zone.clone()), now.to_zoned(self.zone.clone()));
+        local.strftime(if local.date() == today.date() { "%H:%M" } else { "%m-%d" }).to_string()
+    }
 }
 
 #[cfg(test)]
@@ -39,5 +45,7 @@ mod tests {
         assert_eq!(Clock::utc().show("2026-11-20T10:02:11.123456Z", now), "10:02:11");
         assert_eq!(Clock::utc().show("2026-11-19T10:02:11Z", now), "11-19 10:02:11");
         assert_eq!(Clock::utc().show("soon\x1b", now), "soon␛");
+        let short = |stamp: &str| Clock::utc().short(stamp.parse().unwrap(), now);
+        assert_eq!((short("2026-11-20T10:02:11Z"), short("2026-11-19T10:02:11Z")), ("10:02".into(), "11-19".into()));
     }
 }

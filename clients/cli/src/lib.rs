@@ -1,5 +1,5 @@
 //! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
-//! `command`, `history`, `hook`.
+//! `command`, `history`, `agents`, `hook`.
 //!
 //! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
 //! rendering of hostile text are public too: the binary's own verbs print by the same rules.
@@ -31,7 +31,7 @@ mod values;
 mod verbs;
 
 pub use arguments::{
-    ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, HookVerb,
+    AgentsArgs, ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, HookVerb,
     HookedAgent, InstallArgs, PlaceArgs, PublishArgs, ReportOptions, RunArgs, SnapshotArgs, SourceVerb, StatusArgs,
     SubscribeArgs, UninstallArgs, Verb, Which,
 };

@@ -59,6 +59,7 @@ async fn perform(verb: Verb, globals: &Globals, session: &mut Session) -> Result
         Verb::Snapshot(args) => verbs::snapshot::run(&args, session).await,
         Verb::History(args) => verbs::history::run(&args, session).await,
         Verb::Command(args) => verbs::command::run(&args, session).await,
+        Verb::Agents(args) => verbs::agents::run(args, session).await,
         Verb::Hook(HookVerb::Run(_)) => unreachable!("it is done before a runtime starts"),
         Verb::Hook(HookVerb::Install(args)) => verbs::hook::install::install(&args, globals, session),
         Verb::Hook(HookVerb::Uninstall(args)) => verbs::hook::install::take_out(&args, session),

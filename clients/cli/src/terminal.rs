@@ -36,3 +36,9 @@ impl Terminal {
         Self { human: shown && !json, shown, width, style: Style { colored } }
     }
 }
+
+/// The columns and rows of the terminal that shows standard output, now: people resize it.
+pub(crate) fn size() -> Option<(usize, usize)> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    (size.ws_col > 0 && size.ws_row > 0).then_some((size.ws_col.into(), size.ws_row.into()))
+}

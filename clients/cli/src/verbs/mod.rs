@@ -1,5 +1,6 @@
 //! The verbs, one file each.
 
+pub(crate) mod agents;
 pub(crate) mod channels;
 pub(crate) mod command;
 pub(crate) mod export;

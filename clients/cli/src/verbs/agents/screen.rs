@@ -1,0 +1,228 @@
+//! The agents on a terminal: those that wait for somebody first.
+
+use super::answer::{Agent, Answer, Pane, RawText};
+use crate::{Column, Style, Table, clock::Clock, text::visible};
+use jiff::Timestamp;
+
+/// How agents are shown.
+pub(super) struct Screen {
+    pub(super) clock: Clock,
+    pub(super) style: Style,
+}
+
+/// What an agent is, in the order in which people want to see it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Kind {
+    Waiting,
+    Failed,
+    Working,
+    Done,
+    Idle,
+    Dead,
+    Unknown,
+}
+
+impl Kind {
+    fn of(agent: &Agent, answer: &Answer) -> Self {
+        match agent.status.as_str() {
+            "waiting" => Self::Waiting,
+            "failed" => Self::Failed,
+            "active" => Self::Working,
+            "idle" if answer.done.contains(&agent.id) => Self::Done,
+            "idle" => Self::Idle,
+            "dead" => Self::Dead,
+            _ => Self::Unknown,
+        }
+    }
+
+    fn word(self) -> &'static str {
+        match self {
+            Self::Waiting => "waiting",
+            Self::Failed => "failed",
+            Self::Working => "working",
+            Self::Done => "done",
+            Self::Idle => "idle",
+            Self::Dead => "dead",
+            Self::Unknown => "?",
+        }
+    }
+
+    fn colour(self, style: Style, text: &str) -> String {
+        match self {
+            Self::Waiting => style.warning(style.bold(text)),
+            Self::Failed => style.bad(text),
+            Self::Working => style.good(text),
+            Self::Done | Self::Idle | Self::Unknown => text.to_owned(),
+            Self::Dead => style.dim(text),
+        }
+    }
+}
+
+impl Screen {
+    /// The lines: a table, and below it how many there are of each.
+    pub(super) fn lines(&self, answer: &Answer, width: usize, now: Timestamp) -> Vec<String> {
+        if answer.agents.is_empty() {
+            return vec!["no agents; have yours report: headwater hook install claude".to_owned()];
+        }
+        let mut agents: Vec<_> = answer.agents.iter().map(|agent| (Kind::of(agent, answer), agent)).collect();
+        // Of one kind, the one that is so the longest comes first.
+        let age = |agent: &Agent| agent.since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
+        agents.sort_by(|(one, a), (other, b)| {
+            one.cmp(other).then_with(|| age(a).cmp(&age(b))).then_with(|| a.id.cmp(&b.id))
+        });
+        let mut table = Table::new(&[
+            Column::text("STATUS"),
+            Column::text("AGENT"),
+            Column::number("SINCE"),
+            Column::number("FOR"),
+            Column::text("PANE"),
+            Column::text("DOING"),
+        ]);
+        for (kind, agent) in &agents {
+            table.row(&[
+                kind.word(),
+                agent.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&agent.id),
+                &age(agent).map(|since| self.clock.short(since, now)).unwrap_or_default(),
+                &age(agent).map(|since| length(since, now)).unwrap_or_default(),
+                &agent.pane.as_ref().map(place).unwrap_or_default(),
+                &doing(agent),
+            ]);
+        }
+        let mut lines = table.lines(width, self.style);
+        for (line, (kind, _)) in lines.iter_mut().skip(1).zip(&agents) {
+            // The status is the first column and is never cut.
+            if let Some(rest) = line.strip_prefix(kind.word()) {
+                *line = match kind {
+                    Kind::Dead => kind.colour(self.style, line),
+                    kind => format!("{}{rest}", kind.colour(self.style, kind.word())),
+                };
+            }
+        }
+        lines.push(self.style.dim(counts(agents.iter().map(|(kind, _)| *kind))));
+        lines
+    }
+}
+
+/// `2 waiting, 5 working`.
+fn counts(kinds: impl Iterator<Item = Kind>) -> String {
+    let mut counted: Vec<(Kind, usize)> = Vec::new();
+    for kind in kinds {
+        match counted.last_mut() {
+            Some((last, count)) if *last == kind => *count += 1,
+            _ => counted.push((kind, 1)),
+        }
+    }
+    counted.iter().map(|(kind, count)| format!("{count} {}", kind.word())).collect::<Vec<_>>().join(", ")
+}
+
+/// What it does, or where.
+fn doing(agent: &Agent) -> String {
+    let task = agent.task.as_ref();
+    let step = task.and_then(|task| task.step.as_deref());
+    let description = task.and_then(|task| task.description.as_deref());
+    match (step, description) {
+        (Some(step), Some(description)) => format!("{step}: {description}"),
+        (Some(text), None) | (None, Some(text)) => text.to_owned(),
+        // The end of a path says more than its beginning.
+        (None, None) => agent.cwd.as_deref().map(|cwd| tail(cwd).to_owned()).unwrap_or_default(),
+    }
+}
+
+/// The last two parts of a path.
+fn tail(path: &str) -> &str {
+    let mut slashes = path.char_indices().rev().filter(|(_, c)| *c == '/').map(|(at, _)| at);
+    slashes.nth(1).map_or(path, |at| &path[at + 1..])
+}
+
+/// `api:1 %3`: what `tmux select-pane -t` takes is the last.
+fn place(pane: &Pane) -> String {
+    let window = pane.window.as_ref().map(|window| match window {
+        RawText::Number(number) => number.to_string(),
+        RawText::Text(text) => text.clone(),
+    });
+    let session = pane.session.as_deref().map(visible).unwrap_or_default();
+    let window = window.map(|window| format!(":{window}")).unwrap_or_default();
+    let id = pane.id.as_deref().unwrap_or_default();
+    format!("{session}{window} {id}").trim().to_owned()
+}
+
+/// How long it has been so: `42s`, `3m`, `2h05`, `4d`.
+fn length(since: Timestamp, now: Timestamp) -> String {
+    let seconds = now.duration_since(since).as_secs().max(0);
+    match seconds {
+        0..60 => format!("{seconds}s"),
+        60..3600 => format!("{}m", seconds / 60),
+        3600..86400 => format!("{}h{:02}", seconds / 3600, seconds / 60 % 60),
+        _ => format!("{}d", seconds / 86400),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use expect_test::expect;
+
+    /// Ten agents of all kinds, with names as people and attackers give them.
+    pub(crate) const TEN: &str = include_str!("ten.json");
+
+    fn screen(colored: bool) -> Screen {
+        Screen { clock: Clock::utc(), style: Style { colored } }
+    }
+
+    fn now() -> Timestamp {
+        "2026-11-20T10:30:00Z".parse().unwrap()
+    }
+
+    #[test]
+    fn ten_agents_fit_a_screen_with_those_first_that_wait() {
+        let answer = Answer::read(TEN).unwrap();
+        let lines = screen(false).lines(&answer, 80, now());
+        expect![[r"
+            STATUS   AGENT                 SINCE    FOR  PANE           DOING
+            waiting  web                   10:21     8m  web:0 %5       permission: Bash
+            waiting  release-notes-for-t…  10:28     1m  release:3 %16  a question
+            failed   flaky-tests           10:26     4m  ci:0 %18       rate_limit
+            working  planner               11-19  12h30                 plan the week
+            working  migrations            09:25   1h04  db:2 %12       apply_patch: move t…
+            working  api-refactor          10:27     2m  api:1 %3       Bash
+            working  日本語のテスト        10:29    29s  i18n:0 %15     edit
+            done     ␛]0;owned␇docs        10:12    18m  docs:0 %14     work/docs
+            idle     fresh                 10:29    10s  scratch:0 %21  dev/scratch
+            dead     search                10:25     4m                 work/search
+            2 waiting, 1 failed, 4 working, 1 done, 1 idle, 1 dead"]]
+        .assert_eq(&lines.join("\n"));
+        for width in [60, 80, 200] {
+            for line in screen(false).lines(&answer, width, now()) {
+                assert!(crate::text::width(&line) <= width, "{width}: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_mark_the_status_and_nothing_steers_the_terminal() {
+        let answer = Answer::read(TEN).unwrap();
+        let lines = screen(true).lines(&answer, 80, now());
+        assert!(lines[1].starts_with("\x1b[33m\x1b[1mwaiting"), "{:?}", lines[1]);
+        let plain = lines.join("").replace("\x1b[0m", "");
+        let others = plain.split("\x1b[").skip(1).filter(|rest| !rest.starts_with(['1', '2', '3']));
+        assert_eq!(others.count(), 0, "{plain:?}");
+        assert!(plain.contains("␛]0;owned␇"), "{plain:?}");
+    }
+
+    #[test]
+    fn what_is_not_known_is_not_shown() {
+        let answer = Answer::read(r#"{"agents":[{"id":"a1","status":"new-word","extra":1}]}"#).unwrap();
+        assert_eq!(screen(false).lines(&answer, 80, now()), ["STATUS  AGENT", "?       a1", "1 ?"]);
+        let nobody = Answer::read(r#"{"agents":[]}"#).unwrap();
+        assert!(screen(false).lines(&nobody, 80, now())[0].contains("headwater hook install claude"));
+        assert!(Answer::read("[]").is_err() && Answer::read(r#"{"agents":[{"id":1}]}"#).is_err());
+    }
+
+    #[test]
+    fn lengths_are_short() {
+        let of = |seconds: i64| length(now() - jiff::SignedDuration::from_secs(seconds), now());
+        let shown = [-5, 0, 59, 60, 3599, 3600, 7500, 86399, 86400 * 12].map(of);
+        assert_eq!(shown, ["0s", "0s", "59s", "1m", "59m", "1h00", "2h05", "23h59", "12d"]);
+        assert_eq!((tail("/home/dev/api"), tail("api"), tail("/api"), tail("a/b")), ("dev/api", "api", "/api", "a/b"));
+    }
+}
