@@ -1,10 +1,27 @@
 //! The tmux server of this machine: its sessions, windows and panes, what programs print in them, and which coding agent
 //! in them works or waits.
 
+mod commands;
 mod config;
+mod events;
+mod exits;
+mod hooks;
+mod inbox;
+mod ladder;
+mod server;
 mod source;
+mod tree;
+mod watching;
 
-pub use config::Config;
+pub use config::{Ceiling, Config};
 pub use source::Tmux;
 
-headwater_plugin::export_source!(Tmux { emits: ["tmux", "tmux_output"], commands: [] });
+headwater_plugin::export_source!(Tmux {
+    emits: ["tmux", "tmux_output"],
+    commands: [
+        /// How the server is watched, and how much is in it.
+        status(monitor),
+        /// The sessions with their windows and panes.
+        list(monitor),
+    ],
+});

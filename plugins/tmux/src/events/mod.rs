@@ -1,0 +1,6 @@
+//! What the bus is told: where it happened, what changed, and how everything stands.
+
+pub(crate) mod changes;
+pub(crate) mod place;
+pub(crate) mod snapshots;
+pub(crate) mod told;

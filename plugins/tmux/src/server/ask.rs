@@ -1,0 +1,221 @@
+//! Asks tmux, by running `tmux` for each question: a connection of its own, apart from the control clients, which may be
+//! paused or wedged.
+//!
+//! Blocking: call it in `spawn_blocking`. Targets are ids, never names; no text of anybody else is ever an argument.
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use std::{
+    io::{self, Read},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+use thiserror::Error;
+
+/// A server that takes longer is stopped or stuck. An answer takes about 3 ms.
+const PATIENCE: Duration = Duration::from_secs(3);
+
+/// A longer answer is cut off and refused. A pane of 10,000 lines has about 1 MiB.
+const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+
+/// Why there is no answer.
+#[derive(Debug, Error)]
+pub(crate) enum AskError {
+    /// There is no such program.
+    #[error("tmux is not installed")]
+    NotInstalled,
+    /// Nobody listens.
+    #[error("no tmux server runs")]
+    NoServer,
+    /// tmux has nothing by that id.
+    #[error("tmux knows no such target: {0}")]
+    NotFound(String),
+    /// tmux refused the question, for this reason.
+    #[error("tmux refuses: {0}")]
+    Refused(String),
+    /// No answer within [`PATIENCE`].
+    #[error("tmux does not answer")]
+    Slow,
+    /// The answer was not understood.
+    #[error("an answer of tmux cannot be understood: {0}")]
+    Strange(String),
+    /// The program could not be run.
+    #[error("cannot run tmux: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// How tmux is run.
+#[derive(Clone, Debug)]
+pub(crate) struct Program {
+    tmux: PathBuf,
+    socket: PathBuf,
+}
+
+impl Program {
+    pub(crate) fn new(tmux: PathBuf, socket: PathBuf) -> Self {
+        Self { tmux, socket }
+    }
+
+    pub(crate) fn socket(&self) -> &Path {
+        &self.socket
+    }
+
+    /// A command for this server. `-u`: without it, what is not ASCII becomes `_` in a daemon without a locale.
+    pub(crate) fn command(&self) -> Command {
+        let mut command = Command::new(&self.tmux);
+        command.arg("-u").arg("-S").arg(&self.socket).env_remove("TMUX").env_remove("TMUX_PANE");
+        command
+    }
+
+    /// Asks, and waits for the whole answer.
+    pub(crate) fn ask(&self, question: &[&str]) -> Result<Vec<u8>, AskError> {
+        self.ask_within(question, PATIENCE)
+    }
+
+    fn ask_within(&self, question: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {
+        let deadline = Instant::now() + patience;
+        let mut command = self.command();
+        command.args(question).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Running(command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => AskError::NotInstalled,
+            _ => AskError::Io(error),
+        })?);
+        let mut answer = Vec::new();
+        let mut complaint = Vec::new();
+        let child = &mut child.0;
+        read_both(child, &mut answer, &mut complaint, deadline)?;
+        // Both ends are closed: it ends now, or it is no tmux.
+        if child.wait()?.success() { Ok(answer) } else { Err(understood(&String::from_utf8_lossy(&complaint))) }
+    }
+}
+
+/// Reads both ends until they are closed. One after the other would not do: a program that fills the one while the other
+/// is read waits for ever.
+fn read_both(
+    child: &mut Child,
+    answer: &mut Vec<u8>,
+    complaint: &mut Vec<u8>,
+    deadline: Instant,
+) -> Result<(), AskError> {
+    let mut out = child.stdout.take();
+    let mut err = child.stderr.take();
+    let mut buffer = vec![0; 64 * 1024];
+    while out.is_some() || err.is_some() {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(AskError::Slow);
+        }
+        let timeout = Timespec { tv_sec: left.as_secs() as i64, tv_nsec: i64::from(left.subsec_nanos()) };
+        let mut ready = [false; 2];
+        {
+            let mut ends: Vec<PollFd<'_>> = Vec::with_capacity(2);
+            ends.extend(out.iter().map(|end| PollFd::new(end, PollFlags::IN)));
+            ends.extend(err.iter().map(|end| PollFd::new(end, PollFlags::IN)));
+            match poll(&mut ends, Some(&timeout)) {
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(AskError::Io(error.into())),
+            }
+            let mut ends = ends.iter().map(|end| !end.revents().is_empty());
+            if out.is_some() {
+                ready[0] = ends.next().unwrap_or_default();
+            }
+            ready[1] = ends.next().unwrap_or_default();
+        }
+        if ready[0] {
+            read_some(&mut out, &mut buffer, answer)?;
+        }
+        if ready[1] {
+            read_some(&mut err, &mut buffer, complaint)?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads what is there; an end that is closed is taken away.
+fn read_some(end: &mut Option<impl Read>, buffer: &mut [u8], all: &mut Vec<u8>) -> Result<(), AskError> {
+    let Some(reader) = end else { return Ok(()) };
+    let count = reader.read(buffer)?;
+    if all.len() + count > LONGEST_ANSWER {
+        return Err(AskError::Strange(format!("it is longer than {LONGEST_ANSWER} bytes")));
+    }
+    all.extend_from_slice(&buffer[..count]);
+    if count == 0 {
+        *end = None;
+    }
+    Ok(())
+}
+
+/// What tmux's words on stderr mean.
+fn understood(complaint: &str) -> AskError {
+    let complaint = complaint.trim();
+    let nobody = ["no server running", "error connecting to", "server exited", "lost server"];
+    if nobody.iter().any(|words| complaint.starts_with(words)) {
+        return AskError::NoServer;
+    }
+    if complaint.starts_with("can't find") {
+        return AskError::NotFound(complaint.to_owned());
+    }
+    AskError::Refused(complaint.to_owned())
+}
+
+/// A child that does not outlive its question.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if let Ok(None) = self.0.try_wait() {
+            let _ = self.0.kill();
+            let _ = self.0.wait();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A program in place of tmux. Another process writes it: a test beside this one that forks while it is open for
+    /// writing would keep it from being run.
+    fn fake(dir: &Path, text: &str) -> Program {
+        let program = dir.join("tmux");
+        let script = format!("#!/bin/sh\n{text}\n");
+        let mut write = Command::new("sh");
+        write.args(["-c", r#"printf %s "$2" >"$1"; chmod 755 "$1""#, "sh"]).arg(&program).arg(script);
+        assert!(write.status().unwrap().success());
+        Program::new(program, dir.join("socket"))
+    }
+
+    #[test]
+    fn a_missing_program_is_told_apart_from_a_missing_server() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmux = Program::new(dir.path().join("none"), dir.path().join("s"));
+        assert!(matches!(tmux.ask(&["list-sessions"]), Err(AskError::NotInstalled)));
+        let tmux = Program::new("tmux".into(), dir.path().join("s"));
+        assert!(matches!(tmux.ask(&["list-sessions"]), Err(AskError::NoServer)));
+    }
+
+    /// A stopped server would otherwise hold a thread of ours for good.
+    #[test]
+    fn a_server_that_does_not_answer_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmux = fake(dir.path(), "exec sleep 60");
+        let asked = tmux.ask_within(&["list-sessions"], Duration::from_millis(100));
+        assert!(matches!(asked, Err(AskError::Slow)), "{asked:?}");
+    }
+
+    /// Both ends hold 64 KiB: reading one to its end first would wait for ever.
+    #[test]
+    fn much_on_both_ends_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmux = fake(dir.path(), "head -c 300000 /dev/zero >&2; head -c 200000 /dev/zero; exit 0");
+        assert_eq!(tmux.ask(&[]).unwrap().len(), 200_000);
+    }
+
+    #[test]
+    fn what_tmux_says_is_understood() {
+        assert!(matches!(understood("no server running on /tmp/x\n"), AskError::NoServer));
+        assert!(matches!(understood("error connecting to /tmp/x (No such file)"), AskError::NoServer));
+        assert!(matches!(understood("can't find pane: %9"), AskError::NotFound(_)));
+        assert!(matches!(understood("unknown command: foo"), AskError::Refused(_)));
+    }
+}

@@ -1,0 +1,243 @@
+//! The whole server in one question: every pane with its window and session, and every client.
+//!
+//! Names, titles and paths may hold anything, so each comes with its length before it (`4:prod`). What follows is cut by that
+//! length and by nothing else: no character in a name can end it.
+
+use super::ask::{AskError, Program};
+use crate::{
+    hooks,
+    tree::{
+        Ending, Pane, Session, Tree, Window,
+        id::{Id, PaneId, SessionId, WindowId},
+    },
+};
+use std::collections::BTreeSet;
+
+/// One line for each pane of each window of each session. `destroy-unattached` and `exit-unattached` are options: where
+/// they are on, a client of ours would change when the session or the server ends.
+const PANES: &str = "P #{session_id} #{window_id} #{pane_id} #{window_index} #{pane_index} \
+    #{window_active} #{pane_active} #{pane_height} #{pane_width} #{pane_pid} #{pane_dead} #{n:pane_dead_status}:#{pane_dead_status} \
+    #{n:pane_dead_signal}:#{pane_dead_signal} #{n:destroy-unattached}:#{destroy-unattached} \
+    #{n:exit-unattached}:#{exit-unattached} #{n:session_name}:#{session_name} #{n:session_path}:#{session_path} \
+    #{n:window_name}:#{window_name} #{n:pane_title}:#{pane_title} #{n:pane_current_command}:#{pane_current_command} \
+    #{n:pane_current_path}:#{pane_current_path}";
+
+/// Who answers: another server may listen there by now.
+const SERVER: &str = "S #{pid}";
+
+/// One line for each client; the session is empty while it has none.
+const CLIENTS: &str = "C #{client_pid} #{n:session_id}:#{session_id}";
+
+/// What comes between the clients and the hooks.
+const HOOKS: &str = "H";
+
+/// Names and titles are cut here: a program may set a title of a megabyte, which no event could carry.
+const LONGEST_TEXT: usize = 4096;
+
+/// What was found.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Listing {
+    /// The process of the server.
+    pub(crate) server: Option<u32>,
+    /// The sessions, windows and panes.
+    pub(crate) tree: Tree,
+    /// The server ends when nobody is attached: then no client of ours may keep it alive.
+    pub(crate) exits_unattached: bool,
+    /// The hooks of ours or of a daemon before us, where they were asked for.
+    pub(crate) hooks: Option<Vec<hooks::Entry>>,
+}
+
+/// Asks for everything; with `hooks`, also which hooks are set. Clients with these process ids are ours and not counted.
+pub(crate) fn ask(program: &Program, ours: &BTreeSet<u32>, hooks: bool) -> Result<Listing, AskError> {
+    let mut question = vec!["display-message", "-p", SERVER, ";"];
+    question.extend(["list-panes", "-a", "-F", PANES, ";", "list-clients", "-F", CLIENTS]);
+    if hooks {
+        question.extend([";", "display-message", "-p", HOOKS, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"]);
+    }
+    read(&program.ask(&question)?, ours)
+}
+
+/// Reads the answer.
+pub(crate) fn read(answer: &[u8], ours: &BTreeSet<u32>) -> Result<Listing, AskError> {
+    let mut listing = Listing::default();
+    let mut cursor = Cursor { rest: answer };
+    while let Some(kind) = cursor.kind() {
+        let understood = match kind {
+            b'S' => cursor.number().and_then(|pid| {
+                listing.server = Some(pid);
+                cursor.end()
+            }),
+            b'P' => pane(&mut cursor, &mut listing),
+            b'C' => client(&mut cursor, &mut listing.tree, ours),
+            _ => {
+                listing.hooks = Some(hooks::entries(&String::from_utf8_lossy(cursor.rest)));
+                return Ok(listing);
+            }
+        };
+        understood.ok_or_else(|| AskError::Strange(format!("at `{}`", cursor.here())))?;
+    }
+    Ok(listing)
+}
+
+fn pane(cursor: &mut Cursor<'_>, listing: &mut Listing) -> Option<()> {
+    let session_id: SessionId = cursor.id()?;
+    let window_id: WindowId = cursor.id()?;
+    let pane_id: PaneId = cursor.id()?;
+    let [window_index, pane_index] = [cursor.number()?, cursor.number()?];
+    let [window_active, pane_active] = [cursor.number()? != 0, cursor.number()? != 0];
+    let size = (cursor.number()?, cursor.number()?);
+    let pid = Some(cursor.number()?).filter(|pid| *pid > 1);
+    let dead = cursor.number()? != 0;
+    let ending = Ending { status: cursor.text()?.parse().ok(), signal: cursor.text()?.parse().ok() };
+    // `keep-last` and `keep-group` of newer versions: all but off may end it.
+    let fleeting = !matches!(cursor.text()?.as_str(), "" | "0" | "off");
+    listing.exits_unattached = !matches!(cursor.text()?.as_str(), "" | "0" | "off");
+    let session_name = cursor.text()?;
+    let path = Some(cursor.text()?).filter(|path| !path.is_empty());
+    let window_name = cursor.text()?;
+    let [title, command, path_of_pane] = [cursor.text()?, cursor.text()?, cursor.text()?];
+    cursor.end()?;
+
+    let tree = &mut listing.tree;
+    let session = tree.sessions.entry(session_id).or_insert_with(|| Session {
+        name: session_name,
+        path,
+        fleeting,
+        ..Session::default()
+    });
+    session.windows.insert(window_index, window_id);
+    if window_active {
+        session.current = Some(window_index);
+    }
+    let window = tree.windows.entry(window_id).or_insert_with(|| Window { name: window_name, active: None });
+    if pane_active {
+        window.active = Some(pane_id);
+    }
+    let dead = dead.then_some(ending);
+    let (window, index, path) = (window_id, pane_index, path_of_pane);
+    tree.panes.insert(pane_id, Pane { window, index, size, pid, title, command, path, dead });
+    Some(())
+}
+
+fn client(cursor: &mut Cursor<'_>, tree: &mut Tree, ours: &BTreeSet<u32>) -> Option<()> {
+    let pid = cursor.number()?;
+    let session = SessionId::parse(&cursor.text()?);
+    cursor.end()?;
+    if !ours.contains(&pid)
+        && let Some(session) = session.and_then(|session| tree.sessions.get_mut(&session))
+    {
+        session.attached += 1;
+    }
+    Some(())
+}
+
+/// What is not read yet.
+struct Cursor<'a> {
+    rest: &'a [u8],
+}
+
+impl<'a> Cursor<'a> {
+    /// The letter at the beginning of a line.
+    fn kind(&mut self) -> Option<u8> {
+        let (first, rest) = self.rest.split_first()?;
+        self.rest = rest.strip_prefix(b" ").or_else(|| rest.strip_prefix(b"\n")).unwrap_or(rest);
+        Some(*first)
+    }
+
+    /// A word that cannot hold a space, and the space or the end of the line after it.
+    fn word(&mut self) -> Option<&'a str> {
+        let end = self.rest.iter().position(|byte| matches!(byte, b' ' | b'\n'))?;
+        let (word, rest) = self.rest.split_at(end);
+        self.rest = if rest[0] == b' ' { &rest[1..] } else { rest };
+        std::str::from_utf8(word).ok()
+    }
+
+    fn id<const SIGN: char>(&mut self) -> Option<Id<SIGN>> {
+        self.word().and_then(Id::parse)
+    }
+
+    fn number(&mut self) -> Option<u32> {
+        self.word()?.parse().ok()
+    }
+
+    /// A text with its length before it, and the space after it.
+    fn text(&mut self) -> Option<String> {
+        let colon = self.rest.iter().take(12).position(|byte| *byte == b':')?;
+        let length: usize = std::str::from_utf8(&self.rest[..colon]).ok()?.parse().ok()?;
+        let from = colon + 1;
+        let text = self.rest.get(from..from.checked_add(length)?)?;
+        let after = &self.rest[from + length..];
+        self.rest = after.strip_prefix(b" ").unwrap_or(after);
+        let text = String::from_utf8_lossy(text);
+        Some(text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned())
+    }
+
+    /// The end of the line.
+    fn end(&mut self) -> Option<()> {
+        self.rest = self.rest.strip_prefix(b"\n")?;
+        Some(())
+    }
+
+    /// Where it stands, for a message.
+    fn here(&self) -> String {
+        String::from_utf8_lossy(&self.rest[..self.rest.len().min(40)]).into_owned()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(session: &str, name: &str, title: &str) -> String {
+        format!(
+            "P {session} @2 %3 4 5 1 1 24 80 99 0 0: 0: 1:0 1:0 {}:{name} 1:/ 1:w {}:{title} 2:sh 4:/tmp\n",
+            name.len(),
+            title.len()
+        )
+    }
+
+    #[test]
+    fn hostile_names_are_names() {
+        for name in ["", "a b", "x\nP $9 @9 %9 1 1 1 1 1", "3:abc", "é\u{202e}", "#(touch x)", "\t\u{1f}"] {
+            let text = line("$1", name, "t") + &line("$2", "other", name) + "C 7 2:$1\nC 8 2:$2\nC 9 0:\n";
+            let listing = read(text.as_bytes(), &BTreeSet::from([8])).unwrap();
+            let session = &listing.tree.sessions[&Id(1)];
+            assert_eq!((session.name.as_str(), session.attached, session.current), (name, 1, Some(4)));
+            assert_eq!(listing.tree.sessions[&Id(2)].attached, 0, "our own client is not counted");
+            assert_eq!(listing.tree.panes[&Id(3)].title, name);
+            assert_eq!((listing.tree.sessions.len(), listing.tree.panes.len()), (2, 1));
+        }
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_replaced() {
+        let mut bytes = line("$1", "ab", "t").into_bytes();
+        let at = bytes.windows(4).position(|w| w == b"2:ab").unwrap() + 2;
+        bytes[at] = 0xff;
+        assert_eq!(read(&bytes, &BTreeSet::new()).unwrap().tree.sessions[&Id(1)].name, "\u{fffd}b");
+    }
+
+    #[test]
+    fn a_pane_that_remains_after_its_end_says_how_it_ended() {
+        let text = line("$1", "a", "t").replace("99 0 0: 0:", "99 1 1:7 0:");
+        let listing = read(text.as_bytes(), &BTreeSet::new()).unwrap();
+        assert_eq!(listing.tree.panes[&Id(3)].dead, Some(Ending { status: Some(7), signal: None }));
+    }
+
+    #[test]
+    fn sessions_that_end_without_clients_are_known() {
+        let text = line("$1", "a", "t").replace("1:0 1:0", "1:1 2:on");
+        let listing = read(text.as_bytes(), &BTreeSet::new()).unwrap();
+        assert!(listing.tree.sessions[&Id(1)].fleeting && listing.exits_unattached);
+    }
+
+    #[test]
+    fn what_is_cut_off_or_wrong_is_refused() {
+        let whole = line("$1", "a", "t");
+        for end in 1..whole.len() {
+            assert!(read(&whole.as_bytes()[..end], &BTreeSet::new()).is_err(), "{end}");
+        }
+        assert!(read(b"P prod @1 %1\n", &BTreeSet::new()).is_err());
+        assert!(read(b"", &BTreeSet::new()).unwrap().tree.sessions.is_empty());
+    }
+}

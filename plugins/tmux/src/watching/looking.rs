@@ -1,0 +1,89 @@
+//! Looking at the whole server, and telling what differs from the last look.
+
+use super::{Done, End, Watching, schedule::Cause};
+use crate::{
+    events,
+    ladder::Mode,
+    server::{
+        ask::AskError,
+        listing::{self, Listing},
+    },
+    tree::{Tree, diff::diff},
+};
+use headwater_plugin::prelude::*;
+use std::{sync::Arc, time::Instant};
+
+/// A look at everything.
+#[derive(Debug)]
+pub(crate) struct Looked {
+    cause: Cause,
+    found: Result<Listing, AskError>,
+}
+
+impl Watching<'_> {
+    /// Begins to look, if it is time.
+    pub(super) fn look(&mut self) {
+        let now = Instant::now();
+        let Some(look) = self.schedule.begin(now) else { return };
+        let program = self.program.clone();
+        let ours = std::collections::BTreeSet::new();
+        let hooks = look.hooks && self.hooks.is_some();
+        self.work.spawn_blocking(move || {
+            let found = listing::ask(&program, &ours, hooks);
+            Done::Looked(Looked { cause: look.cause, found })
+        });
+    }
+
+    /// Takes what a look has found.
+    pub(super) async fn looked(&mut self, ctx: &mut Context, looked: Looked) -> Result<Option<End>> {
+        self.schedule.done();
+        let listing = match looked.found {
+            Ok(listing) if listing.server != Some(self.server.pid) => return Ok(Some(End::Gone)),
+            Ok(listing) => listing,
+            Err(AskError::NoServer) => return Ok(Some(End::Gone)),
+            Err(error) => {
+                warn!("tmux could not be looked at: {error}");
+                return Ok(None);
+            }
+        };
+        if let (Some(hooks), Some(found)) = (&self.hooks, &listing.hooks)
+            && !hooks.complete(found)
+        {
+            let (hooks, program, found) = (Arc::clone(hooks), self.program.clone(), found.clone());
+            self.work.spawn_blocking(move || Done::Repaired(hooks.repair(&program, &found)));
+        }
+        let evidence = looked.cause.evidence(self.mode() == Mode::Poll);
+        if looked.cause == Cause::First && !self.newborn {
+            // What was there before us was not created now: it is only known from now on.
+            self.lives.follow(
+                &self.server,
+                &self.tree,
+                &listing.tree,
+                &diff(&self.tree, &listing.tree),
+                Instant::now(),
+            );
+            self.tree = listing.tree;
+            self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
+        } else {
+            let evidence = if looked.cause == Cause::First { Evidence::Inferred } else { evidence };
+            self.become_tree(ctx, listing.tree, evidence).await?;
+        }
+        Ok(None)
+    }
+
+    /// Tells what differs, and takes the tree over.
+    pub(super) async fn become_tree(&mut self, ctx: &mut Context, new: Tree, evidence: Evidence) -> Result<()> {
+        let changes = diff(&self.tree, &new);
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let exits = self.lives.follow(&self.server, &self.tree, &new, &changes, Instant::now());
+        for told in exits.iter().chain(&events::changes::events(&self.server, &self.tree, &new, &changes)) {
+            told.emit(ctx, evidence, None).await?;
+        }
+        for change in &changes {
+            self.tree.apply(change);
+        }
+        self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await
+    }
+}

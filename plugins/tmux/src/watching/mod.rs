@@ -1,0 +1,308 @@
+//! Watching one server, from when it is found until it is gone.
+//!
+//! The loop waits for commands, for what the reading threads leave in the inbox, for its own work in threads, and for time.
+//! Whatever was told, the tree is looked at again as a whole ([`looking`]); what differs is emitted.
+
+mod lives;
+mod looking;
+mod schedule;
+
+use crate::{
+    Config, commands,
+    config::Ceiling,
+    events::{
+        place::Place,
+        snapshots::{Extras, Snapshots},
+        told::Told,
+    },
+    exits::Exits,
+    hooks::{self, Hooks, fifo::Fifo},
+    inbox::{Alert, Inbox},
+    ladder::{Ladder, Mode},
+    server::{
+        ask::{AskError, Program},
+        identity::Server,
+    },
+    source::tell_mode,
+    tree::{Tree, id::PaneId},
+};
+use headwater_plugin::prelude::*;
+use lives::{Exit, Lives};
+use schedule::Schedule;
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{
+    task::JoinSet,
+    time::{sleep_until, timeout},
+};
+
+/// How long the reading threads may take to end.
+const FAREWELL: Duration = Duration::from_secs(1);
+
+/// How long it is waited for tmux to say how a process ended.
+const PATIENCE_FOR_ENDING: Duration = Duration::from_secs(1);
+
+/// A shorter `reconcile` is raised to this.
+const SHORTEST_RECONCILE: Duration = Duration::from_secs(1);
+
+/// A shorter `poll` is raised to this.
+const SHORTEST_POLL: Duration = Duration::from_millis(100);
+
+/// Why the watching ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    /// The source is to stop.
+    Stopped,
+    /// The server is gone.
+    Gone,
+}
+
+/// What was done in a thread.
+pub(crate) enum Done {
+    /// Everything was looked at.
+    Looked(looking::Looked),
+    /// The hooks were set, or could not be.
+    Hooked(Result<Hooks, AskError>),
+    /// Hooks that somebody took away are there again.
+    Repaired(Result<usize, AskError>),
+}
+
+/// All that is known of a server while it lives.
+pub(crate) struct Watching<'a> {
+    config: &'a Config,
+    program: &'a Program,
+    pub(crate) server: Server,
+    ladder: &'a mut Ladder,
+    pub(crate) tree: Tree,
+    snapshots: Snapshots,
+    extras: Extras,
+    /// Everything in the server came after us.
+    newborn: bool,
+    inbox: Arc<Inbox>,
+    hooks: Option<Arc<Hooks>>,
+    /// Why there are no hooks.
+    unhooked: Option<String>,
+    lives: Lives,
+    /// Processes that ended, and since when it is waited for tmux to say how.
+    unknown: Vec<(PaneId, Instant)>,
+    schedule: Schedule,
+    /// Jobs in threads, at most a few: one look, one repair, and the commands under way.
+    pub(crate) work: JoinSet<Done>,
+    /// Threads that read until the watching ends.
+    readers: JoinSet<()>,
+}
+
+impl<'a> Watching<'a> {
+    pub(crate) fn new(
+        config: &'a Config,
+        program: &'a Program,
+        server: Server,
+        newborn: bool,
+        ladder: &'a mut Ladder,
+    ) -> Result<Self> {
+        let inbox = Arc::new(Inbox::default());
+        let (exits, watch) = Exits::new()?;
+        let mut readers = JoinSet::new();
+        let told = Arc::clone(&inbox);
+        readers.spawn_blocking(move || watch.run(&told));
+        let reconcile = config.reconcile.duration().max(SHORTEST_RECONCILE);
+        Ok(Self {
+            config,
+            program,
+            lives: Lives::new(exits, &server),
+            server,
+            ladder,
+            tree: Tree::default(),
+            snapshots: Snapshots::default(),
+            extras: Extras::new(),
+            newborn,
+            inbox,
+            hooks: None,
+            unhooked: None,
+            unknown: Vec::new(),
+            schedule: Schedule::new(reconcile, Instant::now()),
+            work: JoinSet::new(),
+            readers,
+        })
+    }
+
+    /// Watches until the server is gone or the source is to stop.
+    pub(crate) async fn run(mut self, ctx: &mut Context) -> Result<End> {
+        info!(pid = self.server.pid, version = self.server.version, "watching a server");
+        self.hook(ctx).await?;
+        let end = self.watch(ctx).await?;
+        if end == End::Gone {
+            self.mourn(ctx).await?;
+        }
+        self.leave(end).await;
+        Ok(end)
+    }
+
+    async fn watch(&mut self, ctx: &mut Context) -> Result<End> {
+        let inbox = Arc::clone(&self.inbox);
+        loop {
+            self.look();
+            let due = self.due().unwrap_or_else(|| Instant::now() + SHORTEST_RECONCILE);
+            tokio::select! {
+                command = ctx.command() => match command {
+                    Some(command) => commands::answer(self, command),
+                    None => return Ok(End::Stopped),
+                },
+                () = inbox.rung() => {
+                    if self.news(ctx).await? == Some(End::Gone) {
+                        return Ok(End::Gone);
+                    }
+                }
+                Some(done) = self.work.join_next() => {
+                    if self.done(ctx, done?).await? == Some(End::Gone) {
+                        return Ok(End::Gone);
+                    }
+                }
+                () = sleep_until(due.into()) => self.on_time(ctx).await?,
+            }
+        }
+    }
+
+    /// When the loop has something to do by time.
+    fn due(&self) -> Option<Instant> {
+        let given_up = self.unknown.iter().map(|(_, since)| *since + PATIENCE_FOR_ENDING).min();
+        self.schedule.due().into_iter().chain(given_up).min()
+    }
+
+    /// Does what is due by time.
+    async fn on_time(&mut self, ctx: &mut Context) -> Result<()> {
+        let now = Instant::now();
+        for (pane, _) in self.unknown.extract_if(.., |(_, since)| *since + PATIENCE_FOR_ENDING <= now) {
+            if let Some(told) = self.lives.give_up_on(&self.server, &self.tree, pane) {
+                told.emit(ctx, Evidence::Observed, None).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes what the threads have left.
+    async fn news(&mut self, ctx: &mut Context) -> Result<Option<End>> {
+        let news = self.inbox.take();
+        if news.changed {
+            self.schedule.told();
+        }
+        let mut gone = false;
+        for (number, ending) in news.exits {
+            match self.lives.ended(&self.server, &self.tree, number, ending) {
+                Exit::Server => gone = true,
+                Exit::Pane(told) => told.emit(ctx, Evidence::Observed, None).await?,
+                Exit::Unknown(pane) => self.unknown.push((pane, Instant::now())),
+                Exit::Nothing => continue,
+            }
+            self.schedule.told();
+        }
+        for (alert, session, window) in news.alerts {
+            let kind = match alert {
+                Alert::Bell => "pane.bell",
+                Alert::Activity => "pane.activity",
+                Alert::Silence => "pane.silence",
+            };
+            // tmux tells the window. Where it has one pane, it was that one.
+            let place = match self.tree.panes_of(window)[..] {
+                [pane] => Place::pane(&self.server, &self.tree, pane),
+                _ => Place::window(&self.server, &self.tree, session, window),
+            };
+            Told::new(kind, place, json!({})).emit(ctx, Evidence::Observed, None).await?;
+        }
+        Ok(gone.then_some(End::Gone))
+    }
+
+    async fn done(&mut self, ctx: &mut Context, done: Done) -> Result<Option<End>> {
+        match done {
+            Done::Looked(looked) => return self.looked(ctx, looked).await,
+            Done::Hooked(Ok(hooks)) => self.hooked(ctx, hooks).await?,
+            Done::Hooked(Err(error)) => {
+                self.unhooked = Some(error.to_string());
+                self.step(ctx).await?;
+            }
+            Done::Repaired(Ok(count)) => {
+                if count > 0 {
+                    warn!(count, "hooks of ours were taken away, and are set again");
+                    self.schedule.told();
+                }
+            }
+            Done::Repaired(Err(error)) => warn!("the hooks cannot be set again: {error}"),
+        }
+        Ok(None)
+    }
+
+    /// Sets the hooks. They come before the first look: what changes between the two would be missed.
+    async fn hook(&mut self, ctx: &mut Context) -> Result<()> {
+        if self.config.mode == Ceiling::Poll {
+            self.unhooked = Some("the settings say so".into());
+            return self.step(ctx).await;
+        }
+        let program = self.program.clone();
+        self.work.spawn_blocking(move || {
+            let hooks = Fifo::create().map_err(AskError::Io);
+            Done::Hooked(hooks.and_then(|fifo| Hooks::install(&program, fifo, true)))
+        });
+        if let Some(done) = self.work.join_next().await {
+            self.done(ctx, done?).await?;
+        }
+        Ok(())
+    }
+
+    async fn hooked(&mut self, ctx: &mut Context, hooks: Hooks) -> Result<()> {
+        let reader = hooks.reader()?;
+        let inbox = Arc::clone(&self.inbox);
+        self.readers.spawn_blocking(move || hooks::news::read(reader, &inbox));
+        self.hooks = Some(Arc::new(hooks));
+        self.step(ctx).await
+    }
+
+    /// Tells the mode, if it is another than before.
+    async fn step(&mut self, ctx: &mut Context) -> Result<()> {
+        let (mode, reason) = match &self.hooks {
+            Some(_) => (Mode::Hooks, None),
+            None => (Mode::Poll, self.unhooked.clone()),
+        };
+        let every = match mode {
+            Mode::Poll => self.config.poll.duration().max(SHORTEST_POLL),
+            _ => self.config.reconcile.duration().max(SHORTEST_RECONCILE),
+        };
+        self.schedule.every(every, Instant::now());
+        if self.ladder.moves_to(mode, reason.as_deref()) {
+            let place = Place::server(&self.server);
+            tell_mode(ctx, self.program, place, mode, reason.as_deref()).await?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn mode(&self) -> Mode {
+        self.ladder.mode()
+    }
+
+    /// The server is gone, and with it all that it held.
+    async fn mourn(&mut self, ctx: &mut Context) -> Result<()> {
+        info!(pid = self.server.pid, "the server is gone");
+        self.become_tree(ctx, Tree::default(), Evidence::Inferred).await
+    }
+
+    /// Takes our traces away, and waits for the threads.
+    async fn leave(mut self, end: End) {
+        self.inbox.close();
+        if let Some(hooks) = self.hooks.take() {
+            hooks.wake();
+            if end == End::Stopped {
+                let program = self.program.clone();
+                let removal = tokio::task::spawn_blocking(move || hooks.uninstall(&program));
+                if let Ok(Err(error)) = removal.await {
+                    warn!("the hooks cannot be removed: {error}");
+                }
+            }
+        }
+        drop(self.lives);
+        let readers = async { while self.readers.join_next().await.is_some() {} };
+        if timeout(FAREWELL, readers).await.is_err() {
+            warn!("a reading thread does not end");
+        }
+    }
+}

@@ -1,0 +1,112 @@
+//! When everything is looked at: at once when something was told, and every now and then whatever was told.
+
+use headwater_plugin::prelude::*;
+use std::time::{Duration, Instant};
+
+/// Why it is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cause {
+    /// To know what is there at the beginning.
+    First,
+    /// A hook or a control client said that something changed.
+    Told,
+    /// It was time; what is found now, nobody told.
+    Time,
+}
+
+/// A look to take now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Look {
+    pub(crate) cause: Cause,
+    /// Whether the hooks are looked at as well.
+    pub(crate) hooks: bool,
+}
+
+/// What is due, and what is under way. One look at a time: what is told meanwhile leads to another one.
+#[derive(Debug)]
+pub(crate) struct Schedule {
+    every: Duration,
+    next: Instant,
+    wanted: Option<Cause>,
+    running: bool,
+}
+
+impl Schedule {
+    pub(crate) fn new(every: Duration, now: Instant) -> Self {
+        Self { every, next: now + every, wanted: Some(Cause::First), running: false }
+    }
+
+    /// From now on it is looked this often.
+    pub(crate) fn every(&mut self, every: Duration, now: Instant) {
+        if every != self.every {
+            (self.every, self.next) = (every, now + every);
+        }
+    }
+
+    /// Something was told.
+    pub(crate) fn told(&mut self) {
+        self.wanted.get_or_insert(Cause::Told);
+    }
+
+    /// The look to take now, if any.
+    pub(crate) fn begin(&mut self, now: Instant) -> Option<Look> {
+        if self.running {
+            return None;
+        }
+        let on_time = self.next <= now;
+        let cause = self.wanted.or(on_time.then_some(Cause::Time))?;
+        if on_time {
+            self.next = now + self.every;
+        }
+        self.wanted = None;
+        self.running = true;
+        Some(Look { cause, hooks: on_time })
+    }
+
+    /// The look is over.
+    pub(crate) fn done(&mut self) {
+        self.running = false;
+    }
+
+    /// When the next look is due by time.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        (!self.running).then_some(self.next)
+    }
+}
+
+impl Cause {
+    /// How what is found is known; `polling`: nobody tells anything.
+    pub(crate) fn evidence(self, polling: bool) -> Evidence {
+        match self {
+            Self::First => Evidence::Polled,
+            Self::Told => Evidence::Observed,
+            Self::Time if polling => Evidence::Polled,
+            Self::Time => Evidence::Inferred,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_during_a_look_leads_to_another_one() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Duration::from_secs(10), start);
+        assert_eq!(schedule.begin(start), Some(Look { cause: Cause::First, hooks: false }));
+        schedule.told();
+        schedule.told();
+        assert_eq!(schedule.begin(start), None, "one at a time");
+        schedule.done();
+        assert_eq!(schedule.begin(start), Some(Look { cause: Cause::Told, hooks: false }));
+        schedule.done();
+        assert_eq!(schedule.begin(start), None);
+        assert_eq!(schedule.due(), Some(start + Duration::from_secs(10)));
+        let later = start + Duration::from_secs(10);
+        assert_eq!(schedule.begin(later), Some(Look { cause: Cause::Time, hooks: true }));
+        schedule.done();
+        schedule.every(Duration::from_secs(1), later);
+        assert_eq!(schedule.due(), Some(later + Duration::from_secs(1)));
+    }
+}

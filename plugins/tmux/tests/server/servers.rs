@@ -1,0 +1,165 @@
+//! Servers that are not there, come, go, and come again; and what we leave in them.
+
+use crate::world::{Server, next};
+use headwater_plugin_tmux::Tmux;
+use headwater_testkit::prelude::*;
+
+/// The next mode, with its reason.
+async fn mode(run: &mut Run) -> (String, String) {
+    let event = next(run, "tmux.mode").await;
+    let text = |key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
+    assert_eq!(event.retained.as_deref(), Some("mode"), "a late subscriber knows it too");
+    (text("mode"), text("reason"))
+}
+
+fn pair(mode: &str, reason: &str) -> (String, String) {
+    (mode.to_owned(), reason.to_owned())
+}
+
+#[tokio::test]
+async fn without_tmux_the_source_waits_and_says_so() {
+    let server = Server::absent();
+    let settings = server.settings(json!({ "tmux": server.path("no-such-program") }));
+    let mut run = Testkit::start::<Tmux>(settings);
+    assert_eq!(mode(&mut run).await, pair("waiting", "tmux is not installed"));
+    assert_eq!(run.command("status", json!({})).await.completed()["mode"], "waiting");
+    assert_eq!(run.command("list", json!({})).await.completed(), json!({ "sessions": [] }));
+    run.heartbeat().await;
+    assert_eq!(run.stop().await, Outcome::Stopped);
+}
+
+#[tokio::test]
+async fn a_server_is_picked_up_when_it_appears_and_forgotten_when_it_is_gone() {
+    let server = Server::absent();
+    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "mode": "hooks" })));
+    assert_eq!(mode(&mut run).await, pair("waiting", "no tmux server runs"));
+    server.begin();
+    assert_eq!(mode(&mut run).await, pair("hooks", ""));
+    let created = next(&mut run, "session.created").await;
+    assert_eq!(created.evidence, Some(Evidence::Inferred), "it was born while we waited");
+    let first = server.pid();
+    let key = |pid: u64| format!("pane:{pid}:%0");
+    run.next_event_where("its pane", |event| event.retained == Some(key(first))).await;
+
+    server.tmux(&["kill-server"]);
+    let removed = next(&mut run, "session.removed").await;
+    assert_eq!(removed.evidence, Some(Evidence::Inferred));
+    assert_eq!(mode(&mut run).await, pair("waiting", "no tmux server runs"));
+    assert_eq!(run.snapshot("tmux", &key(first)), None);
+
+    server.begin();
+    assert_eq!(mode(&mut run).await, pair("hooks", ""));
+    let again = next(&mut run, "session.created").await;
+    assert_ne!(server.pid(), first);
+    assert_eq!((&again.data["session_id"], &again.data["server"]["pid"]), (&json!("$0"), &json!(server.pid())));
+}
+
+/// A server that is killed leaves its socket behind, on which nobody listens.
+#[tokio::test]
+async fn a_server_that_was_killed_and_born_anew_is_another_one() {
+    let server = Server::start();
+    let mut run = server.watch(json!({ "mode": "hooks" })).await;
+    let first = server.pid();
+    let killed = std::process::Command::new("kill").args(["-9", &first.to_string()]).status().unwrap();
+    assert!(killed.success());
+    assert_eq!(next(&mut run, "pane.removed").await.data["server"]["pid"], first);
+    next(&mut run, "tmux.mode").await;
+    assert!(server.socket().exists());
+    server.begin();
+    let pane = next(&mut run, "pane.created").await;
+    assert_eq!((&pane.data["pane_id"], &pane.data["server"]["pid"]), (&json!("%0"), &json!(server.pid())));
+}
+
+#[tokio::test]
+async fn what_was_there_before_is_known_and_not_told_as_new() {
+    let server = Server::start();
+    let mut run = server.watch(json!({ "mode": "hooks" })).await;
+    let key = format!("session:{}:$0", server.pid());
+    let state = run.snapshot("tmux", &key).unwrap();
+    assert_eq!((&state.data["session"], state.evidence), (&json!("main"), Some(Evidence::Polled)));
+    server.tmux(&["new-window", "-d", "-t", "$0:", "cat"]);
+    let kinds = |event: &TestEvent| event.kind.ends_with(".created");
+    let first = run.next_event_where("something new", kinds).await;
+    assert_eq!(first.data["window_id"], "@1");
+}
+
+#[tokio::test]
+async fn the_users_hooks_stay_and_ours_go_with_us() {
+    let server = Server::start();
+    server.tmux(&["set-hook", "-g", "session-created[3]", "display-message hello"]);
+    server.tmux(&["set-hook", "-g", "window-renamed", "display-message renamed"]);
+    let before = server.hooks();
+    let mut run = server.watch(json!({ "mode": "hooks" })).await;
+    let during = server.hooks();
+    assert!(before.iter().all(|hook| during.contains(hook)), "{during:?}");
+    let fifo = during
+        .iter()
+        .find_map(|hook| hook.split(' ').find(|word| word.contains("/headwater-tmux-") && !word.contains('<')))
+        .unwrap()
+        .to_owned();
+    assert!(std::path::Path::new(&fifo).exists());
+    assert_eq!(run.stop().await, Outcome::Stopped);
+    assert_eq!(server.hooks(), before);
+    assert!(!std::path::Path::new(&fifo).exists());
+}
+
+/// `set-hook -g` without an index empties the whole array, and ours with it.
+#[tokio::test]
+async fn hooks_that_were_taken_away_come_back() {
+    let server = Server::start();
+    let mut run = server.watch(json!({ "mode": "hooks", "reconcile": "1s" })).await;
+    server.tmux(&["set-hook", "-g", "session-created", "display-message mine"]);
+    let ours = |server: &Server| server.hooks().iter().filter(|hook| hook.contains("headwater-tmux-")).count();
+    let fewer = ours(&server);
+    run.logged("are set again").await;
+    assert_eq!(ours(&server), fewer + 1);
+    assert!(server.hooks().contains(&"session-created[0] display-message mine".to_owned()));
+    server.tmux(&["new-session", "-d", "-s", "two", "cat"]);
+    assert_eq!(next(&mut run, "session.created").await.evidence, Some(Evidence::Observed));
+}
+
+/// What a daemon that was killed has left: hooks that write into a FIFO that nobody reads.
+#[tokio::test]
+async fn leftovers_of_a_daemon_that_was_killed_are_cleared_away() {
+    let server = Server::start();
+    let dead = std::env::temp_dir().join(format!("headwater-tmux-{:016x}.fifo", std::process::id()));
+    assert!(std::process::Command::new("mkfifo").arg(&dead).status().unwrap().success());
+    let text =
+        format!("run-shell -b \"{{ [ -p {0} ] && echo 'session-created' 1<>{0}; }} 2>/dev/null || :\"", dead.display());
+    server.tmux(&[
+        "set-hook",
+        "-g",
+        "session-created[97310]",
+        &text,
+        ";",
+        "set-hook",
+        "-g",
+        "window-renamed[97310]",
+        &text,
+    ]);
+    let mut run = server.watch(json!({ "mode": "hooks" })).await;
+    let left = |server: &Server| server.hooks().iter().any(|hook| hook.contains(dead.to_str().unwrap()));
+    assert!(!left(&server) && !dead.exists());
+    // Two daemons watch one server: neither takes the other's hooks for leftovers.
+    let mut other = server.watch(json!({ "mode": "hooks" })).await;
+    server.tmux(&["new-session", "-d", "-s", "two", "cat"]);
+    assert_eq!(next(&mut run, "session.created").await.evidence, Some(Evidence::Observed));
+    assert_eq!(next(&mut other, "session.created").await.evidence, Some(Evidence::Observed));
+    assert_eq!(other.stop().await, Outcome::Stopped);
+    server.tmux(&["new-session", "-d", "-s", "three", "cat"]);
+    let third = run.next_event_where("the third", |event| event.data["session"] == "three").await;
+    assert_eq!((third.kind.as_str(), third.evidence), ("session.created", Some(Evidence::Observed)));
+}
+
+/// A server that cannot be given hooks is looked at again and again.
+#[tokio::test]
+async fn the_last_rung_is_polling() {
+    let server = Server::start();
+    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "mode": "poll", "poll": "100ms" })));
+    assert_eq!(mode(&mut run).await, pair("poll", "the settings say so"));
+    next(&mut run, "pane.state").await;
+    server.tmux(&["rename-window", "-t", "@0", "other"]);
+    let renamed = next(&mut run, "window.renamed").await;
+    assert_eq!((&renamed.data["new_name"], renamed.evidence), (&json!("other"), Some(Evidence::Polled)));
+    assert_eq!(server.hooks().iter().filter(|hook| hook.contains("headwater")).count(), 0);
+}

@@ -1,0 +1,93 @@
+//! A tmux server of a test's own, and the source that watches it.
+
+use headwater_plugin_tmux::Tmux;
+use headwater_testkit::prelude::*;
+use std::{
+    path::PathBuf,
+    process::{Command, Output},
+};
+use tempfile::TempDir;
+
+/// A private server below a directory of its own; it ends with the test.
+pub(crate) struct Server {
+    dir: TempDir,
+}
+
+impl Server {
+    /// A server with the session `main`, 80 by 24, whose pane runs `cat`.
+    pub(crate) fn start() -> Self {
+        let server = Self::absent();
+        server.begin();
+        server
+    }
+
+    /// A place for a server, and none yet.
+    pub(crate) fn absent() -> Self {
+        Self { dir: tempfile::Builder::new().prefix("hw-test-").tempdir().unwrap() }
+    }
+
+    /// Starts it.
+    pub(crate) fn begin(&self) {
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-s", "main", "-x", "80", "-y", "24", "cat"]);
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("s")
+    }
+
+    /// A path of the test's own.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    pub(crate) fn try_tmux(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new("tmux");
+        command.arg("-u").arg("-S").arg(self.socket()).args(arguments);
+        command.env_remove("TMUX").env_remove("TMUX_PANE").env("SHELL", "/bin/sh").output().unwrap()
+    }
+
+    /// Runs a command of tmux and gives what it prints.
+    pub(crate) fn tmux(&self, arguments: &[&str]) -> String {
+        let output = self.try_tmux(arguments);
+        assert!(output.status.success(), "tmux {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim_end().to_owned()
+    }
+
+    /// The process of the server.
+    pub(crate) fn pid(&self) -> u64 {
+        self.tmux(&["display-message", "-p", "#{pid}"]).parse().unwrap()
+    }
+
+    /// All hooks that are set, of sessions and windows.
+    pub(crate) fn hooks(&self) -> Vec<String> {
+        let shown = self.tmux(&["show-hooks", "-g", ";", "show-hooks", "-gw"]);
+        shown.lines().filter(|line| line.contains(' ')).map(str::to_owned).collect()
+    }
+
+    /// The settings of a source for it, with these beside.
+    pub(crate) fn settings(&self, more: Value) -> Value {
+        let mut settings = json!({ "socket": self.socket() });
+        let Value::Object(more) = more else { panic!("settings are an object") };
+        more.into_iter().for_each(|(key, value)| settings[&key] = value);
+        settings
+    }
+
+    /// Watches it, once all that is there is known.
+    pub(crate) async fn watch(&self, more: Value) -> Run {
+        let mut run = Testkit::start::<Tmux>(self.settings(more));
+        let key = format!("pane:{}:%0", self.pid());
+        run.next_event_where("the first pane", |event| event.retained.as_deref() == Some(&key)).await;
+        run
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.try_tmux(&["kill-server"]);
+    }
+}
+
+/// The next event of this type.
+pub(crate) async fn next(run: &mut Run, kind: &str) -> TestEvent {
+    run.next_event_where(kind, |event| event.kind == kind).await
+}
