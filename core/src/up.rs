@@ -11,12 +11,14 @@ use crate::{
 };
 use headwater_config::load_for_start;
 use headwater_gateway::{Listener, UnixListener};
-use headwater_host::SourceState;
+use headwater_host::{SourceState, SourceStatus};
 use std::{net::SocketAddr, path::Path, process::ExitCode};
 use tokio::task::JoinSet;
 
 /// Threads for HTTP, sources and reloads; deliveries have their own. More would only cost memory.
 const WORKERS: usize = 2;
+/// The source that hears the hooks of coding agents.
+const AGENTS: &str = "agents";
 
 pub(crate) fn run(args: UpArgs) -> ExitCode {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(WORKERS).enable_all().build();
@@ -117,8 +119,18 @@ fn greet(assembly: &Assembly, address: SocketAddr, config: &str, format: LogForm
         };
         say(format_args!(" {mark} {:width$}  {word}", status.name));
     }
+    greet_agents(&statuses);
     for (source, reason) in &assembly.applied.failed {
         tracing::error!(source, reason, "the source did not start");
     }
     say(format_args!(" listening on http://{address}   try: headwater sub '*'"));
+}
+
+/// A source that hears what agents report hears nothing until they have hooks.
+fn greet_agents(statuses: &[SourceStatus]) {
+    if statuses.iter().any(|status| status.name == AGENTS && status.state != SourceState::Disabled) {
+        for agent in headwater_cli::hooks_missing() {
+            say(format_args!("   {agent}: hooks missing → headwater hook install {agent}"));
+        }
+    }
 }
