@@ -8,6 +8,7 @@ pub mod cursor;
 mod dialect;
 pub mod dialects;
 mod error;
+pub mod hooks;
 mod moment;
 mod percent;
 pub mod publish;
