@@ -31,7 +31,7 @@ use std::{
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
 /// What events have as their source when a client brings them.
-const SOURCE: &str = "client";
+pub(super) const SOURCE: &str = "client";
 
 /// The answer. It borrows: a body of thousands of events has an answer of thousands of positions.
 #[derive(Serialize)]
@@ -124,7 +124,7 @@ pub(super) async fn publish(
 }
 
 /// `Idempotency-Key`: a string in quotes, as the draft standard has it, or just as most clients send it.
-fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
+pub(super) fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
     let Some(value) = headers.get("idempotency-key") else { return Ok(None) };
     let text = value.to_str().map_err(|_| Problem::new(ErrorCode::Validation, "`Idempotency-Key` is no plain text"))?;
     let text = text.trim();
@@ -132,12 +132,18 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<Box<str>>, Problem> {
     Ok(Some(inner.into()))
 }
 
-fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+/// Refuses a body that is compressed.
+pub(super) fn uncompressed(headers: &HeaderMap) -> Result<(), Problem> {
     if headers.get(header::CONTENT_ENCODING).is_some_and(|encoding| encoding != "identity") {
         let detail = "the body is compressed; send it as it is";
         return Err(Problem::new(Kind::MEDIA_TYPE, detail)
             .header(header::ACCEPT_ENCODING, HeaderValue::from_static("identity")));
     }
+    Ok(())
+}
+
+fn form(headers: &HeaderMap) -> Result<Form, Problem> {
+    uncompressed(headers)?;
     if let Some(mode) = cloudevents::mode(headers)? {
         return Ok(Form::CloudEvents(mode));
     }
@@ -149,7 +155,7 @@ fn form(headers: &HeaderMap) -> Result<Form, Problem> {
 }
 
 /// The body, if it is small enough and comes in time.
-async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
+pub(super) async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!(
             "the body has more than {limit} bytes; send fewer events at once or raise \
@@ -173,14 +179,14 @@ async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, P
     }
 }
 
-fn too_fast(app: &App, wait: Duration) -> Problem {
+pub(super) fn too_fast(app: &App, wait: Duration) -> Problem {
     let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
     let rate = app.options.limits.publish_per_second;
     Problem::new(ErrorCode::RateLimit, format!("at most {rate} events a second; come back in {seconds} s"))
         .header(header::RETRY_AFTER, seconds)
 }
 
-fn unpublished(error: &RouterError, outcome: &str) -> Problem {
+pub(super) fn unpublished(error: &RouterError, outcome: &str) -> Problem {
     let mut refused = refusal::by_router(error);
     refused.message = format!("{}; {outcome}", refused.message);
     refused.into()

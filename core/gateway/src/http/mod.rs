@@ -10,6 +10,7 @@
 //! | `problem`, `answer` | the forms of answers |
 //! | `upgrade` | the WebSocket handshake |
 //! | `ingest`, `items`, `cloudevents` | `POST /v1/events` |
+//! | `hooks` | `POST /v1/hooks/{emitter}` and `POST /v1/logs` |
 //! | `stream`, `query`, `ndjson`, `sse`, `gzip` | `GET /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
 //! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
@@ -24,6 +25,7 @@ mod guard;
 mod gzip;
 mod health;
 mod history;
+mod hooks;
 mod ingest;
 mod items;
 pub(crate) mod ndjson;

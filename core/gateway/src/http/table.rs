@@ -3,7 +3,7 @@
 
 use super::{
     app::App,
-    asyncapi, channels, guard, health, history, ingest,
+    asyncapi, channels, guard, health, history, hooks, ingest,
     problem::{Kind, Problem},
     reload, scrape, sources, stream, upgrade, webhooks,
 };
@@ -147,6 +147,20 @@ static ROUTES: &[Route] = &[
         permission: Permission::Publish,
         summary: "publishes one event, an array, or one event a line, all or none",
         mount: |method| on(method, ingest::publish),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/hooks/{emitter}",
+        permission: Permission::Publish,
+        summary: "takes what an agent's hook has said, without its text unless ?text=1, to agent_hooks",
+        mount: |method| on(method, hooks::hook),
+    },
+    Route {
+        method: Method::Post,
+        path: "/v1/logs",
+        permission: Permission::Publish,
+        summary: "takes log records of OTLP/HTTP as JSON, each as an event of agent_hooks",
+        mount: |method| on(method, hooks::logs),
     },
     Route {
         method: Method::Get,

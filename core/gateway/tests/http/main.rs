@@ -9,6 +9,7 @@ mod faults;
 mod guards;
 mod handshake;
 mod history;
+mod hooks;
 mod ingest;
 mod limits;
 mod pace;

@@ -112,12 +112,12 @@ mod tests {
     use crate::hooks::CHANNEL;
     use serde_json::json;
 
-    fn data(item: Draft) -> Value {
+    fn data(item: &Draft) -> Value {
         serde_json::from_slice(item.data.as_bytes()).unwrap()
     }
 
     fn one(emitter: &str, body: &Value, text: Text) -> Value {
-        data(decode(emitter, body.to_string().as_bytes(), text).unwrap())
+        data(&decode(emitter, body.to_string().as_bytes(), text).unwrap())
     }
 
     #[test]
@@ -153,7 +153,7 @@ mod tests {
     fn lines_of_codex_belong_to_the_thread_of_the_first() {
         let body = b"{\"type\":\"thread.started\",\"thread_id\":\"t1\"}\n\n{\"type\":\"turn.started\"}\r\n";
         let items = decode_lines("codex_exec", body, Text::Sizes).unwrap();
-        let payloads: Vec<Value> = items.into_iter().map(|item| data(item)["payload"].take()).collect();
+        let payloads: Vec<Value> = items.iter().map(|item| data(item)["payload"].take()).collect();
         assert_eq!(
             payloads,
             [
