@@ -167,7 +167,7 @@ pub struct Place {
     pub tmux: Option<TmuxPlace>,
     /// The caller's directory.
     pub cwd: Option<String>,
-    /// The machine, if it is another one: its processes and panes are not ours.
+    /// The caller's machine. Where it is another one, its processes and panes are not ours.
     pub host: Option<String>,
 }
 
