@@ -10,6 +10,7 @@ mod inbox;
 mod ladder;
 mod server;
 mod source;
+pub mod text;
 mod tree;
 mod watching;
 
