@@ -2,7 +2,7 @@
 
 use crate::{
     Failure, Output, Style, Terminal,
-    arguments::{AgentsArgs, CommandArgs, HistoryArgs, PublishArgs, SnapshotArgs, SubscribeArgs},
+    arguments::{CommandArgs, HistoryArgs, PublishArgs, SnapshotArgs, SubscribeArgs},
     run::Session,
     scripted::{Daemon, http, stream},
     verbs,
@@ -363,49 +363,4 @@ async fn an_export_to_the_standard_output_is_what_a_pipe_reads() {
     daemon.done();
     let wrong: HistoryArgs = args(&["export", "a", "--output", "x.ndjson", "--flatten"]);
     assert_eq!(verbs::history::run(&wrong, &mut session).await.unwrap_err().code(), 2);
-}
-
-/// A scene in which the source `agents` answers.
-fn agents_are(answer: serde_json::Value) -> crate::scripted::Scene {
-    stream(move |peer| {
-        let asked = peer.expect("command");
-        assert_eq!(asked["command"], "agents/get_status");
-        let id = &asked["request_id"];
-        peer.say(&json!({"type": "command_response", "status": "accepted", "request_id": id}));
-        peer.say(&json!({"type": "command_completed", "request_id": id, "result": answer}));
-        peer.expect_close();
-    })
-}
-
-#[tokio::test]
-async fn agents_are_a_table_for_people_and_lines_for_programs() {
-    let answer = json!({"agents": [
-        {"id": "b", "status": "active", "pane": {"session": "api", "window": 1, "pane_id": "%3"}, "new": {"x": 1}},
-        {"id": "a", "name": "web\u{1b}", "status": "waiting"},
-    ]});
-    let refused = stream(|peer| {
-        let id = peer.expect("command")["request_id"].clone();
-        let why = "no source has a command `agents/get_status`";
-        peer.say(&json!({"type": "command_error", "request_id": id, "error_code": "UNKNOWN_COMMAND", "message": why}));
-    });
-    let daemon = Daemon::play(vec![agents_are(answer.clone()), agents_are(answer.clone()), refused]);
-    let mut people = session(&daemon, true);
-    let once = args::<AgentsArgs>(&[]);
-    verbs::agents::run(once, &mut people).await.unwrap();
-    expect![[r"
-        STATUS   AGENT  PANE
-        waiting  web␛
-        working  b      api:1 %3
-        1 waiting, 1 working
-    "]]
-    .assert_eq(&people.output.taken());
-    let mut programs = session(&daemon, false);
-    verbs::agents::run(once, &mut programs).await.unwrap();
-    let printed: Vec<serde_json::Value> =
-        programs.output.taken().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-    assert_eq!(json!(printed), answer["agents"], "as they came, fields of later versions included");
-    let failure = verbs::agents::run(once, &mut people).await.unwrap_err();
-    let words = "the source `agents` does not run; enable it: headwater source enable agents";
-    assert_eq!((failure.code(), failure.to_string().as_str()), (1, words));
-    daemon.done();
 }

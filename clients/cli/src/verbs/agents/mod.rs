@@ -170,21 +170,28 @@ impl View {
             lines.truncate(height.saturating_sub(2));
             lines.push(session.terminal.style.dim(format!("… {more} more lines")));
         }
-        session.output.text("\x1b[H\x1b[2J");
+        // Written over what stands there, and the rest cleared: clearing first would flicker.
+        session.output.text("\x1b[H");
         for line in lines {
-            session.output.line(&line);
+            session.output.line(&format!("{line}\x1b[K"));
         }
+        session.output.text("\x1b[J");
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Output, Style, Terminal};
+    use crate::{
+        Output, Style, Terminal,
+        scripted::{Daemon, Scene, stream},
+    };
+    use expect_test::expect;
+    use serde_json::{Value, json};
 
-    fn session(human: bool) -> Session {
+    fn session(url: &str, human: bool) -> Session {
         let terminal = Terminal { human, shown: human, width: 80, style: Style { colored: false } };
-        let client = Client::new(crate::DEFAULT_URL, None).unwrap();
+        let client = Client::new(url, None).unwrap();
         Session { client, terminal, output: Output::memory() }
     }
 
@@ -195,7 +202,7 @@ mod tests {
 
     #[test]
     fn programs_get_what_changed_and_nothing_twice() {
-        let mut session = session(false);
+        let mut session = session(crate::DEFAULT_URL, false);
         let mut view = View::new(&session, answer("active"));
         view.show(&mut session);
         assert_eq!(session.output.taken().lines().count(), 2);
@@ -208,15 +215,62 @@ mod tests {
 
     #[test]
     fn people_see_the_whole_again_and_why_nothing_new_comes() {
-        let mut session = session(true);
+        let mut session = session(crate::DEFAULT_URL, true);
         let mut view = View::new(&session, answer("active"));
         view.away = Some("restart\x1b".to_owned());
         view.show(&mut session);
         let shown = session.output.taken();
-        assert!(shown.starts_with("\x1b[H\x1b[2JSTATUS"), "{shown:?}");
-        assert!(shown.contains("working") && shown.ends_with("the connection is lost (restart␛); trying again\n"));
+        assert!(shown.starts_with("\x1b[HSTATUS") && shown.contains("\x1b[K\nworking"), "{shown:?}");
+        assert!(shown.ends_with("the connection is lost (restart␛); trying again\x1b[K\n\x1b[J"), "{shown:?}");
         view.renew(answer("active"));
         view.show(&mut session);
         assert!(!session.output.taken().contains("lost"));
+    }
+
+    /// A scene in which the source `agents` answers.
+    fn agents_are(answer: Value) -> Scene {
+        stream(move |peer| {
+            let asked = peer.expect("command");
+            assert_eq!(asked["command"], "agents/get_status");
+            let id = &asked["request_id"];
+            peer.say(&json!({"type": "command_response", "status": "accepted", "request_id": id}));
+            peer.say(&json!({"type": "command_completed", "request_id": id, "result": answer}));
+            peer.expect_close();
+        })
+    }
+
+    #[tokio::test]
+    async fn agents_are_a_table_for_people_and_lines_for_programs() {
+        let answer = json!({"agents": [
+            {"id": "b", "status": "active", "pane": {"session": "api", "window": 1, "pane_id": "%3"}, "new": {"x": 1}},
+            {"id": "a", "name": "web\u{1b}", "status": "waiting"},
+        ]});
+        let refused = stream(|peer| {
+            let id = peer.expect("command")["request_id"].clone();
+            let why = "no source has a command `agents/get_status`";
+            peer.say(
+                &json!({"type": "command_error", "request_id": id, "error_code": "UNKNOWN_COMMAND", "message": why}),
+            );
+        });
+        let daemon = Daemon::play(vec![agents_are(answer.clone()), agents_are(answer.clone()), refused]);
+        let mut people = session(daemon.url(), true);
+        let once = AgentsArgs { watch: false };
+        run(once, &mut people).await.unwrap();
+        expect![[r"
+            STATUS   AGENT  PANE
+            waiting  web␛
+            working  b      api:1 %3
+            1 waiting, 1 working
+        "]]
+        .assert_eq(&people.output.taken());
+        let mut programs = session(daemon.url(), false);
+        run(once, &mut programs).await.unwrap();
+        let printed: Vec<Value> =
+            programs.output.taken().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(json!(printed), answer["agents"], "as they came, fields of later versions included");
+        let failure = run(once, &mut people).await.unwrap_err();
+        let words = "the source `agents` does not run; enable it: headwater source enable agents";
+        assert_eq!((failure.code(), failure.to_string().as_str()), (1, words));
+        daemon.done();
     }
 }
