@@ -24,7 +24,12 @@ pub(crate) fn take_out(args: &UninstallArgs, session: &mut Session) -> Result<()
 /// What this installation writes.
 pub(super) fn wanted(agent: HookedAgent, globals: &Globals, options: &ReportOptions) -> Result<Wanted, Failure> {
     headwater_client::Endpoint::parse(&globals.url)?;
-    Ok(Wanted { agent, program: Program::new(binary()?, globals, options), url: globals.url.clone() })
+    Ok(Wanted {
+        agent,
+        program: Program::new(binary()?, globals, options),
+        url: globals.url.clone(),
+        text: options.text,
+    })
 }
 
 /// The path of this binary, which agents are to run.
@@ -235,7 +240,7 @@ mod tests {
     fn wanted(agent: HookedAgent, binary: &str) -> Wanted {
         let globals = Globals { url: DEFAULT_URL.into(), token: None, json: false, color: crate::ColorChoice::Never };
         let program = Program::new(PathBuf::from(binary), &globals, &ReportOptions::default());
-        Wanted { agent, program, url: DEFAULT_URL.into() }
+        Wanted { agent, program, url: DEFAULT_URL.into(), text: false }
     }
 
     const CLAUDE: HookedAgent = HookedAgent::Claude;

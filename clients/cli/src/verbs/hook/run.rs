@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{Globals, RunArgs};
 use clap::Parser;
+use headwater_protocol::hooks::reduce;
 use jiff::Timestamp;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Serialize;
@@ -53,8 +54,10 @@ pub fn hook_run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     let _ = panic::catch_unwind(AssertUnwindSafe(|| {
         let begun = Instant::now();
         let name = OsString::from("headwater hook run");
-        if let Ok(command) = Command::try_parse_from(std::iter::once(name).chain(words)) {
-            run(&command.args, &command.globals, begun);
+        match Command::try_parse_from(std::iter::once(name).chain(words)) {
+            Ok(command) => run(&command.args, &command.globals, begun),
+            // An agent that is still writing would take a closed pipe for a fault.
+            Err(_) => drop(standard_input(begun + BUDGET)),
         }
     }));
     Some(ExitCode::SUCCESS)
@@ -87,13 +90,16 @@ fn words_of_run(words: impl IntoIterator<Item = OsString>) -> Option<Vec<OsStrin
 
 /// Reports; fails at nothing.
 pub(crate) fn run(args: &RunArgs, globals: &Globals, begun: Instant) {
-    let Some(reporter) = Reporter::new(args, globals) else { return };
     if args.stream {
-        stream::run(&reporter, io::BufReader::new(io::stdin()));
+        if let Some(reporter) = Reporter::new(args, globals) {
+            stream::run(&reporter, io::BufReader::new(io::stdin()));
+        }
         return;
     }
     let deadline = begun + BUDGET;
-    let Some(text) = args.payload.clone().map(String::into_bytes).or_else(|| standard_input(deadline)) else { return };
+    let payload_given = args.payload.clone().map(String::into_bytes);
+    let Some(text) = payload_given.or_else(|| standard_input(deadline)) else { return };
+    let Some(reporter) = Reporter::new(args, globals) else { return };
     if !text.trim_ascii().is_empty() && text.len() <= LARGEST {
         reporter.report(&payload(&text), None, deadline);
     }
@@ -106,7 +112,14 @@ pub(super) fn payload(text: &[u8]) -> Box<RawValue> {
     })
 }
 
-/// All of standard input; `None` when it does not end in time, or is too large.
+/// A payload without what people and models have written in it.
+fn reduced(payload: &RawValue) -> Box<RawValue> {
+    let value = serde_json::from_str(payload.get()).map(reduce);
+    to_raw_value(&value.unwrap_or_default()).expect("invariant: a value serialises")
+}
+
+/// All of standard input; `None` when it does not end in time. What is too large is read to its end all the same, and comes
+/// as one byte too many.
 fn standard_input(deadline: Instant) -> Option<Vec<u8>> {
     let input = io::stdin();
     let mut text = Vec::new();
@@ -119,10 +132,10 @@ fn standard_input(deadline: Instant) -> Option<Vec<u8>> {
         }
         match rustix::io::read(input.as_fd(), &mut piece).ok()? {
             0 => return Some(text),
-            count => text.extend_from_slice(&piece[..count]),
-        }
-        if text.len() > LARGEST {
-            return None;
+            count => {
+                let room = (LARGEST + 1).saturating_sub(text.len());
+                text.extend_from_slice(&piece[..count.min(room)]);
+            }
         }
     }
 }
@@ -130,6 +143,7 @@ fn standard_input(deadline: Instant) -> Option<Vec<u8>> {
 /// Makes reports of payloads and sends them.
 pub(super) struct Reporter {
     route: String,
+    keeps_text: bool,
     target: Target,
     spool: Option<Spool>,
     caller: Caller,
@@ -146,6 +160,7 @@ impl Reporter {
         let text = if args.options.text { "?text=1" } else { "" };
         Some(Self {
             route: format!("/v1/hooks/{emitter}{text}"),
+            keeps_text: args.options.text || emitter == "report",
             target: Target::new(&globals.url, globals.token.as_deref())?,
             spool: args.options.spool.as_deref().map(|directory| Spool::new(directory, args.options.spool_bytes)),
             caller: Caller::look(),
@@ -154,19 +169,20 @@ impl Reporter {
 
     /// Sends one, after those that were kept, or keeps it. `session` is whose it is, where the payload does not say that.
     pub(super) fn report(&self, payload: &RawValue, session: Option<&str>, deadline: Instant) {
-        let body = |time| self.body(payload, session, time);
         let Some(spool) = &self.spool else {
-            self.target.post(&self.route, &body(None), deadline);
+            self.target.post(&self.route, &self.body(payload, session, None), deadline);
             return;
         };
         let now = Timestamp::now();
         let earlier = spool.send(&self.target, deadline.checked_sub(OWN).unwrap_or(deadline));
         let posted = match earlier {
             Posted::Away => Posted::Away,
-            _ => self.target.post(&self.route, &body(None), deadline),
+            _ => self.target.post(&self.route, &self.body(payload, session, None), deadline),
         };
         if posted == Posted::Away {
-            spool.keep(&self.route, &body(Some(now)));
+            // As the daemon would: what people have written stays on no disk.
+            let kept = if self.keeps_text { payload.to_owned() } else { reduced(payload) };
+            spool.keep(&self.route, &self.body(&kept, session, Some(now)));
         }
     }
 
@@ -255,13 +271,15 @@ mod tests {
         let home = tempfile::tempdir().unwrap();
         let spool = home.path().to_str().unwrap();
         let before = Timestamp::now();
-        report(&["claude", r#"{"n":1}"#, "--url", "http://127.0.0.1:9", "--spool", spool]);
+        report(&["claude", r#"{"n":1,"prompt":"my secret"}"#, "--url", "http://127.0.0.1:9", "--spool", spool]);
         report(&["claude", r#"{"n":2}"#, "--url", "http://127.0.0.1:9", "--spool", spool]);
         let between = Timestamp::now();
         let kept = move |n: u64| {
             http(move |request| {
                 let body = body(request);
                 let time: Timestamp = body["time"].as_str().unwrap().parse().unwrap();
+                let secret = request.contains("secret") || (n == 1 && body["payload"]["prompt_bytes"] != 9);
+                assert!(!secret, "{body}");
                 assert!(body["payload"]["n"] == n && before <= time && time <= between, "{body}");
                 ("202 Accepted", String::new())
             })

@@ -37,6 +37,8 @@ pub(super) struct Wanted {
     pub(super) program: Program,
     /// Where the plugin posts to.
     pub(super) url: String,
+    /// Whether the plugin's reports keep text.
+    pub(super) text: bool,
 }
 
 impl Wanted {
@@ -56,7 +58,7 @@ impl Wanted {
             Place::Notify { .. } => {
                 notify::install(text, &self.program.arguments(NOTIFY_EMITTER)).map_err(|error| unfit(place, &error))?
             }
-            Place::Plugin { .. } => plugin(&self.url),
+            Place::Plugin { .. } => plugin(&self.url, self.text),
         };
         if matches!(place, Place::Plugin { .. }) && before.as_ref().is_some_and(|text| !text.starts_with(MARK)) {
             return Err(unfit(place, &"somebody else wrote it"));
@@ -90,7 +92,7 @@ impl Wanted {
                 Notified::Ours { binary, .. } => Present::Other(binary),
                 Notified::Other => Present::Taken,
             }),
-            Place::Plugin { file } => Ok(if text == plugin(&self.url) {
+            Place::Plugin { file } => Ok(if [true, false].iter().any(|kept| text == plugin(&self.url, *kept)) {
                 Present::Installed
             } else if text.starts_with(MARK) {
                 Present::Other(file.clone())
@@ -154,8 +156,9 @@ pub(super) fn ours(place: &Place, text: &str) -> Result<bool, Failure> {
     }
 }
 
-fn plugin(url: &str) -> String {
-    let quoted = serde_json::to_string(&format!("{}/v1/hooks/opencode", url.trim_end_matches('/')))
+fn plugin(url: &str, text: bool) -> String {
+    let query = if text { "?text=1" } else { "" };
+    let quoted = serde_json::to_string(&format!("{}/v1/hooks/opencode{query}", url.trim_end_matches('/')))
         .expect("invariant: a string serialises into memory");
     PLUGIN.replace("\"@URL@\"", &quoted)
 }
