@@ -1,0 +1,67 @@
+//! An earlier life of the source, by the snapshots and events that it left on the bus. Nothing of it is told again.
+
+use super::{Act, Agent, AgentId, Now, Registry, Task, TaskId, moves::How};
+use crate::machine::TaskStatus;
+use headwater_plugin::Evidence;
+use jiff::Timestamp;
+
+impl Registry {
+    /// An agent as its snapshot has it; a later one takes its place.
+    pub(crate) fn restore_agent(&mut self, mut agent: Agent) {
+        // Deadlines of silence begin anew: while the source was away it heard nobody.
+        agent.heard = self.now.clock;
+        if let Some(session) = &agent.session {
+            self.sessions.insert((agent.emitter.clone(), session.clone()), agent.id.clone());
+        }
+        self.agents.insert(agent.id.clone(), agent);
+    }
+
+    /// An agent was removed.
+    pub(crate) fn restore_removal(&mut self, id: &str) {
+        self.agents.remove(id);
+        self.sessions.retain(|_, agent| &**agent != id);
+    }
+
+    /// A task as its snapshot has it.
+    pub(crate) fn restore_task(&mut self, task: Task) {
+        if self.tasks.insert(task.id.clone(), task).is_none() {
+            self.counts.create();
+        }
+    }
+
+    /// A task has ended, in this way, at this time.
+    pub(crate) fn restore_end(&mut self, id: &TaskId, status: TaskStatus, at: Timestamp) {
+        self.today.ended(at, status);
+        if let Some(task) = self.tasks.remove(id) {
+            self.counts.moved(task.status, status);
+        }
+        if let Some(agent) = self.agents.values_mut().find(|agent| agent.turn.as_ref() == Some(id)) {
+            agent.turn = None;
+        }
+    }
+
+    /// All of it has been read: processes are watched again, and what one life left undone is put right.
+    pub(crate) fn restored(&mut self, now: Now) {
+        self.begin(now);
+        for agent in self.agents.values_mut() {
+            // A turn whose end was told while its agent's snapshot was not yet written.
+            agent.turn.take_if(|turn| !self.tasks.contains_key(turn));
+            self.watches.extend(agent.process.map(|process| (agent.id.clone(), process)));
+        }
+        let gone = |id: &Option<AgentId>| id.as_ref().is_some_and(|id| !self.agents.contains_key(id));
+        let left: Vec<(TaskId, TaskStatus)> = (self.tasks.values())
+            .filter(|task| gone(&task.agent) || (task.agent.is_none() && gone(&task.owner)))
+            .map(|task| (task.id.clone(), task.status))
+            .collect();
+        for (task, status) in left {
+            let reason = "agent_gone".to_owned();
+            let act = match status {
+                TaskStatus::Pending => Act::Cancel { reason, by: None },
+                _ => Act::Fail { code: Some("AGENT_EXITED".into()), message: Some(reason), retry: false },
+            };
+            self.act(&task, act, How::new(now.at, Evidence::Inferred))
+                .expect("invariant: an open task can be cancelled, an assigned one can fail");
+        }
+        self.refresh();
+    }
+}

@@ -1,0 +1,157 @@
+//! Agents and the panes that they are seen in.
+
+use super::*;
+use crate::{
+    machine::AgentStatus,
+    signal::{Ancestor, TmuxPlace, Wait},
+};
+
+fn pane(id: &str) -> Pane {
+    Pane { id: id.into(), server_pid: Some(9), socket: None, session: Some("work".into()), window: Some(2) }
+}
+
+fn seen(world: &mut World, id: &str, program: Option<&str>, status: AgentStatus, previous: Option<AgentStatus>) {
+    let now = world.now();
+    let program = program.map(Into::into);
+    let sight = Sight::Status { pane: pane(id), program, status: Some(status), previous, process: None };
+    world.registry.sight(sight, now.at, now);
+}
+
+fn in_pane(id: &str) -> Place {
+    let tmux = Some(TmuxPlace { pane: id.into(), socket: Some("/run/tmux".into()), server_pid: Some(9) });
+    Place { tmux, ..Place::default() }
+}
+
+fn said(session: &str, what: What) -> Signal {
+    Signal { agent: claude(session), task: None, what, at: None }
+}
+
+#[test]
+fn an_agent_that_is_only_seen_is_an_agent_by_its_pane() {
+    let mut world = World::new();
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Active, None);
+    assert_eq!(world.happened(), ["agent_created (inferred)", "idle > active (inferred)"]);
+    let agent = world.registry.agent("pane:9:%3").unwrap();
+    assert_eq!((agent.name.as_str(), agent.emitter.as_str()), ("claude in work:2", "claude"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Waiting, Some(AgentStatus::Active));
+    assert_eq!(world.happened(), ["active > waiting (inferred)"]);
+    let now = world.now();
+    let left = Sight::Status { pane: pane("%3"), program: None, status: None, previous: None, process: None };
+    world.registry.sight(left, now.at, now);
+    assert_eq!(world.happened(), ["agent_removed (inferred)"]);
+}
+
+#[test]
+fn an_agent_that_is_seen_first_and_then_heard_is_one() {
+    let mut world = World::new();
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, None);
+    world.happened();
+    world.hears(&said("s", What::Started { resumed: false }), &in_pane("%3"));
+    assert!(world.happened().is_empty());
+    world.says("s", Some("p1"), prompt());
+    assert_eq!(world.registry.agents().count(), 1);
+    assert_eq!(world.status("pane:9:%3"), Some("active"), "it keeps the id by which it was told of");
+}
+
+#[test]
+fn an_agent_that_is_heard_first_and_then_seen_is_one() {
+    let mut world = World::new();
+    world.hears(&said("s", What::Started { resumed: false }), &in_pane("%3"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, None);
+    assert_eq!(world.registry.agents().count(), 1);
+    let agent = world.registry.agent("claude:s").unwrap();
+    assert_eq!(agent.pane.as_ref().unwrap().session.as_deref(), Some("work"), "tmux knows more of the pane");
+}
+
+#[test]
+fn a_pane_is_found_by_its_process_where_the_environment_does_not_name_it() {
+    let mut world = World::new();
+    let process = |pid, name: &str| Ancestor { pid, started: 7, name: name.into() };
+    let place = Place { processes: vec![process(60, "claude"), process(50, "zsh")], ..Place::default() };
+    world.hears(&said("s", What::Started { resumed: false }), &place);
+    assert_eq!(world.registry.agent("claude:s").unwrap().pane, None);
+    let now = world.now();
+    world.registry.sight(Sight::Pane { pane: pane("%3"), pid: Some(50) }, now.at, now);
+    assert_eq!(world.registry.agent("claude:s").unwrap().pane, Some(pane("%3")));
+}
+
+/// On Esc no hook fires, but the title turns idle.
+#[test]
+fn an_interrupted_turn_is_cancelled_when_the_pane_stays_idle() {
+    let mut world = World::new();
+    world.hears(&said("s", prompt()), &in_pane("%3"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Active, Some(AgentStatus::Idle));
+    world.happened();
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, Some(AgentStatus::Active));
+    world.pass(Duration::from_millis(749));
+    assert!(world.happened().is_empty());
+    world.pass(Duration::from_millis(1));
+    let expected = ["task_cancelled (inferred)", "agent_performance_updated (inferred)", "active > idle (inferred)"];
+    assert_eq!(world.happened(), expected);
+}
+
+#[test]
+fn a_title_that_flickers_cancels_nothing() {
+    let mut world = World::new();
+    world.hears(&said("s", prompt()), &in_pane("%3"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, Some(AgentStatus::Active));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Active, Some(AgentStatus::Idle));
+    world.happened();
+    world.pass(Duration::from_secs(2));
+    assert!(world.happened().is_empty());
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, Some(AgentStatus::Active));
+    world.hears(&said("s", STOP), &in_pane("%3"));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.happened()[0], "task_completed", "the hook's word counts more than the title's");
+}
+
+#[test]
+fn a_dialog_that_looks_idle_is_no_interruption_but_one_that_was_left_is() {
+    let mut world = World::new();
+    world.hears(&said("s", prompt()), &in_pane("%3"));
+    world.hears(&said("s", What::Waiting(Wait::Permission { step: None })), &in_pane("%3"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, Some(AgentStatus::Active));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.status("claude:s"), Some("waiting"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Active, Some(AgentStatus::Idle));
+    assert_eq!(world.status("claude:s"), Some("active"), "allowed: the tool runs, and no hook says so yet");
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Waiting, Some(AgentStatus::Active));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Idle, Some(AgentStatus::Waiting));
+    world.pass(Duration::from_secs(2));
+    assert_eq!(world.status("claude:s"), Some("idle"));
+    assert_eq!(world.registry.counts().cancelled, 1);
+}
+
+#[test]
+fn a_pane_that_goes_takes_the_agent_with_it_that_nothing_else_tells_of() {
+    let mut world = World::new();
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Active, None);
+    seen(&mut world, "%4", Some("codex"), AgentStatus::Idle, None);
+    world.happened();
+    let now = world.now();
+    world.registry.sight(Sight::Gone { pane: Pane { server_pid: Some(8), ..pane("%3") } }, now.at, now);
+    assert!(world.happened().is_empty(), "a pane of another server");
+    world.registry.sight(Sight::Gone { pane: pane("%3") }, now.at, now);
+    assert_eq!(world.happened(), ["agent_removed (inferred)"]);
+    assert_eq!(world.registry.agents().count(), 1);
+}
+
+#[test]
+fn what_was_seen_before_a_turn_began_does_not_end_it() {
+    let mut world = World::new();
+    let before = world.now().at;
+    world.clock += Duration::from_secs(5);
+    world.hears(&said("s", prompt()), &in_pane("%3"));
+    world.happened();
+    let now = world.now();
+    let sight = Sight::Status {
+        pane: pane("%3"),
+        program: Some("claude".into()),
+        status: Some(AgentStatus::Idle),
+        previous: Some(AgentStatus::Active),
+        process: None,
+    };
+    world.registry.sight(sight, before, now);
+    world.pass(Duration::from_secs(2));
+    assert!(world.happened().is_empty());
+}

@@ -1,0 +1,92 @@
+//! Events of the tmux source, read as sights. What an event does not say stays unknown; one that names no pane is no sight.
+
+use crate::{
+    life,
+    machine::AgentStatus,
+    registry::{Pane, Process, Sight},
+};
+use jiff::Timestamp;
+use serde_json::Value;
+use std::{collections::BTreeMap, time::Duration};
+
+/// When no further event of the past has come for so long, all of it has.
+const QUIET: Duration = Duration::from_millis(500);
+
+/// The types that are read.
+pub(crate) const TYPES: [&str; 4] = ["agent.status", "pane.created", "pane.state", "pane.removed"];
+
+/// What this event of the channel `tmux` shows.
+pub(crate) fn read(kind: &str, data: &Value) -> Option<Sight> {
+    let text = |key: &str| data[key].as_str().map(str::to_owned);
+    let server = &data["server"];
+    let number = |value: &Value| value.as_u64().and_then(|number| u32::try_from(number).ok());
+    let pane = Pane {
+        id: text("pane_id")?,
+        server_pid: number(&server["pid"]),
+        socket: server["socket"].as_str().map(str::to_owned),
+        session: text("session"),
+        window: data["window"].as_u64(),
+    };
+    Some(match kind {
+        "agent.status" => Sight::Status {
+            pane,
+            program: text("agent"),
+            status: data["status"].as_str().and_then(status),
+            previous: data["previous"].as_str().and_then(status),
+            process: number(&data["pid"]).and_then(|pid| Some(Process { pid, started: life::started(pid)? })),
+        },
+        // The program in it has ended and the pane may stay; the pane's own end is told apart from it.
+        "pane.removed" => Sight::Gone { pane },
+        _ => Sight::Pane { pane, pid: number(&data["pane_pid"]).or_else(|| number(&data["pid"])) },
+    })
+}
+
+/// The words of tmux for what an agent does.
+fn status(word: &str) -> Option<AgentStatus> {
+    match word {
+        "busy" => Some(AgentStatus::Active),
+        "idle" | "ready" => Some(AgentStatus::Idle),
+        "waiting" => Some(AgentStatus::Waiting),
+        "error" => Some(AgentStatus::Failed),
+        _ => None,
+    }
+}
+
+/// What was seen before the source began. Of each pane only the last word counts: to tell of all that happened while nobody
+/// was there would be to tell of it late.
+#[derive(Debug, Default)]
+pub(crate) struct Early {
+    /// By server and pane; as many as there are panes.
+    last: BTreeMap<(Option<u32>, String), (Sight, Timestamp)>,
+    /// When all of it has come, on the source's clock.
+    due: Option<Duration>,
+}
+
+impl Early {
+    /// Keeps what was seen for later; what is no state of an agent is given back at once.
+    pub(crate) fn keep(&mut self, sight: Sight, at: Timestamp, clock: Duration) -> Option<Sight> {
+        match &sight {
+            Sight::Status { pane, .. } => {
+                self.due = Some(clock + QUIET);
+                self.last.insert((pane.server_pid, pane.id.clone()), (sight, at));
+                None
+            }
+            Sight::Gone { pane } => {
+                self.last.remove(&(pane.server_pid, pane.id.clone()));
+                Some(sight)
+            }
+            Sight::Pane { .. } => Some(sight),
+        }
+    }
+
+    /// When it is to be taken, on the source's clock.
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    /// All that was kept.
+    pub(crate) fn take(&mut self) -> Vec<(Sight, Timestamp)> {
+        self.due = None;
+        std::mem::take(&mut self.last).into_values().collect()
+    }
+}
