@@ -98,9 +98,11 @@ fn event(mut members: Map<String, Value>, record: LogRecord, text: Text) -> Draf
     let time = nanoseconds(&record.time_unix_nano).or_else(|| nanoseconds(&record.observed_time_unix_nano));
     members.extend(flat(record.attributes));
     let body = value(record.body, 0);
-    // Before records had a name of their own it stood among the attributes, and of some programs only in the body.
-    let named = record.event_name.filter(|name| !name.is_empty()).map(Value::String);
-    if let Some(name) = named.or_else(|| members.remove("event.name")).or_else(|| body.clone().filter(Value::is_string))
+    // Among the attributes it is what the program calls it. Codex has its source file and line in the record's own field, and
+    // others have but a body.
+    let own = record.event_name.filter(|name| !name.is_empty()).map(Value::String);
+    if !members.contains_key("event.name")
+        && let Some(name) = own.or_else(|| body.clone().filter(Value::is_string))
     {
         members.insert("event.name".into(), name);
     }
@@ -208,6 +210,25 @@ mod tests {
         );
     }
 
+    /// Three requests that Claude Code 2.1 sent to a collector.
+    #[test]
+    fn what_claude_code_has_sent_is_read_record_by_record() {
+        let requests = include_str!("../../tests/fixtures/claude-code-otlp.jsonl");
+        let records: Vec<Value> =
+            requests.lines().flat_map(|line| payloads(&serde_json::from_str(line).unwrap(), Text::Sizes)).collect();
+        assert_eq!(records.len(), 22);
+        for (number, record) in records.iter().enumerate() {
+            assert_eq!(record["event.sequence"], number);
+            assert_eq!(record["service.name"], "claude-code");
+            // The program says the time as an attribute as well, and rounds it there.
+            let time = |key: &str| Timestamp::parse(record[key].as_str().unwrap()).unwrap().0;
+            assert!((time("time") - time("event.timestamp")).abs() <= 1_000_000, "{record}");
+            assert!(record["session.id"].is_string() && record["event.name"].is_string(), "{record}");
+        }
+        assert_eq!(records[15]["tool_name"], "Bash");
+        assert_eq!((&records[15]["success"], &records[15]["duration_ms"]), (&json!("true"), &json!("887")));
+    }
+
     #[test]
     fn the_time_of_a_record_is_the_event_s() {
         let records = json!([{ "observedTimeUnixNano": 1_795_162_077_307_000_000_u64 }, { "timeUnixNano": "0" }, { "eventName": "x" }]);
@@ -221,12 +242,13 @@ mod tests {
     fn a_name_stands_in_one_of_three_places() {
         let records = json!([
             { "eventName": "a", "attributes": [{ "key": "event.name", "value": { "stringValue": "b" } }] },
+            { "eventName": "a", "body": { "stringValue": "c" } },
             { "attributes": [{ "key": "event.name", "value": { "stringValue": "b" } }], "body": { "stringValue": "c" } },
             { "body": { "stringValue": "c" } },
         ]);
         let names: Vec<Value> =
             payloads(&request(&records), Text::Sizes).iter().map(|p| p["event.name"].clone()).collect();
-        assert_eq!(names, ["a", "b", "c"]);
+        assert_eq!(names, ["b", "a", "b", "c"]);
     }
 
     #[test]

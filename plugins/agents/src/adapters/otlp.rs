@@ -72,7 +72,15 @@ const CODEX: Logger = Logger {
         ("tool_decision", Said::Decided),
         ("tool_result", Said::Tool),
     ],
-    quiet: &["api_request", "sse_event", "websocket_request", "websocket_event", "websocket_connect"],
+    quiet: &[
+        "api_request",
+        "sse_event",
+        "startup_phase",
+        "turn_ttft",
+        "websocket_request",
+        "websocket_event",
+        "websocket_connect",
+    ],
 };
 
 const GEMINI: Logger = Logger {
@@ -109,8 +117,11 @@ pub(super) fn read(record: Fields<'_>, unknown: &Unknown) -> Vec<Signal> {
     if said.is_none() && !logger.quiet.contains(&name) {
         unknown.count(&format!("otlp {}", logger.program), &shown(Some(name).filter(|name| !name.is_empty())));
     }
+    let task = record.id(logger.task);
     let what = match said {
         Some(Said::Started) => What::Started { resumed: false },
+        // Codex names no turn: told late and without a name, a prompt would be a second one beside that of the hooks.
+        Some(Said::Prompt) if task.is_none() => What::Heartbeat,
         Some(Said::Prompt) => What::Prompt { text: None, bytes: None },
         Some(Said::Decided) => What::Working,
         Some(Said::Tool) => What::Step(Step {
@@ -127,5 +138,5 @@ pub(super) fn read(record: Fields<'_>, unknown: &Unknown) -> Vec<Signal> {
         version: record.id("service.version"),
         ..AgentRef::default()
     };
-    vec![Signal { agent, task: record.id(logger.task), what, at: record.time("time") }]
+    vec![Signal { agent, task, what, at: record.time("time") }]
 }

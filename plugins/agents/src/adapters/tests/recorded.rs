@@ -119,3 +119,34 @@ fn sessions_of_opencode() {
     assert!(prompt.at.is_some());
     assert_eq!(signals[0].agent.cwd.as_deref(), Some("/home/dev/project"));
 }
+
+/// As the gateway had made them flat and reduced them.
+#[test]
+fn log_records_of_claude_code_and_codex() {
+    let records = recorded_lines!("otlp-records.jsonl");
+    let of = |service: &str| -> Vec<Signal> {
+        let records =
+            records.iter().filter(|record| record["service.name"] == service && record["event.name"].is_string());
+        records.flat_map(|record| signals("otlp", record)).collect()
+    };
+    let claude = of("claude-code");
+    assert_eq!(
+        told(&claude),
+        ["prompt", "working", "heartbeat", "Bash ends Some(true) Some(866ms)", "heartbeat", "heartbeat"]
+    );
+    assert!(
+        claude.iter().all(|signal| signal.task.is_some() && signal.at.is_some() && signal.agent.program == "claude")
+    );
+    let codex = of("codex_exec");
+    let mut said = told(&codex);
+    said.retain(|line| line != "heartbeat");
+    assert_eq!(said, ["started", "working", "exec_command ends Some(true) Some(435ms)"]);
+    assert!(
+        codex.iter().all(|signal| signal.agent.session == codex[0].agent.session && signal.agent.program == "codex")
+    );
+    // Lines of Codex's own log come the same way, and belong to no session.
+    let unknown = Unknown::default();
+    let noise = records.last().unwrap();
+    assert!(read("otlp", &json!({ "payload": noise }), &unknown).is_empty());
+    assert_eq!(unknown.total(), 1);
+}

@@ -163,7 +163,7 @@ fn states_of_a2a_tasks() {
 
 /// The records as the gateway flattens them.
 #[test]
-fn log_records_of_claude_code_and_codex() {
+fn log_records_by_the_names_in_the_documentation() {
     let record = |name: &str, more: Value| {
         let mut record = json!({
             "service.name": "claude-code", "service.version": "2.1.197", "event.name": name, "session.id": "s",
