@@ -12,6 +12,7 @@ mod server;
 mod source;
 pub mod text;
 mod tree;
+pub mod watch;
 mod watching;
 
 pub use config::{Ceiling, Config};

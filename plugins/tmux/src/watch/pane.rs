@@ -1,0 +1,192 @@
+//! One pane's agent: what it was last said to do, and when something else may be said.
+
+use super::{
+    heard::{Listener, Regions, Word},
+    process::Process,
+    rules::Rules,
+    settings::{Evidence, Status},
+};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What the source has seen of a pane.
+#[derive(Clone, Copy, Debug)]
+pub enum Observation<'a> {
+    /// Its title is this. Say it at the beginning and when it changes.
+    Title(&'a str),
+    /// Its program has sent this operating system command, with what follows the code and its semicolon.
+    Osc(u16, &'a str),
+    /// Its screen ends with these lines. Say it after the other observations of the same moment.
+    Tail(&'a str),
+    /// Its program has printed something.
+    Output,
+    /// This process has its terminal; none when it is not known.
+    Foreground(Option<&'a Process>),
+    /// Nothing; but time has passed. See [`PaneAgent::due`].
+    Nothing,
+}
+
+/// A new status of the agent in a pane. Two that follow each other never have the same status.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Change {
+    /// The agent; when it has gone, the one that has gone.
+    pub agent: String,
+    /// What it does now.
+    pub status: Status,
+    /// What it did.
+    pub previous: Status,
+    /// What told so.
+    pub from: Evidence,
+    /// The rule that told so; output and processes need none.
+    pub rule: Option<String>,
+}
+
+/// What is known of the agent in one pane.
+#[derive(Debug)]
+pub struct PaneAgent {
+    pub(super) rules: Arc<Rules>,
+    pub(super) regions: Regions,
+    pub(super) process: Option<Process>,
+    /// When the agent was started, if there is an agent and that is known.
+    pub(super) since: Option<Instant>,
+    pub(super) status: Status,
+    pub(super) changed: Option<Instant>,
+    /// Seen, but not yet for long enough, since when.
+    pub(super) pending: Option<(Word, Instant)>,
+    /// The agent is another than before, and what it does is not looked at yet.
+    fresh: bool,
+}
+
+impl PaneAgent {
+    /// A pane of which nothing is known.
+    pub fn new(rules: Arc<Rules>) -> Self {
+        Self {
+            rules,
+            regions: Regions::default(),
+            process: None,
+            since: None,
+            status: Status::Unknown,
+            changed: None,
+            pending: None,
+            fresh: false,
+        }
+    }
+
+    /// The agent in the foreground of the pane.
+    pub fn agent(&self) -> Option<&str> {
+        self.process.as_ref()?.agent.as_deref()
+    }
+
+    /// What it does.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// Takes in what was seen, and says what is new. `now` never goes backwards.
+    pub fn observe(&mut self, observation: Observation<'_>, now: Instant) -> Option<Change> {
+        match observation {
+            Observation::Title(text) => self.regions.hear_title(text, now),
+            Observation::Osc(code, text) => self.regions.hear_command(code, text, now),
+            Observation::Tail(text) => self.regions.hear_tail(text, now),
+            Observation::Output => self.regions.hear_output(now, self.rules.quiet_after),
+            Observation::Foreground(process) => {
+                if let Some(change) = self.meet(process, now) {
+                    return Some(change);
+                }
+            }
+            Observation::Nothing => {}
+        }
+        self.settle(now)
+    }
+
+    /// When [`PaneAgent::observe`] must be called at the latest, with [`Observation::Nothing`] if nothing else was seen.
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let listener = self.listener(now)?;
+        if self.fresh {
+            return Some(now);
+        }
+        let settled = self.pending.and_then(|(word, since)| since.checked_add(self.delay(word.status)));
+        settled.into_iter().chain(self.regions.ends(listener)).min()
+    }
+
+    /// How many lines of the screen are of use now, if any: the tail may decide, and none is known that was read after all
+    /// that was said. The lines are then worth an [`Observation::Tail`].
+    pub fn wants_tail(&self, now: Instant) -> Option<usize> {
+        let listener = self.listener(now)?;
+        if self.regions.tail.is_some() && !self.regions.tail_is_old {
+            return None;
+        }
+        match self.regions.decide(listener) {
+            None => self.rules.lines(listener.agent, None),
+            Some((word, _)) => self.rules.lines(listener.agent, Some(word.status)),
+        }
+    }
+
+    pub(super) fn listener(&self, now: Instant) -> Option<Listener<'_>> {
+        Some(Listener { rules: &self.rules, agent: self.agent()?, since: self.since, now })
+    }
+
+    /// Takes in which process is in the foreground.
+    fn meet(&mut self, process: Option<&Process>, now: Instant) -> Option<Change> {
+        let same = match (&self.process, process) {
+            (Some(old), Some(new)) => old.is(new) && old.agent == new.agent,
+            (None, None) => true,
+            _ => false,
+        };
+        if same {
+            return None;
+        }
+        let gone = self.agent().map(str::to_owned);
+        self.process = process.cloned();
+        self.since = process.and_then(|process| process.started_at(now));
+        self.pending = None;
+        self.fresh = self.agent().is_some();
+        let previous = std::mem::replace(&mut self.status, Status::Unknown);
+        let agent = gone.filter(|_| previous != Status::Unknown)?;
+        self.changed = Some(now);
+        Some(Change { agent, status: Status::Unknown, previous, from: Evidence::Process, rule: None })
+    }
+
+    /// Says what the agent does if it is something else than before, and has been for long enough.
+    fn settle(&mut self, now: Instant) -> Option<Change> {
+        self.fresh = false;
+        let listener = self.listener(now)?;
+        // Nothing says anything any more: what said so last has ceased to.
+        let unknown = Word { status: Status::Unknown, evidence: Evidence::Process, rule: None };
+        let word = self.regions.decide(listener).map_or(unknown, |(word, _)| word);
+        if word.status == self.status {
+            self.pending = None;
+            return None;
+        }
+        let since = match self.pending {
+            Some((pending, since)) if pending.status == word.status => since,
+            _ => now,
+        };
+        if now.saturating_duration_since(since) < self.delay(word.status) {
+            self.pending = Some((word, since));
+            return None;
+        }
+        self.pending = None;
+        self.changed = Some(now);
+        let change = Change {
+            agent: self.agent().unwrap_or_default().to_owned(),
+            status: word.status,
+            previous: std::mem::replace(&mut self.status, word.status),
+            from: word.evidence,
+            rule: word.rule.map(|rule| self.rules.at(rule).name.clone()),
+        };
+        Some(change)
+    }
+
+    /// How long a status must be seen before it is said. Work that begins, a question and a failure are told at once; rest
+    /// may be the moment between two turns, and work after a question the moment before the agent gives up.
+    pub(super) fn delay(&self, next: Status) -> Duration {
+        match (self.status, next) {
+            (_, Status::Idle | Status::Unknown) if self.status != Status::Unknown => self.rules.settle,
+            (Status::Waiting | Status::Error, Status::Busy) => self.rules.settle,
+            _ => Duration::ZERO,
+        }
+    }
+}
