@@ -13,6 +13,7 @@ mod eventsource;
 mod first_minutes;
 mod history;
 mod history_file;
+mod hooks;
 mod misbehaving;
 mod options;
 mod protocol_page;
