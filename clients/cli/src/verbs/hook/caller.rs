@@ -2,7 +2,12 @@
 //! process and the pane that it came from. What cannot be read is absent.
 
 use serde::Serialize;
-use std::{env, fs, os::unix::process::parent_id};
+use std::{
+    env,
+    fs::{self, File},
+    io::Read,
+    os::unix::process::parent_id,
+};
 
 /// The most ancestors told. An agent is one or two above its hook; more of them would only tell of terminals and logins.
 const ANCESTORS: usize = 8;
@@ -68,7 +73,10 @@ fn ancestors(first: u32) -> Vec<Process> {
 
 /// A process and its parent's number.
 fn process(pid: u32) -> Option<(Process, u32)> {
-    parse(pid, &fs::read(format!("/proc/{pid}/stat")).ok()?)
+    let mut stat = [0; 1024];
+    // Such a file comes in one piece; asking for its size and its end would be most of the work.
+    let length = File::open(format!("/proc/{pid}/stat")).ok()?.read(&mut stat).ok()?;
+    parse(pid, &stat[..length])
 }
 
 /// Reads a line of proc(5)'s `stat`. The name may hold any byte, spaces and brackets included: it ends at the last one.
