@@ -28,6 +28,9 @@ pub(super) struct Agent {
     pub(super) status: String,
     #[serde(default)]
     pub(super) since: Option<String>,
+    /// Why it is so, in one word.
+    #[serde(default)]
+    pub(super) reason: Option<String>,
     #[serde(default)]
     pub(super) task: Option<Task>,
     #[serde(default)]
@@ -77,15 +80,15 @@ impl Answer {
         struct Done {
             #[serde(default)]
             status: String,
-            #[serde(default, alias = "agent", alias = "assigned_to", alias = "assigned_agent")]
-            agent_id: Option<String>,
+            #[serde(default)]
+            assigned_agent: Option<String>,
         }
         let wrong = |error: serde_json::Error| Failure::from(Error::Protocol(error.to_string()));
         let whole: Whole = serde_json::from_str(result).map_err(wrong)?;
         let agents = whole.agents.iter().map(|agent| serde_json::from_str(agent.get()));
         let agents = agents.collect::<Result<Vec<Agent>, _>>().map_err(wrong)?;
         let ended = |task: &Done| matches!(task.status.as_str(), "completed" | "failed" | "cancelled");
-        let done = whole.tasks.into_iter().filter(ended).filter_map(|task| task.agent_id).collect();
+        let done = whole.tasks.into_iter().filter(ended).filter_map(|task| task.assigned_agent).collect();
         Ok(Self { lines: whole.agents, agents, done })
     }
 }

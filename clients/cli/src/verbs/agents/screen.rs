@@ -85,7 +85,7 @@ impl Screen {
                 &age(agent).map(|since| self.clock.short(since, now)).unwrap_or_default(),
                 &age(agent).map(|since| length(since, now)).unwrap_or_default(),
                 &agent.pane.as_ref().map(place).unwrap_or_default(),
-                &doing(agent),
+                &doing(*kind, agent),
             ]);
         }
         let mut lines = table.lines(width, self.style);
@@ -115,9 +115,15 @@ fn counts(kinds: impl Iterator<Item = Kind>) -> String {
     counted.iter().map(|(kind, count)| format!("{count} {}", kind.word())).collect::<Vec<_>>().join(", ")
 }
 
-/// What it does, or where.
-fn doing(agent: &Agent) -> String {
+/// What it waits for or ended of, what it does, or where.
+fn doing(kind: Kind, agent: &Agent) -> String {
     let task = agent.task.as_ref();
+    // Of one that works or is idle, it is only what it was told last.
+    let reason = agent.reason.as_deref().filter(|_| matches!(kind, Kind::Waiting | Kind::Failed | Kind::Dead));
+    if let Some(reason) = reason {
+        let step = task.and_then(|task| task.step.as_deref()).map(|step| format!(": {step}")).unwrap_or_default();
+        return format!("{reason}{step}");
+    }
     let step = task.and_then(|task| task.step.as_deref());
     let description = task.and_then(|task| task.description.as_deref());
     match (step, description) {
@@ -180,7 +186,7 @@ mod tests {
         expect![[r"
             STATUS   AGENT                 SINCE    FOR  PANE           DOING
             waiting  web                   10:21     8m  web:0 %5       permission: Bash
-            waiting  release-notes-for-t…  10:28     1m  release:3 %16  a question
+            waiting  release-notes-for-t…  10:28     1m  release:3 %16  answer
             failed   flaky-tests           10:26     4m  ci:0 %18       rate_limit
             working  planner               11-19  12h30                 plan the week
             working  migrations            09:25   1h04  db:2 %12       apply_patch: move t…
@@ -188,7 +194,7 @@ mod tests {
             working  日本語のテスト        10:29    29s  i18n:0 %15     edit
             done     ␛]0;owned␇docs        10:12    18m  docs:0 %14     work/docs
             idle     fresh                 10:29    10s  scratch:0 %21  dev/scratch
-            dead     search                10:25     4m                 work/search
+            dead     search                10:25     4m                 exited
             2 waiting, 1 failed, 4 working, 1 done, 1 idle, 1 dead"]]
         .assert_eq(&lines.join("\n"));
         for width in [60, 80, 200] {
