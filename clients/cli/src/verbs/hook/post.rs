@@ -2,9 +2,11 @@
 //! the rest of a hook.
 
 use headwater_client::Endpoint;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     io::{Read, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream, ToSocketAddrs},
+    os::fd::AsFd,
     sync::mpsc,
     time::{Duration, Instant},
 };
@@ -79,7 +81,9 @@ impl Target {
             Err(_) => resolve(host, deadline),
         };
         let connect = |address| TcpStream::connect_timeout(&SocketAddr::new(address, port), left(deadline)?).ok();
-        addresses.into_iter().find_map(connect)
+        let stream = addresses.into_iter().find_map(connect)?;
+        stream.set_nonblocking(true).ok()?;
+        Some(stream)
     }
 }
 
@@ -101,7 +105,7 @@ fn resolve(host: &str, deadline: Instant) -> Vec<IpAddr> {
 /// Writes all of it. A reader that takes little at a time does not move the deadline.
 fn write(stream: &mut TcpStream, mut bytes: &[u8], deadline: Instant) -> Option<()> {
     while !bytes.is_empty() {
-        stream.set_write_timeout(Some(left(deadline)?)).ok()?;
+        ready(stream, PollFlags::OUT, deadline)?;
         let count = stream.write(bytes).ok().filter(|&count| count > 0)?;
         bytes = &bytes[count..];
     }
@@ -114,17 +118,26 @@ fn status(stream: &mut TcpStream, deadline: Instant) -> Option<u16> {
     let mut piece = [0; 512];
     // To the end of the head: closing before it has come would look like a fault to the daemon.
     while head.len() < LARGEST_HEAD && !head.windows(4).any(|bytes| bytes == b"\r\n\r\n") {
-        let Some(left) = left(deadline) else { break };
-        stream.set_read_timeout(Some(left)).ok()?;
+        if ready(stream, PollFlags::IN, deadline).is_none() {
+            break;
+        }
         let Ok(count @ 1..) = stream.read(&mut piece) else { break };
         head.extend_from_slice(&piece[..count]);
     }
     std::str::from_utf8(head.get(..12)?).ok()?.strip_prefix("HTTP/1.")?.get(2..)?.parse().ok()
 }
 
+/// Waits until something can be read or written; `None` when the time is up. Timeouts of sockets are too coarse: the system
+/// rounds them up by as much as 10 ms.
+pub(super) fn ready(descriptor: &impl AsFd, flags: PollFlags, deadline: Instant) -> Option<()> {
+    let left = Timespec::try_from(left(deadline)?).ok()?;
+    let found = poll(&mut [PollFd::new(descriptor, flags)], Some(&left)).ok()?;
+    (found > 0).then_some(())
+}
+
 /// The time left; `None` when there is none.
 pub(super) fn left(deadline: Instant) -> Option<Duration> {
-    // Below a millisecond the system's timers take it for "no limit" or for nothing.
+    // Below a millisecond nothing can be done, and zero would mean that there is no limit.
     deadline.checked_duration_since(Instant::now()).filter(|left| *left >= Duration::from_millis(1))
 }
 
