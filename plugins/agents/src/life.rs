@@ -211,6 +211,13 @@ mod tests {
     }
 
     #[test]
+    fn the_name_of_this_machine_makes_it_no_other_one() {
+        let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap().trim().to_owned();
+        let host = |host: &str| here(Place { host: Some(host.into()), ..Place::default() }).host;
+        assert_eq!((host(&name), host("elsewhere.invalid").as_deref()), (None, Some("elsewhere.invalid")));
+    }
+
+    #[test]
     fn a_place_of_another_machine_has_no_processes_here() {
         let me = std::process::id();
         let ancestor = |pid, started| crate::signal::Ancestor { pid, started, name: "claude".into() };

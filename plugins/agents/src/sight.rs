@@ -90,3 +90,66 @@ impl Early {
         std::mem::take(&mut self.last).into_values().collect()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn data(more: &Value) -> Value {
+        let mut data = json!({
+            "server": { "pid": 9, "started": 1, "socket": "/run/tmux/default" }, "session": "work", "session_id": "$1",
+            "window": 2, "window_id": "@2", "pane": 0, "pane_id": "%3",
+        });
+        for (key, value) in more.as_object().unwrap() {
+            data[key] = value.clone();
+        }
+        data
+    }
+
+    fn pane() -> Pane {
+        let (session, socket) = (Some("work".into()), Some("/run/tmux/default".into()));
+        Pane { id: "%3".into(), server_pid: Some(9), socket, session, window: Some(2) }
+    }
+
+    #[test]
+    fn events_of_tmux_are_read_as_far_as_they_say_something() {
+        let created = read("pane.created", &data(&json!({ "title": "x", "command": "zsh", "pid": 40 })));
+        assert_eq!(created, Some(Sight::Pane { pane: pane(), pid: Some(40) }));
+        assert_eq!(read("pane.removed", &data(&json!({}))), Some(Sight::Gone { pane: pane() }));
+        let busy = json!({ "status": "busy", "previous": "unknown", "agent": "claude", "agent_type": "CLAUDE_AGENT" });
+        let expected = Sight::Status {
+            pane: pane(),
+            program: Some("claude".into()),
+            status: Some(AgentStatus::Active),
+            previous: None,
+            process: None,
+        };
+        assert_eq!(read("agent.status", &data(&busy)), Some(expected));
+        for nothing in [json!(null), json!(7), json!({ "pane_id": 3 }), json!({ "session": "work" })] {
+            assert_eq!(read("pane.state", &nothing), None, "a snapshot that was taken away, or none");
+        }
+    }
+
+    /// What happened while nobody was there is told by its outcome.
+    #[test]
+    fn of_what_was_seen_early_only_the_last_word_on_each_pane_counts() {
+        let status = |status| Sight::Status {
+            pane: pane(),
+            program: Some("claude".into()),
+            status: Some(status),
+            previous: None,
+            process: None,
+        };
+        let (at, clock) = (Timestamp::UNIX_EPOCH, Duration::from_secs(1));
+        let mut early = Early::default();
+        assert_eq!(early.keep(status(AgentStatus::Active), at, clock), None);
+        assert_eq!(early.keep(status(AgentStatus::Idle), at, clock), None);
+        assert_eq!(early.due(), Some(clock + QUIET));
+        assert_eq!(early.take(), [(status(AgentStatus::Idle), at)]);
+        assert_eq!((early.due(), early.take()), (None, vec![]));
+        early.keep(status(AgentStatus::Idle), at, clock);
+        assert!(early.keep(Sight::Gone { pane: pane() }, at, clock).is_some());
+        assert_eq!(early.take(), [], "a pane that has gone since");
+    }
+}

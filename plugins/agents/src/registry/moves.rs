@@ -124,11 +124,12 @@ impl Registry {
             self.today.ended(how.at, to);
         }
         self.counts.moved(from, to);
+        let news = !matches!(act, Act::Progress { .. });
         let what = Happened::TaskMoved { task: id.clone(), agent: agent.clone(), attempt, act, took_ms };
         let (at, evidence) = (how.at, how.evidence);
         self.out.push(Change { at, evidence, what, more: how.more });
         self.touched_tasks.insert(id.clone());
-        if let Some(agent) = agent {
+        if let Some(agent) = agent.filter(|_| news) {
             self.tell_agent(&agent, id, to, took_ms.filter(|_| is_turn), at, evidence);
         }
         Ok(())
@@ -145,7 +146,7 @@ impl Registry {
         evidence: Evidence,
     ) {
         let Some(agent) = self.agents.get_mut(id) else { return };
-        // Its snapshot names the task and the step.
+        // Its snapshot names the task.
         self.touched_agents.insert(id.clone());
         if !to.is_final() {
             return;

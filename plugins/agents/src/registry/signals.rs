@@ -157,8 +157,10 @@ impl Registry {
             if !here.above.is_empty() {
                 agent.ancestors.clone_from(&here.above);
             }
+            // What an agent starts may be called like it and end before it.
+            let below = agent.process.is_some_and(|old| here.above.contains(&old.pid));
             if let Some(process) = here.process
-                && agent.process != Some(process)
+                && !below
             {
                 agent.process = Some(process);
                 self.watches.push((id.clone(), process));
@@ -236,13 +238,16 @@ impl Registry {
         self.touched_agents.insert(id);
     }
 
-    /// A program that runs one session at a time has begun another one: the old one has gone without a word.
+    /// A program that runs one session at a time has begun another one: the old one has gone without a word. One that is
+    /// at work has not.
     fn replace_session(&mut self, who: &AgentRef, here: &Here, how: &How) {
         if who.parent.is_some() || here.process.is_none() || MANY_SESSIONS.contains(&who.program.as_str()) {
             return;
         }
-        let old =
-            |agent: &&Agent| agent.parent.is_none() && agent.emitter == who.program && agent.process == here.process;
+        let old = |agent: &&Agent| {
+            let rests = matches!(agent.status, AgentStatus::Idle | AgentStatus::Failed) || agent.ending.is_some();
+            rests && agent.parent.is_none() && agent.emitter == who.program && agent.process == here.process
+        };
         let old: Vec<AgentId> = self.agents.values().filter(old).map(|agent| agent.id.clone()).collect();
         for id in old {
             self.leave(&id, "session_replaced", How::new(how.at, Evidence::Inferred));

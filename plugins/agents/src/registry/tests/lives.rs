@@ -128,6 +128,30 @@ fn a_new_session_in_the_same_process_takes_the_place_of_the_old_one() {
 }
 
 #[test]
+fn a_session_at_work_is_not_replaced_by_another_one_of_its_process() {
+    let mut world = World::new();
+    world.hears(&started("one"), &place(40));
+    world.says("one", Some("p1"), prompt());
+    world.happened();
+    world.hears(&started("two"), &place(40));
+    assert_eq!(world.happened(), ["agent_created"]);
+}
+
+/// A process that the agent has started may be called like it; its end is not the agent's.
+#[test]
+fn an_agent_keeps_its_process_while_that_stands_above_its_hooks() {
+    let mut world = World::new();
+    world.hears(&started("s"), &place(40));
+    let mut below = place(60);
+    below.processes.push(Ancestor { pid: 40, started: 7, name: "claude".into() });
+    world.hears(&started("s"), &below);
+    let process = |world: &World| world.registry.agent("claude:s").unwrap().process.map(|process| process.pid);
+    assert_eq!(process(&world), Some(40));
+    world.hears(&started("s"), &place(80));
+    assert_eq!(process(&world), Some(80), "taken up again in another process");
+}
+
+#[test]
 fn a_hook_of_another_machine_has_no_process_or_pane_here() {
     let mut world = World::new();
     let tmux = Some(TmuxPlace { pane: "%3".into(), socket: None, server_pid: Some(9) });
