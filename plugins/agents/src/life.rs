@@ -125,6 +125,25 @@ fn open(process: Process) -> std::io::Result<Option<AsyncFd<std::os::fd::OwnedFd
 /// When the process of this id started, in clock ticks since the machine did; nothing if there is none, or if it has ended
 /// and only its parent does not know yet.
 pub(crate) fn started(pid: u32) -> Option<u64> {
+    stat(pid, 22)?.parse().ok()
+}
+
+/// The process that has the terminal of a pane: the leader of the process group in the foreground. `pane_pid` is the process
+/// that the tmux server started in it; one that another has started has its id by chance. Nothing where the leader has
+/// ended.
+pub(crate) fn foreground(pane_pid: u32, server_pid: u32) -> Option<Process> {
+    stat(pane_pid, 4)?.parse::<u32>().ok().filter(|parent| *parent == server_pid)?;
+    let pid = stat(pane_pid, 8)?.parse().ok()?;
+    Some(Process { pid, started: started(pid)? })
+}
+
+/// Whether this process is a tmux server.
+pub(crate) fn is_tmux(pid: u32) -> bool {
+    std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.starts_with("tmux"))
+}
+
+/// A field of `/proc/PID/stat`, counted as its manual does, from the fourth on.
+fn stat(pid: u32, field: usize) -> Option<String> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     // The name is in parentheses and may hold anything, spaces and parentheses too.
     let mut fields = stat.rsplit_once(')')?.1.split_ascii_whitespace();
@@ -132,8 +151,7 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
     if matches!(state, "Z" | "X") {
         return None;
     }
-    // `starttime` is field 22; the state was field 3.
-    fields.nth(18)?.parse().ok()
+    fields.nth(field - 4).map(str::to_owned)
 }
 
 /// A place as far as it is on this machine, which its own name does not make another one. Its processes count only when at least one of them is one of ours: a hook may

@@ -1,9 +1,8 @@
 //! Events of the tmux source, read as sights. What an event does not say stays unknown; one that names no pane is no sight.
 
 use crate::{
-    life,
     machine::AgentStatus,
-    registry::{Pane, Process, Sight},
+    registry::{Pane, Sight},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -33,11 +32,11 @@ pub(crate) fn read(kind: &str, data: &Value) -> Option<Sight> {
             program: text("agent"),
             status: data["status"].as_str().and_then(status),
             previous: data["previous"].as_str().and_then(status),
-            process: number(&data["pid"]).and_then(|pid| Some(Process { pid, started: life::started(pid)? })),
+            process: None,
         },
         // The program in it has ended and the pane may stay; the pane's own end is told apart from it.
         "pane.removed" => Sight::Gone { pane },
-        _ => Sight::Pane { pane, pid: number(&data["pane_pid"]).or_else(|| number(&data["pid"])) },
+        _ => Sight::Pane { pane, pid: number(&data["pid"]) },
     })
 }
 

@@ -11,7 +11,7 @@ use crate::{
     hive::{self, Pace},
     life::{self, Life},
     rebuild::rebuild,
-    registry::{Happened, Now, Options, Registry},
+    registry::{Agent, Happened, Now, Options, Registry, Sight},
     sight::{self, Early},
     signal::{Place, Signal},
 };
@@ -47,6 +47,7 @@ impl Source for Agents {
         let mut desk = Desk::new(&config);
         let newest = rebuild(&mut desk.registry, &mut ctx).await?;
         desk.registry.restored(desk.now());
+        desk.close_panes();
         // What was published while the source was away comes first. It may contain what was already handled: the
         // machines pass that over.
         let since = newest.map_or_else(|| HEAD_START.to_owned(), |at| at.min(Timestamp::now()).to_string());
@@ -173,14 +174,42 @@ impl Desk {
             }
         } else {
             self.early_sights();
+            let sight = self.with_process(sight);
             self.registry.sight(sight, at, now);
+        }
+    }
+
+    /// An agent that is seen in a pane is the process in its foreground: who is watched need not be seen to go.
+    fn with_process(&self, sight: Sight) -> Sight {
+        match sight {
+            Sight::Status { pane, program: Some(program), status: Some(status), previous, .. } => {
+                let pids = self.registry.pane_pid(&pane).zip(pane.server_pid);
+                let process = pids.and_then(|(pane, server)| life::foreground(pane, server));
+                Sight::Status { pane, program: Some(program), status: Some(status), previous, process }
+            }
+            other => other,
         }
     }
 
     fn early_sights(&mut self) {
         let now = self.now();
         for (sight, at) in self.early.take() {
-            self.registry.sight(sight, at, now);
+            // A server that ended while nobody was there has not told of the end of its panes.
+            let there = matches!(&sight, Sight::Status { pane, .. } if pane.server_pid.is_some_and(life::is_tmux));
+            if there {
+                let sight = self.with_process(sight);
+                self.registry.sight(sight, at, now);
+            }
+        }
+    }
+
+    /// Gives up the agents whose pane ended with its server while nobody was there.
+    fn close_panes(&mut self) {
+        let now = self.now();
+        let ended =
+            |agent: &Agent| agent.pane.clone().filter(|pane| pane.server_pid.is_some_and(|pid| !life::is_tmux(pid)));
+        for pane in self.registry.agents().filter_map(ended).collect::<Vec<_>>() {
+            self.registry.sight(Sight::Gone { pane }, now.at, now);
         }
     }
 

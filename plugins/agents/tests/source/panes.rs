@@ -2,6 +2,30 @@
 
 use crate::world::{World, claude};
 use headwater_testkit::prelude::*;
+use std::process::Command;
+
+/// A tmux server of the test's own, with one pane in which a program runs.
+struct Tmux(String);
+
+impl Tmux {
+    fn new() -> Self {
+        let tmux = Self(format!("hw-test-agents-{}", std::process::id()));
+        tmux.run(&["-f", "/dev/null", "new-session", "-d", "sleep 600"]);
+        tmux
+    }
+
+    fn run(&self, arguments: &[&str]) -> String {
+        let output = Command::new("tmux").args(["-L", &self.0]).args(arguments).env_remove("TMUX").output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux").args(["-L", &self.0, "kill-server"]).output();
+    }
+}
 
 fn status(status: &str, previous: &str) -> Value {
     json!({
@@ -41,5 +65,32 @@ async fn a_pane_that_is_closed_takes_an_agent_with_it_that_was_only_seen() {
     world.tmux("agent.status", status("waiting", "busy")).await;
     assert_eq!(world.next("agent_status_changed").await.data["new_status"], "waiting");
     world.tmux("pane.removed", status("", "")).await;
+    assert_eq!(world.next("agent_removed").await.data["reason"], "pane_closed");
+}
+
+#[tokio::test]
+async fn an_agent_that_is_only_seen_is_watched_by_the_process_in_its_pane() {
+    let tmux = Tmux::new();
+    let pid: u32 = tmux.run(&["list-panes", "-a", "-F", "#{pane_pid}"]).parse().unwrap();
+    let server: u32 = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
+    let mut world = World::new(json!({})).await;
+    let mut pane = status("busy", "unknown");
+    (pane["pid"], pane["server"]["pid"]) = (json!(pid), json!(server));
+    world.tmux("pane.created", pane.clone()).await;
+    pane.as_object_mut().unwrap().remove("pid");
+    world.tmux("agent.status", pane).await;
+    world.next("agent_status_changed").await;
+    assert_eq!(world.agents().await[0]["pid"], pid);
+    tmux.run(&["kill-server"]);
+    assert_eq!(world.next("agent_removed").await.data["reason"], "process_exited");
+}
+
+/// A server that is killed tells nothing, and the daemon may be away at that time.
+#[tokio::test]
+async fn an_agent_whose_tmux_server_ended_meanwhile_is_gone_after_a_restart() {
+    let mut world = World::new(json!({})).await;
+    world.tmux("agent.status", status("busy", "unknown")).await;
+    let state = world.run.next_event_where("a snapshot", |event| event.kind == "agent_state").await;
+    let mut world = World::after(json!({}), std::slice::from_ref(&state)).await;
     assert_eq!(world.next("agent_removed").await.data["reason"], "pane_closed");
 }
