@@ -25,5 +25,6 @@ mod resuming;
 mod slow_readers;
 mod sources;
 mod streams;
+mod tmux;
 mod unix_socket;
 mod webhooks;

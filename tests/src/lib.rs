@@ -8,6 +8,7 @@ mod conversation;
 mod endpoint;
 mod http;
 mod process;
+mod tmux;
 mod wait;
 mod world;
 
@@ -18,5 +19,6 @@ pub use conversation::{Step, conversations, fits};
 pub use endpoint::Endpoint;
 pub use http::{Answer, try_post};
 pub use process::{cpu_nanos, pid_of, resident_bytes};
+pub use tmux::{Tmux, User};
 pub use wait::{PATIENCE, eventually};
 pub use world::{Daemon, World};

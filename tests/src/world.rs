@@ -1,8 +1,8 @@
 //! A world: a directory with a config, and a daemon that runs on it.
 
 use crate::{
-    Client,
-    built::headwater_bin,
+    Client, Tmux,
+    built::{built, headwater_bin},
     http::{Answer, request},
     process::pid_of,
     wait::{PATIENCE, eventually},
@@ -71,6 +71,19 @@ impl World {
     pub fn plugin(self, name: &str, file: &Path, settings: &str) -> Self {
         let file = file.display();
         self.config(&format!("[source.{name}]\nplugin = \"{file}\"\n{settings}"))
+    }
+
+    /// Adds the source `tmux` for a server, with further settings as lines of TOML. The FIFO of its hooks stands in `run`.
+    #[must_use]
+    pub fn tmux(self, tmux: &Tmux, settings: &str) -> Self {
+        let run = self.path("run");
+        fs::create_dir_all(&run).expect("the world's directory can be written");
+        let socket = tmux.socket();
+        self.env("XDG_RUNTIME_DIR", &run.to_string_lossy()).plugin(
+            "tmux",
+            &built("libheadwater_plugin_tmux.so"),
+            &format!("socket = \"{}\"\n{settings}", socket.display()),
+        )
     }
 
     /// Starts the daemon and waits until it listens.

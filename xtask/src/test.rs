@@ -11,7 +11,9 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
         tools::NODE,
         tools::NPM,
         tools::PYTHON,
+        tools::SCRIPT,
         tools::SQLITE,
+        tools::TMUX,
         tools::VENV,
     ])?;
     languages::python(house)?;

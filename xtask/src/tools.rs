@@ -21,6 +21,8 @@ pub(crate) const NODE: System = System { name: "node", probe: &["--version"], pa
 pub(crate) const NPM: System = System { name: "npm", probe: &["--version"], package: "npm" };
 pub(crate) const PYTHON: System = System { name: "python3", probe: &["--version"], package: "python3" };
 pub(crate) const SQLITE: System = System { name: "sqlite3", probe: &["--version"], package: "sqlite3" };
+pub(crate) const SCRIPT: System = System { name: "script", probe: &["--version"], package: "bsdutils" };
+pub(crate) const TMUX: System = System { name: "tmux", probe: &["-V"], package: "tmux" };
 /// Debian splits off what a virtual environment needs.
 pub(crate) const VENV: System = System { name: "python3", probe: &["-c", "import ensurepip"], package: "python3-venv" };
 
