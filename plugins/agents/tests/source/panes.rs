@@ -10,7 +10,9 @@ struct Tmux(String);
 impl Tmux {
     fn new() -> Self {
         let tmux = Self(format!("hw-test-agents-{}", std::process::id()));
-        tmux.run(&["-f", "/dev/null", "new-session", "-d", "sleep 600"]);
+        tmux.run(&["-f", "/dev/null", "new-session", "-d", "tmux wait-for -S up; exec sleep 600"]);
+        // Before its program runs, a pane has no foreground.
+        tmux.run(&["wait-for", "up"]);
         tmux
     }
 
