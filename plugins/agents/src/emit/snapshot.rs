@@ -56,6 +56,8 @@ pub(crate) struct AgentState {
     #[serde(default)]
     takes_turns: bool,
     #[serde(default)]
+    begins: bool,
+    #[serde(default)]
     heartbeats: bool,
     #[serde(default)]
     performance: PerformanceState,
@@ -120,6 +122,7 @@ impl AgentState {
             version: agent.version.clone(),
             task: agent.turn.as_ref().map(ToString::to_string),
             takes_turns: agent.takes_turns,
+            begins: agent.begins,
             heartbeats: agent.beats,
             performance: PerformanceState {
                 tasks_completed: performance.completed,
@@ -165,6 +168,7 @@ impl AgentState {
             version: self.version,
             turn: self.task.map(Into::into),
             takes_turns: self.takes_turns,
+            begins: self.begins,
             beats: self.heartbeats,
             ending: None,
             performance: Performance {

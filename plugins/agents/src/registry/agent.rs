@@ -121,6 +121,8 @@ pub(crate) struct Agent {
     pub(crate) turn: Option<TaskId>,
     /// Whether it takes turns; the status of one that does not follows from its tasks.
     pub(crate) takes_turns: bool,
+    /// Whether beginnings of its sessions or turns have been told, and not only the ends of turns.
+    pub(crate) begins: bool,
     /// Whether it promised heartbeats by sending one.
     pub(crate) beats: bool,
     /// The end of its turn, while it may yet be contradicted.

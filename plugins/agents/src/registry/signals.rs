@@ -31,6 +31,11 @@ impl Registry {
             return;
         }
         let Some(id) = self.whom(signal, place, &how) else { return };
+        if matches!(signal.what, What::Started { .. } | What::Prompt { .. })
+            && let Some(agent) = self.agents.get_mut(&id)
+        {
+            agent.begins = true;
+        }
         let task = signal.task.as_deref();
         match &signal.what {
             // A child works from its beginning to its end.
@@ -75,6 +80,21 @@ impl Registry {
             return Some(id);
         }
         let begins = matches!(signal.what, What::Started { .. } | What::Prompt { .. });
+        if let What::Turn(_) = signal.what
+            && let Some(agent) = self.of_process(who, &here).max_by_key(|agent| agent.last_seen)
+        {
+            let id = agent.id.clone();
+            // Beside its work a program asks its model small things, such as a title, in sessions of their own; Codex's
+            // `notify` tells of the ends of those too. Where the turns themselves are told, that is no turn.
+            if agent.begins {
+                return None;
+            }
+            if let Some(session) = &who.session {
+                self.sessions.insert((who.program.clone(), session.clone()), id.clone());
+            }
+            self.refresh_from(&id, who, &here, how.at);
+            return Some(id);
+        }
         let same = |dead: &super::Dead| {
             dead.agent.emitter == who.program
                 && match &who.session {
@@ -241,17 +261,21 @@ impl Registry {
     /// A program that runs one session at a time has begun another one: the old one has gone without a word. One that is
     /// at work has not.
     fn replace_session(&mut self, who: &AgentRef, here: &Here, how: &How) {
-        if who.parent.is_some() || here.process.is_none() || MANY_SESSIONS.contains(&who.program.as_str()) {
-            return;
-        }
-        let old = |agent: &&Agent| {
-            let rests = matches!(agent.status, AgentStatus::Idle | AgentStatus::Failed) || agent.ending.is_some();
-            rests && agent.parent.is_none() && agent.emitter == who.program && agent.process == here.process
-        };
-        let old: Vec<AgentId> = self.agents.values().filter(old).map(|agent| agent.id.clone()).collect();
+        let rests =
+            |agent: &&Agent| matches!(agent.status, AgentStatus::Idle | AgentStatus::Failed) || agent.ending.is_some();
+        let old: Vec<AgentId> = self.of_process(who, here).filter(rests).map(|agent| agent.id.clone()).collect();
         for id in old {
             self.leave(&id, "session_replaced", How::new(how.at, Evidence::Inferred));
         }
+    }
+
+    /// The agents of the process that a signal came from, in a program that runs one session at a time.
+    fn of_process<'a>(&'a self, who: &'a AgentRef, here: &'a Here) -> impl Iterator<Item = &'a Agent> {
+        let one = who.parent.is_none() && here.process.is_some() && !MANY_SESSIONS.contains(&who.program.as_str());
+        let its = move |agent: &&Agent| {
+            one && agent.parent.is_none() && agent.emitter == who.program && agent.process == here.process
+        };
+        self.agents.values().filter(its)
     }
 }
 
@@ -288,6 +312,7 @@ impl Agent {
             version: None,
             turn: None,
             takes_turns: false,
+            begins: false,
             beats: false,
             ending: None,
             performance: Performance::default(),

@@ -38,6 +38,34 @@ fn a_process_that_ends_takes_the_agent_and_its_open_task_with_it() {
     assert!(world.registry.dead().next().is_none() && world.registry.tasks().next().is_none(), "forgotten by then");
 }
 
+/// Codex has its model make a title in a session of its own, and `notify` tells of the end of that too: it took the place of
+/// the agent, whose turn then had failed.
+#[test]
+fn the_end_of_a_turn_in_another_session_of_the_process_is_no_other_agent() {
+    let mut world = World::new();
+    world.hears(&started("s"), &place(40));
+    let said =
+        |session: &str, task: &str, what| Signal { agent: claude(session), task: Some(task.into()), what, at: None };
+    world.hears(&said("s", "p1", prompt()), &place(40));
+    world.happened();
+    world.hears(&said("title", "p2", STOP), &place(40));
+    world.pass(Duration::from_secs(1));
+    assert!(world.happened().is_empty() && world.status("claude:s") == Some("active"));
+    world.hears(&said("s", "p1", STOP), &place(40));
+    world.hears(&said("title", "p3", STOP), &place(40));
+    world.pass(Duration::from_secs(1));
+    world.hears(&said("title", "p4", STOP), &place(40));
+    assert_eq!(world.happened(), ["task_completed", "agent_performance_updated", "active > idle"]);
+    // Where only ends are told, each counts, and the process is the agent.
+    for (session, task) in [("title", "q1"), ("t", "q2"), ("t", "q3")] {
+        world.hears(&said(session, task, STOP), &place(50));
+        world.pass(Duration::from_secs(1));
+    }
+    let happened = world.happened();
+    let count = |kind: &str| happened.iter().filter(|happened| happened.starts_with(kind)).count();
+    assert_eq!((count("agent_created"), count("agent_removed"), count("task_completed")), (1, 0, 3), "{happened:?}");
+}
+
 /// `claude -p` ends at once after its turn: the turn was completed all the same.
 #[test]
 fn a_turn_that_had_stopped_is_completed_when_the_process_ends() {
