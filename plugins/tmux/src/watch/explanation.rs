@@ -102,9 +102,9 @@ impl PaneAgent {
             };
             of(word, refined.map(|word| Box::new(of(word, None))))
         });
-        let pending = self.pending.map(|(word, since)| Pending {
-            status: word.status.as_str(),
-            in_ms: milliseconds(self.delay(word.status).saturating_sub(now.saturating_duration_since(since))),
+        let pending = self.pending.map(|(next, since)| Pending {
+            status: next.as_str(),
+            in_ms: milliseconds(self.delay(next).saturating_sub(now.saturating_duration_since(since))),
         });
         Explanation {
             summary: self.summary(decision.as_ref(), pending.as_ref()),

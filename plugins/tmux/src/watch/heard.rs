@@ -12,7 +12,7 @@ const LONGEST: usize = 512;
 /// Bytes of a tail's line.
 const LONGEST_LINE: usize = 512;
 
-/// Operating system commands that are kept, one of a code; when there are more the oldest goes.
+/// Operating system commands that are kept, the last of each code; when there are more the oldest goes.
 const MOST_CODES: usize = 8;
 
 /// Output must have gone on for this long before it means anything: a prompt or an echo is not work.
@@ -66,7 +66,11 @@ pub(super) struct Listener<'a> {
 
 impl Regions {
     pub(super) fn hear_command(&mut self, code: u16, text: &str, at: Instant) {
-        self.commands.retain(|(known, _)| *known != code);
+        // What 9 says is progress when it begins so, and a message otherwise.
+        let progress = |code: u16, text: &str| code == 9 && text.starts_with("4;");
+        self.commands.retain(|(known, said)| {
+            *known != code || progress(code, text) != progress(code, said.text.get(2..).unwrap_or_default())
+        });
         if self.commands.len() == MOST_CODES {
             self.commands.remove(0);
         }

@@ -1,7 +1,7 @@
 //! One pane's agent: what it was last said to do, and when something else may be said.
 
 use super::{
-    heard::{Listener, Regions, Word},
+    heard::{Listener, Regions},
     process::Process,
     rules::Rules,
     settings::{Evidence, Status},
@@ -10,6 +10,9 @@ use std::{
     sync::Arc,
     time::{Duration, Instant},
 };
+
+/// How long work must be seen when it begins: Codex says for a dozen milliseconds that it works while it starts.
+const BEGINS: Duration = Duration::from_millis(50);
 
 /// What the source has seen of a pane.
 #[derive(Clone, Copy, Debug)]
@@ -37,8 +40,8 @@ pub struct Change {
     pub status: Status,
     /// What it did.
     pub previous: Status,
-    /// What told so.
-    pub from: Evidence,
+    /// What told so; none when nothing says anything any more.
+    pub from: Option<Evidence>,
     /// The rule that told so; output and processes need none.
     pub rule: Option<String>,
 }
@@ -54,7 +57,7 @@ pub struct PaneAgent {
     pub(super) status: Status,
     pub(super) changed: Option<Instant>,
     /// Seen, but not yet for long enough, since when.
-    pub(super) pending: Option<(Word, Instant)>,
+    pub(super) pending: Option<(Status, Instant)>,
     /// The agent is another than before, and what it does is not looked at yet.
     fresh: bool,
 }
@@ -107,7 +110,7 @@ impl PaneAgent {
         if self.fresh {
             return Some(now);
         }
-        let settled = self.pending.and_then(|(word, since)| since.checked_add(self.delay(word.status)));
+        let settled = self.pending.and_then(|(next, since)| since.checked_add(self.delay(next)));
         settled.into_iter().chain(self.regions.ends(listener)).min()
     }
 
@@ -146,47 +149,46 @@ impl PaneAgent {
         let previous = std::mem::replace(&mut self.status, Status::Unknown);
         let agent = gone.filter(|_| previous != Status::Unknown)?;
         self.changed = Some(now);
-        Some(Change { agent, status: Status::Unknown, previous, from: Evidence::Process, rule: None })
+        Some(Change { agent, status: Status::Unknown, previous, from: Some(Evidence::Process), rule: None })
     }
 
     /// Says what the agent does if it is something else than before, and has been for long enough.
     fn settle(&mut self, now: Instant) -> Option<Change> {
         self.fresh = false;
         let listener = self.listener(now)?;
-        // Nothing says anything any more: what said so last has ceased to.
-        let unknown = Word { status: Status::Unknown, evidence: Evidence::Process, rule: None };
-        let word = self.regions.decide(listener).map_or(unknown, |(word, _)| word);
-        if word.status == self.status {
+        let word = self.regions.decide(listener).map(|(word, _)| word);
+        let status = word.map_or(Status::Unknown, |word| word.status);
+        if status == self.status {
             self.pending = None;
             return None;
         }
         let since = match self.pending {
-            Some((pending, since)) if pending.status == word.status => since,
+            Some((pending, since)) if pending == status => since,
             _ => now,
         };
-        if now.saturating_duration_since(since) < self.delay(word.status) {
-            self.pending = Some((word, since));
+        if now.saturating_duration_since(since) < self.delay(status) {
+            self.pending = Some((status, since));
             return None;
         }
         self.pending = None;
         self.changed = Some(now);
         let change = Change {
             agent: self.agent().unwrap_or_default().to_owned(),
-            status: word.status,
-            previous: std::mem::replace(&mut self.status, word.status),
-            from: word.evidence,
-            rule: word.rule.map(|rule| self.rules.at(rule).name.clone()),
+            status,
+            previous: std::mem::replace(&mut self.status, status),
+            from: word.map(|word| word.evidence),
+            rule: word.and_then(|word| word.rule).map(|rule| self.rules.at(rule).name.clone()),
         };
         Some(change)
     }
 
-    /// How long a status must be seen before it is said. Work that begins, a question and a failure are told at once; rest
-    /// may be the moment between two turns, and work after a question the moment before the agent gives up.
+    /// How long a status must be seen before it is said. A question and a failure are told at once, and work that begins
+    /// nearly so; rest may be the moment between two turns, and work after a question the moment before the agent gives up.
     pub(super) fn delay(&self, next: Status) -> Duration {
         match (self.status, next) {
-            (_, Status::Idle | Status::Unknown) if self.status != Status::Unknown => self.rules.settle,
-            (Status::Waiting | Status::Error, Status::Busy) => self.rules.settle,
-            _ => Duration::ZERO,
+            (Status::Idle | Status::Unknown, Status::Busy) => BEGINS.min(self.rules.settle),
+            (Status::Unknown, _) | (_, Status::Waiting | Status::Error) => Duration::ZERO,
+            _ => self.rules.settle,
         }
     }
 }

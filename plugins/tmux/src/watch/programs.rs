@@ -61,8 +61,7 @@ impl Programs {
                 skip = VALUED.contains(&word);
                 continue;
             }
-            // `env NAME=value program`
-            if VERBS.contains(&word) || (word.contains('=') && !word.contains('/')) {
+            if VERBS.contains(&word) || is_assignment(word) {
                 continue;
             }
             if let Some(agent) = self.by_file(word) {
@@ -94,6 +93,11 @@ impl Programs {
             if generic { parts.next().and_then(|directory| self.by_program(directory)) } else { None }
         })
     }
+}
+
+/// `env NAME=value program`
+fn is_assignment(word: &str) -> bool {
+    word.split_once('=').is_some_and(|(name, _)| name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_'))
 }
 
 /// Names of files that say nothing about the program.

@@ -6,6 +6,9 @@ use headwater_plugin::prelude::Period;
 /// What starts with a spinner changes at least each second while the agent works; one that stands still is left over.
 const SPINNER_HOLDS: Period = Period::from_secs(10);
 
+/// The last answer is an error of the model's service: nothing of a later one stands between it and the composer.
+const CLAUDE_FAILED: &str = r"(?m)^● API Error\b.*\n([^●❯\n].*\n)*─+\n❯";
+
 struct Agent {
     name: &'static str,
     package: &'static str,
@@ -37,7 +40,8 @@ const fn rule(name: &'static str, agent: &'static str, region: Region, regex: &'
 }
 
 const RULES: &[Shipped] = &[
-    // Claude Code. The title says only whether it works; what it asks for stands on the screen's last line.
+    // Claude Code. The title says only whether it works; that it asks for something, the screen's last line, which a narrow
+    // pane breaks in two.
     rule("claude-title-idle", "claude", Region::Title, "^✳", Status::Idle),
     Shipped {
         holds: Some(SPINNER_HOLDS),
@@ -45,16 +49,22 @@ const RULES: &[Shipped] = &[
     },
     Shipped {
         priority: 10,
-        lines: 1,
+        lines: 3,
         refines: Some(Status::Idle),
-        ..rule("claude-asks", "claude", Region::Tail, r"\bEsc to cancel\b", Status::Waiting)
+        ..rule("claude-asks", "claude", Region::Tail, r"\bEsc to\s+cancel\b", Status::Waiting)
     },
     Shipped {
         priority: 5,
         lines: 3,
         ..rule("claude-interruptible", "claude", Region::Tail, r"\besc to interrupt\b", Status::Busy)
     },
-    Shipped { lines: 4, ..rule("claude-composer", "claude", Region::Tail, "(?m)^❯( |$)", Status::Idle) },
+    Shipped {
+        priority: 4,
+        lines: 12,
+        refines: Some(Status::Idle),
+        ..rule("claude-failed", "claude", Region::Tail, CLAUDE_FAILED, Status::Error)
+    },
+    Shipped { lines: 4, ..rule("claude-composer", "claude", Region::Tail, r"(?m)^❯(\s|$)", Status::Idle) },
     // Codex says its state by a command of its own, and nearly the same in the title.
     rule("codex-state-working", "codex", Region::Osc, "^7501;state=working(:|$)", Status::Busy),
     rule("codex-state-blocked", "codex", Region::Osc, "^7501;state=blocked(:|$)", Status::Waiting),
@@ -67,8 +77,8 @@ const RULES: &[Shipped] = &[
     },
     Shipped {
         priority: 10,
-        lines: 1,
-        ..rule("codex-asks", "codex", Region::Tail, "^ *Press enter to confirm or esc to", Status::Waiting)
+        lines: 3,
+        ..rule("codex-asks", "codex", Region::Tail, "(?m)^ *(Press enter to|enter continue ·)", Status::Waiting)
     },
     Shipped {
         priority: 5,

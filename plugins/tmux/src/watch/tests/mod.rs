@@ -1,6 +1,10 @@
 //! The watch as its callers see it: rules that are refused, panes that say what the real programs said.
 
+mod programs;
+mod properties;
+mod replay;
 mod rules;
+mod statuses;
 
 use super::{Process, Rules, Settings};
 use std::{sync::Arc, time::Duration};
