@@ -141,10 +141,10 @@ async fn what_happened_while_the_daemon_was_away_comes_later_with_its_time() {
             Ok(event) => event,
             Err(_) => heard(&daemon, &mut client, &words, now).await,
         };
-        if event["data"]["payload"]["turn"] != 3 {
-            late.push(event);
-        } else {
+        if event["data"]["payload"]["turn"] == 3 {
             assert!(time(&event["timestamp"]) > times[1], "{event}, {times:?}");
+        } else {
+            late.push(event);
         }
     }
     for (event, (turn, kept)) in late.iter().zip([1, 2].into_iter().zip(&times)) {
