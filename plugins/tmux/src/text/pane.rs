@@ -60,7 +60,7 @@ pub enum Seen {
     /// It rang the bell, once or more often.
     Bell,
     /// An operating system command: 9, 99 and 777 (notifications; 9 with a text that begins with `4;` is progress, the
-    /// last of several) or 133 (prompt marks).
+    /// last of several), 133 (prompt marks) or 7501 (what Codex says of itself).
     Osc {
         /// Which.
         code: u16,

@@ -10,9 +10,10 @@ const MARKS: usize = 32;
 /// The longest text of a title or mark, in characters. A title is a line of a screen at most.
 const LONGEST: usize = 256;
 
-/// The OSC codes that are passed on: notifications and progress (9), notifications (99, 777), prompt marks (133).
+/// The OSC codes that are passed on: notifications and progress (9), notifications (99, 777), prompt marks (133), and what
+/// Codex says of itself (7501).
 /// Whatever else programs say there is for a terminal; 52 is the clipboard and none of our business.
-const PASSED_ON: [u16; 4] = [9, 99, 133, 777];
+const PASSED_ON: [u16; 5] = [9, 99, 133, 777, 7501];
 
 /// What was said and not yet taken.
 #[derive(Debug, Default)]

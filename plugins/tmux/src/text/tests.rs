@@ -142,13 +142,14 @@ fn a_screen_of_its_own_is_left_as_it_was_found() {
 
 #[test]
 fn titles_bells_and_marks_are_seen() {
-    let reader = read(b"\x1b]0;one\x07\x1b]2;\xe2\x9c\xb3 two; three\x1b\\\x07\x07\x1b]9;4;3;50\x07\x1b]133;D;1\x07\x1b]52;c;aGk=\x07");
+    let reader = read(b"\x1b]0;one\x07\x1b]2;\xe2\x9c\xb3 two; three\x1b\\\x07\x07\x1b]9;4;3;50\x07\x1b]133;D;1\x07\x1b]7501;state=idle:app=codex\x1b\\\x1b]52;c;aGk=\x07");
     assert_eq!(
         reader.rest,
         [
             Seen::Title("✳ two; three".into()),
             Seen::Osc { code: 9, text: "4;3;50".into() },
             Seen::Osc { code: 133, text: "D;1".into() },
+            Seen::Osc { code: 7501, text: "state=idle:app=codex".into() },
             Seen::Bell
         ]
     );
