@@ -1,11 +1,15 @@
 //! Where the threads that read from tmux leave what they found, and where the source takes it.
 //!
-//! Nobody ever waits here. So all of it is bounded by its nature: that something changed is one flag, the rest are sets of
-//! things that exist once.
+//! Nobody ever waits here: tmux must be read at once, or a pane's program waits for us. So all of it is bounded by its nature:
+//! that something changed is one flag, ends and pauses are sets of things that exist once, and a pane's output is a buffer
+//! that is emptied when it is full. What is dropped so is counted, and told.
 
-use crate::tree::{
-    Ending,
-    id::{SessionId, WindowId},
+use crate::{
+    server::screen::Screen,
+    tree::{
+        Ending,
+        id::{PaneId, SessionId, WindowId},
+    },
 };
 use headwater_plugin::tokio::sync::Notify;
 use std::{
@@ -15,6 +19,9 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
 };
+
+/// Output of a pane that waits. Beyond it, what is oldest goes: the newest says what the pane shows now.
+const OUTPUT: usize = 64 * 1024;
 
 /// What an alert of tmux is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,6 +34,55 @@ pub(crate) enum Alert {
     Silence,
 }
 
+/// A control client, and which one of the session's it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct ClientId {
+    /// The session that it is attached to.
+    pub(crate) session: SessionId,
+    /// Its number; it never comes again.
+    pub(crate) number: u64,
+}
+
+/// Output of one pane.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Output {
+    /// How many bytes were dropped before the rest.
+    pub(crate) dropped: u64,
+    /// What the program wrote before the screen.
+    pub(crate) before: Vec<u8>,
+    /// What the pane then showed, where that was asked.
+    pub(crate) screen: Option<Screen>,
+    /// What the program wrote after it.
+    pub(crate) bytes: Vec<u8>,
+}
+
+impl Output {
+    fn push(&mut self, bytes: &[u8]) {
+        if self.bytes.len() + bytes.len() > OUTPUT {
+            self.dropped += self.bytes.len() as u64;
+            self.bytes.clear();
+        }
+        let kept = &bytes[bytes.len().saturating_sub(OUTPUT)..];
+        self.dropped += (bytes.len() - kept.len()) as u64;
+        self.bytes.extend_from_slice(kept);
+    }
+
+    /// A later screen stands for an earlier one, and for what came between them.
+    fn show(&mut self, screen: Screen) {
+        if self.screen.replace(screen).is_some() {
+            self.dropped += self.bytes.len() as u64;
+            self.bytes.clear();
+        } else {
+            self.before = std::mem::take(&mut self.bytes);
+        }
+    }
+
+    /// Bytes that the program wrote, whether they are here or were dropped.
+    pub(crate) fn written(&self) -> u64 {
+        self.dropped + (self.before.len() + self.bytes.len()) as u64
+    }
+}
+
 /// What came since the last look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct News {
@@ -34,6 +90,14 @@ pub(crate) struct News {
     pub(crate) changed: bool,
     /// Alerts, with the session that the hook named.
     pub(crate) alerts: BTreeSet<(Alert, Option<SessionId>, WindowId)>,
+    /// What panes printed.
+    pub(crate) output: BTreeMap<PaneId, Output>,
+    /// Control clients that are attached now.
+    pub(crate) attached: BTreeSet<ClientId>,
+    /// Panes that tmux paused for us, since we were too slow or asked for it.
+    pub(crate) paused: BTreeSet<(PaneId, ClientId)>,
+    /// Control clients that ended.
+    pub(crate) ended: BTreeSet<ClientId>,
     /// Processes that ended, by the number under which they are watched.
     pub(crate) exits: BTreeMap<u64, Ending>,
 }
@@ -49,6 +113,8 @@ pub(crate) struct Inbox {
 #[derive(Debug, Default)]
 struct State {
     news: News,
+    /// Whose output of a pane counts. Sessions may share windows, and each of their clients then brings the same.
+    owners: BTreeMap<PaneId, ClientId>,
 }
 
 impl Inbox {
@@ -64,10 +130,59 @@ impl Inbox {
         self.bell.notify_one();
     }
 
+    /// A client brings output of a pane.
+    pub(crate) fn output(&self, client: ClientId, pane: PaneId, bytes: &[u8]) {
+        self.of(client, pane, |output| output.push(bytes));
+    }
+
+    /// A client says what a pane shows.
+    pub(crate) fn screen(&self, client: ClientId, pane: PaneId, screen: Screen) {
+        self.of(client, pane, |output| output.show(screen));
+    }
+
+    fn of(&self, client: ClientId, pane: PaneId, take: impl FnOnce(&mut Output)) {
+        let mut state = self.state();
+        if *state.owners.entry(pane).or_insert(client) == client {
+            take(state.news.output.entry(pane).or_default());
+            drop(state);
+            self.bell.notify_one();
+        }
+    }
+
+    /// tmux paused a pane for a client.
+    pub(crate) fn paused(&self, client: ClientId, pane: PaneId) {
+        self.state().news.paused.insert((pane, client));
+        self.bell.notify_one();
+    }
+
+    /// A client is attached, and has said what was there: what panes print comes from now on.
+    pub(crate) fn attached(&self, client: ClientId) {
+        self.state().news.attached.insert(client);
+        self.bell.notify_one();
+    }
+
+    /// A client ended.
+    pub(crate) fn ended(&self, client: ClientId) {
+        let mut state = self.state();
+        state.owners.retain(|_, owner| *owner != client);
+        state.news.ended.insert(client);
+        drop(state);
+        self.bell.notify_one();
+    }
+
     /// A process ended.
     pub(crate) fn exited(&self, number: u64, ending: Ending) {
         self.state().news.exits.insert(number, ending);
         self.bell.notify_one();
+    }
+
+    /// Forgets whose output of these panes counts: they are gone.
+    pub(crate) fn forget(&self, panes: impl IntoIterator<Item = PaneId>) {
+        let mut state = self.state();
+        for pane in panes {
+            state.owners.remove(&pane);
+            state.news.output.remove(&pane);
+        }
     }
 
     /// All that came.
@@ -92,5 +207,68 @@ impl Inbox {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::id::Id;
+
+    fn client(session: u32, number: u64) -> ClientId {
+        ClientId { session: Id(session), number }
+    }
+
+    /// A pane that floods must cost neither memory without end nor anything else's news.
+    #[test]
+    fn output_beyond_the_bound_is_dropped_and_counted_and_the_rest_stays() {
+        let inbox = Inbox::default();
+        inbox.changed();
+        inbox.output(client(1, 1), Id(3), b"first");
+        for _ in 0..100 {
+            inbox.output(client(1, 1), Id(3), &[b'x'; 10_000]);
+        }
+        inbox.output(client(1, 1), Id(4), &vec![b'y'; OUTPUT + 7]);
+        inbox.output(client(1, 1), Id(3), b"last");
+        let news = inbox.take();
+        assert!(news.changed);
+        let flooded = &news.output[&Id(3)];
+        assert!(flooded.bytes.ends_with(b"last") && flooded.bytes.len() <= OUTPUT);
+        assert_eq!(flooded.dropped + flooded.bytes.len() as u64, 5 + 1_000_000 + 4);
+        assert_eq!((news.output[&Id(4)].dropped, news.output[&Id(4)].bytes.len()), (7, OUTPUT));
+        assert_eq!(inbox.take(), News::default());
+    }
+
+    /// What was printed before a screen was asked for is on it, what was printed after it is not.
+    #[test]
+    fn a_screen_keeps_its_place_in_the_output() {
+        let inbox = Inbox::default();
+        let screen = |text: &str| Screen { text: text.into(), cursor: (0, 0) };
+        inbox.output(client(1, 1), Id(3), b"a");
+        inbox.screen(client(1, 1), Id(3), screen("a"));
+        inbox.output(client(1, 1), Id(3), b"b");
+        inbox.screen(client(2, 2), Id(3), screen("x"));
+        let news = inbox.take();
+        let output = &news.output[&Id(3)];
+        assert_eq!((&output.before[..], &output.screen, &output.bytes[..]), (&b"a"[..], &Some(screen("a")), &b"b"[..]));
+        inbox.screen(client(1, 1), Id(3), screen("ab"));
+        inbox.output(client(1, 1), Id(3), b"c");
+        inbox.screen(client(1, 1), Id(3), screen("abc"));
+        inbox.output(client(1, 1), Id(3), b"d");
+        let news = inbox.take();
+        let output = &news.output[&Id(3)];
+        assert_eq!((output.dropped, &output.screen, &output.bytes[..]), (1, &Some(screen("abc")), &b"d"[..]));
+    }
+
+    /// Sessions of one group share their windows: each client would bring the same output.
+    #[test]
+    fn a_panes_output_counts_once() {
+        let inbox = Inbox::default();
+        inbox.output(client(1, 1), Id(3), b"a");
+        inbox.output(client(2, 2), Id(3), b"a");
+        assert_eq!(inbox.take().output[&Id(3)].bytes, b"a");
+        inbox.ended(client(1, 1));
+        inbox.output(client(2, 2), Id(3), b"b");
+        assert_eq!(inbox.take().output[&Id(3)].bytes, b"b", "the other one takes over");
     }
 }

@@ -5,9 +5,11 @@ use std::fmt;
 /// The ways of watching.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Mode {
-    /// Hooks tell what changes.
+    /// Control clients and hooks.
+    Control,
+    /// Hooks only: no output.
     Hooks,
-    /// Everything is looked at again and again.
+    /// Neither: everything is looked at again and again.
     Poll,
     /// There is no server.
     Waiting,
@@ -16,6 +18,7 @@ pub(crate) enum Mode {
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Control => "control",
             Self::Hooks => "hooks",
             Self::Poll => "poll",
             Self::Waiting => "waiting",

@@ -3,11 +3,14 @@
 
 mod commands;
 mod config;
+mod control;
 mod events;
 mod exits;
 mod hooks;
 mod inbox;
 mod ladder;
+mod panes;
+mod selection;
 mod server;
 mod source;
 pub mod text;
@@ -15,6 +18,7 @@ mod tree;
 pub mod watch;
 mod watching;
 
+use commands::{Capture, SendKeys};
 pub use config::{Ceiling, Config};
 pub use source::Tmux;
 
@@ -25,5 +29,9 @@ headwater_plugin::export_source!(Tmux {
         status(monitor),
         /// The sessions with their windows and panes.
         list(monitor),
+        /// What a pane shows, or its last lines.
+        capture(capture): Capture,
+        /// Types into a pane, where the settings allow it.
+        send_keys(terminal): SendKeys,
     ],
 });

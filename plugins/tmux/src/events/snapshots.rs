@@ -49,6 +49,24 @@ impl Snapshots {
         self.told = now;
         Ok(())
     }
+
+    /// Tells how one pane stands.
+    pub(crate) async fn tell_pane(
+        &mut self,
+        ctx: &mut Context,
+        server: &Server,
+        tree: &Tree,
+        (pane, extra): (PaneId, &Map<String, Value>),
+        evidence: Evidence,
+    ) -> Result<()> {
+        let Some(state) = pane_state(server, tree, pane, Some(extra)) else { return Ok(()) };
+        let key = key(server, "pane", pane);
+        if self.told.get(&key) != Some(&state) {
+            state.emit(ctx, evidence, Some(&key)).await?;
+            self.told.insert(key, state);
+        }
+        Ok(())
+    }
 }
 
 /// The key of a snapshot, such as `pane:4711:%3`.

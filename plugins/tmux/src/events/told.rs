@@ -6,6 +6,9 @@ use headwater_plugin::{prelude::*, serde_json::Map};
 /// Lifecycle, agents and the source's own state.
 pub(crate) const TMUX: &str = "tmux";
 
+/// What panes print.
+pub(crate) const OUTPUT: &str = "tmux_output";
+
 /// What happened, where, and how bad it is.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Told {
@@ -15,6 +18,8 @@ pub(crate) struct Told {
     /// What this event has beside its place.
     pub(crate) more: Map<String, Value>,
     pub(crate) severity: Severity,
+    /// A further attribute to filter by.
+    pub(crate) attribute: Option<(&'static str, String)>,
 }
 
 impl Told {
@@ -24,7 +29,13 @@ impl Told {
             Value::Object(more) => more,
             _ => Map::new(),
         };
-        Self { channel: TMUX, kind, place, more, severity: Severity::Info }
+        Self { channel: TMUX, kind, place, more, severity: Severity::Info, attribute: None }
+    }
+
+    /// The same on another channel.
+    pub(crate) fn on(mut self, channel: &'static str) -> Self {
+        self.channel = channel;
+        self
     }
 
     /// How bad it is.
@@ -42,6 +53,12 @@ impl Told {
         }
         event.emit(&self.data()).await?;
         Ok(())
+    }
+
+    /// Emits it if the bus has room now. What is lost is counted and announced by the SDK.
+    pub(crate) fn try_emit(&self, ctx: &mut Context, evidence: Evidence) -> Result<bool> {
+        let ids = self.ids();
+        Ok(self.begin(ctx, evidence, &ids).try_emit(&self.data())?)
     }
 
     /// The data: the place and what is beside it.
@@ -68,6 +85,9 @@ impl Told {
             if let Some(id) = id {
                 event = event.attribute(name, id);
             }
+        }
+        if let Some((name, value)) = &self.attribute {
+            event = event.attribute(name, value);
         }
         event
     }

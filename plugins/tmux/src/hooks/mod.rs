@@ -13,6 +13,7 @@ use fifo::Fifo;
 use std::{
     collections::BTreeSet,
     io::{self, Read},
+    sync::atomic::{AtomicBool, Ordering::Relaxed},
 };
 
 /// The first index that we take. `set-hook -a` of a user takes the lowest free one, so we stay far away.
@@ -68,7 +69,7 @@ pub(crate) fn entries(shown: &str) -> Vec<Entry> {
 pub(crate) struct Hooks {
     index: u32,
     fifo: Fifo,
-    titles: bool,
+    titles: AtomicBool,
 }
 
 impl Hooks {
@@ -85,7 +86,7 @@ impl Hooks {
         let taken: BTreeSet<u32> =
             found.iter().filter(|e| !dead.contains(e)).filter_map(|e| index_of(&e.name)).collect();
         let index = (FIRST_INDEX..u32::MAX).find(|index| !taken.contains(index)).unwrap_or(FIRST_INDEX);
-        let hooks = Self { index, fifo, titles };
+        let hooks = Self { index, fifo, titles: titles.into() };
         hooks.set(program, hooks.names())?;
         Ok(hooks)
     }
@@ -100,8 +101,16 @@ impl Hooks {
         self.fifo.wake();
     }
 
+    /// From now on titles are told too, or not any more. `true`: the hooks are to be looked at.
+    pub(crate) fn wants_titles(&self, titles: bool) -> bool {
+        self.titles.swap(titles, Relaxed) != titles
+    }
+
     /// Sets again what somebody has taken away. A user's `set-hook -g` without an index empties the whole array. Blocking.
     pub(crate) fn repair(&self, program: &Program, found: &[Entry]) -> Result<usize, AskError> {
+        if self.has_titles_in_vain(found) {
+            remove(program, std::iter::once(self.full(TITLES).as_str()))?;
+        }
         let missing: Vec<&str> = self.names().filter(|name| !self.holds(found, name)).collect();
         self.set(program, missing.iter().copied())?;
         Ok(missing.len())
@@ -116,7 +125,11 @@ impl Hooks {
 
     /// Whether these entries hold each hook of ours.
     pub(crate) fn complete(&self, found: &[Entry]) -> bool {
-        self.names().all(|name| self.holds(found, name))
+        self.names().all(|name| self.holds(found, name)) && !self.has_titles_in_vain(found)
+    }
+
+    fn has_titles_in_vain(&self, found: &[Entry]) -> bool {
+        !self.titles.load(Relaxed) && self.holds(found, TITLES)
     }
 
     fn holds(&self, found: &[Entry], name: &str) -> bool {
@@ -125,7 +138,7 @@ impl Hooks {
     }
 
     fn names(&self) -> impl Iterator<Item = &'static str> {
-        NAMES.iter().copied().chain(self.titles.then_some(TITLES))
+        NAMES.iter().copied().chain(self.titles.load(Relaxed).then_some(TITLES))
     }
 
     fn full(&self, name: &str) -> String {

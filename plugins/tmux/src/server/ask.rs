@@ -72,6 +72,14 @@ impl Program {
         self.ask_within(question, PATIENCE)
     }
 
+    /// Runs a tmux command, if this server is still the one that answers. Ids begin anew with each server: without the
+    /// check in the server itself, a command for one that just died would reach a pane of the next one.
+    pub(crate) fn ask_server(&self, server: u32, command: &str) -> Result<Vec<u8>, AskError> {
+        let is_it = format!("#{{==:#{{pid}},{server}}}");
+        let answer = self.ask(&["if-shell", "-F", &is_it, command, "display-message -p another"])?;
+        if answer == b"another\n" { Err(AskError::NoServer) } else { Ok(answer) }
+    }
+
     fn ask_within(&self, question: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {
         let deadline = Instant::now() + patience;
         let mut command = self.command();

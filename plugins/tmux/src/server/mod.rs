@@ -3,4 +3,5 @@
 pub(crate) mod ask;
 pub(crate) mod identity;
 pub(crate) mod listing;
+pub(crate) mod screen;
 pub(crate) mod socket;

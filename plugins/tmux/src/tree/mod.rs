@@ -81,6 +81,17 @@ impl Tree {
         self.sessions.iter().find_map(|(id, session)| Some((*id, index_in(session)?)))
     }
 
+    /// Whether a session links this window.
+    pub(crate) fn links(&self, session: SessionId, window: WindowId) -> bool {
+        self.sessions.get(&session).is_some_and(|session| session.windows.values().any(|id| *id == window))
+    }
+
+    /// The panes of all windows of a session.
+    pub(crate) fn panes_in(&self, session: SessionId) -> Vec<PaneId> {
+        let windows = self.sessions.get(&session).into_iter().flat_map(|session| session.windows.values());
+        windows.flat_map(|window| self.panes_of(*window)).collect()
+    }
+
     /// The panes of a window, in the order of their indices.
     pub(crate) fn panes_of(&self, window: WindowId) -> Vec<PaneId> {
         let mut panes: Vec<_> = self.panes.iter().filter(|(_, pane)| pane.window == window).collect();

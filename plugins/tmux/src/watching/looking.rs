@@ -2,13 +2,16 @@
 
 use super::{Done, End, Watching, schedule::Cause};
 use crate::{
-    events,
+    events::{self, place::Place},
     ladder::Mode,
     server::{
         ask::AskError,
         listing::{self, Listing},
     },
-    tree::{Tree, diff::diff},
+    tree::{
+        Tree,
+        diff::{Change, diff},
+    },
 };
 use headwater_plugin::prelude::*;
 use std::{sync::Arc, time::Instant};
@@ -17,6 +20,8 @@ use std::{sync::Arc, time::Instant};
 #[derive(Debug)]
 pub(crate) struct Looked {
     cause: Cause,
+    /// What is known of later than this is newer than the look.
+    began: Instant,
     found: Result<Listing, AskError>,
 }
 
@@ -26,11 +31,11 @@ impl Watching<'_> {
         let now = Instant::now();
         let Some(look) = self.schedule.begin(now) else { return };
         let program = self.program.clone();
-        let ours = std::collections::BTreeSet::new();
+        let ours = self.clients.pids(now);
         let hooks = look.hooks && self.hooks.is_some();
         self.work.spawn_blocking(move || {
             let found = listing::ask(&program, &ours, hooks);
-            Done::Looked(Looked { cause: look.cause, found })
+            Done::Looked(Looked { cause: look.cause, began: now, found })
         });
     }
 
@@ -39,7 +44,10 @@ impl Watching<'_> {
         self.schedule.done();
         let listing = match looked.found {
             Ok(listing) if listing.server != Some(self.server.pid) => return Ok(Some(End::Gone)),
-            Ok(listing) => listing,
+            Ok(mut listing) => {
+                self.keep_newer(&mut listing.tree, looked.began);
+                listing
+            }
             Err(AskError::NoServer) => return Ok(Some(End::Gone)),
             Err(error) => {
                 warn!("tmux could not be looked at: {error}");
@@ -52,6 +60,7 @@ impl Watching<'_> {
             let (hooks, program, found) = (Arc::clone(hooks), self.program.clone(), found.clone());
             self.work.spawn_blocking(move || Done::Repaired(hooks.repair(&program, &found)));
         }
+        self.exits_unattached = listing.exits_unattached;
         let evidence = looked.cause.evidence(self.mode() == Mode::Poll);
         if looked.cause == Cause::First && !self.newborn {
             // What was there before us was not created now: it is only known from now on.
@@ -63,12 +72,24 @@ impl Watching<'_> {
                 Instant::now(),
             );
             self.tree = listing.tree;
+            self.panes.follow(&self.tree, Instant::now());
             self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
         } else {
             let evidence = if looked.cause == Cause::First { Evidence::Inferred } else { evidence };
             self.become_tree(ctx, listing.tree, evidence).await?;
         }
+        self.follow_sessions();
+        self.step(ctx).await?;
         Ok(None)
+    }
+
+    /// Titles that were read from the output after the look began are newer than what it found.
+    fn keep_newer(&self, found: &mut Tree, began: Instant) {
+        for (id, pane) in &mut found.panes {
+            if let Some(known) = self.tree.panes.get(id).filter(|_| self.panes.titled_since(*id, began)) {
+                pane.title.clone_from(&known.title);
+            }
+        }
     }
 
     /// Tells what differs, and takes the tree over.
@@ -77,13 +98,32 @@ impl Watching<'_> {
         if changes.is_empty() {
             return Ok(());
         }
-        let exits = self.lives.follow(&self.server, &self.tree, &new, &changes, Instant::now());
+        let now = Instant::now();
+        for change in &changes {
+            match change {
+                Change::PaneCreated(id, _) => self.panes.created(*id, now),
+                Change::PaneRemoved(id) => {
+                    let place = Place::pane(&self.server, &self.tree, *id);
+                    let left = self.panes.finish(*id, now);
+                    self.tell_seen(ctx, *id, &place, left).await?;
+                    self.extras.remove(id);
+                }
+                _ => {}
+            }
+        }
+        let exits = self.lives.follow(&self.server, &self.tree, &new, &changes, now);
         for told in exits.iter().chain(&events::changes::events(&self.server, &self.tree, &new, &changes)) {
             told.emit(ctx, evidence, None).await?;
         }
         for change in &changes {
             self.tree.apply(change);
         }
+        self.panes.follow(&self.tree, now);
+        self.floods.retain(|pane| self.tree.panes.contains_key(&pane));
+        self.inbox.forget(changes.iter().filter_map(|change| match change {
+            Change::PaneRemoved(id) => Some(*id),
+            _ => None,
+        }));
         self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await
     }
 }

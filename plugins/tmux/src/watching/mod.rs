@@ -3,30 +3,35 @@
 //! The loop waits for commands, for what the reading threads leave in the inbox, for its own work in threads, and for time.
 //! Whatever was told, the tree is looked at again as a whole ([`looking`]); what differs is emitted.
 
+mod clients;
 mod lives;
 mod looking;
+mod output;
+mod rungs;
 mod schedule;
 
 use crate::{
     Config, commands,
-    config::Ceiling,
+    control::{flood::Floods, set::Clients},
     events::{
         place::Place,
         snapshots::{Extras, Snapshots},
         told::Told,
     },
     exits::Exits,
-    hooks::{self, Hooks, fifo::Fifo},
+    hooks::Hooks,
     inbox::{Alert, Inbox},
     ladder::{Ladder, Mode},
+    panes::Panes,
+    selection::Selection,
     server::{
         ask::{AskError, Program},
         identity::Server,
     },
-    source::tell_mode,
+    text::Redaction,
     tree::{Tree, id::PaneId},
 };
-use headwater_plugin::prelude::*;
+use headwater_plugin::{prelude::*, serde_json::Map};
 use lives::{Exit, Lives};
 use schedule::Schedule;
 use std::{
@@ -43,6 +48,9 @@ const FAREWELL: Duration = Duration::from_secs(1);
 
 /// How long it is waited for tmux to say how a process ended.
 const PATIENCE_FOR_ENDING: Duration = Duration::from_secs(1);
+
+/// How long nothing is asked after something was told, while there are sessions that end when nobody is attached.
+const PAUSE_FOR_FLEETING: Duration = Duration::from_millis(50);
 
 /// A shorter `reconcile` is raised to this.
 const SHORTEST_RECONCILE: Duration = Duration::from_secs(1);
@@ -65,6 +73,8 @@ pub(crate) enum Done {
     Looked(looking::Looked),
     /// The hooks were set, or could not be.
     Hooked(Result<Hooks, AskError>),
+    /// A command was answered.
+    Answered,
     /// Hooks that somebody took away are there again.
     Repaired(Result<usize, AskError>),
 }
@@ -84,6 +94,18 @@ pub(crate) struct Watching<'a> {
     hooks: Option<Arc<Hooks>>,
     /// Why there are no hooks.
     unhooked: Option<String>,
+    clients: Clients,
+    selection: Selection,
+    /// Sessions are there that are to have a client.
+    wants_clients: bool,
+    /// The server ends when nobody is attached.
+    exits_unattached: bool,
+    floods: Floods,
+    panes: Panes,
+    /// Bytes of output that came and were not seen.
+    missed_bytes: u64,
+    /// Commands that are answered in threads.
+    answering: usize,
     lives: Lives,
     /// Processes that ended, and since when it is waited for tmux to say how.
     unknown: Vec<(PaneId, Instant)>,
@@ -121,6 +143,14 @@ impl<'a> Watching<'a> {
             inbox,
             hooks: None,
             unhooked: None,
+            clients: Clients::default(),
+            selection: Selection::new(config.sessions.clone()),
+            wants_clients: false,
+            exits_unattached: false,
+            floods: Floods::default(),
+            panes: Panes::new(config.text(), config.redaction()?),
+            missed_bytes: 0,
+            answering: 0,
             unknown: Vec::new(),
             schedule: Schedule::new(reconcile, Instant::now()),
             work: JoinSet::new(),
@@ -168,11 +198,15 @@ impl<'a> Watching<'a> {
     /// When the loop has something to do by time.
     fn due(&self) -> Option<Instant> {
         let given_up = self.unknown.iter().map(|(_, since)| *since + PATIENCE_FOR_ENDING).min();
-        self.schedule.due().into_iter().chain(given_up).min()
+        let rest = self.clients.resting(Instant::now());
+        let output = self.panes.due(&self.tree);
+        [self.schedule.due(), given_up, rest, output, self.floods.due()].into_iter().flatten().min()
     }
 
     /// Does what is due by time.
     async fn on_time(&mut self, ctx: &mut Context) -> Result<()> {
+        self.tell_output(ctx).await?;
+        self.end_pauses(ctx).await?;
         let now = Instant::now();
         for (pane, _) in self.unknown.extract_if(.., |(_, since)| *since + PATIENCE_FOR_ENDING <= now) {
             if let Some(told) = self.lives.give_up_on(&self.server, &self.tree, pane) {
@@ -186,7 +220,7 @@ impl<'a> Watching<'a> {
     async fn news(&mut self, ctx: &mut Context) -> Result<Option<End>> {
         let news = self.inbox.take();
         if news.changed {
-            self.schedule.told();
+            self.told();
         }
         let mut gone = false;
         for (number, ending) in news.exits {
@@ -196,9 +230,24 @@ impl<'a> Watching<'a> {
                 Exit::Unknown(pane) => self.unknown.push((pane, Instant::now())),
                 Exit::Nothing => continue,
             }
-            self.schedule.told();
+            self.told();
+        }
+        self.printed(ctx, news.output).await?;
+        self.tell_output(ctx).await?;
+        for client in news.attached {
+            if self.clients.attached(client) {
+                self.step(ctx).await?;
+            }
+        }
+        self.kept_back(ctx, news.paused).await?;
+        for client in news.ended {
+            self.clients.ended(client, Instant::now());
+            self.told();
         }
         for (alert, session, window) in news.alerts {
+            if alert == Alert::Bell && self.hears(window) {
+                continue;
+            }
             let kind = match alert {
                 Alert::Bell => "pane.bell",
                 Alert::Activity => "pane.activity",
@@ -214,66 +263,71 @@ impl<'a> Watching<'a> {
         Ok(gone.then_some(End::Gone))
     }
 
+    /// Something was told: it is looked at now. tmux 3.3a crashes if any command comes while it ends a session that must end
+    /// without clients, and what was told may be that somebody has just left such a one.
+    fn told(&mut self) {
+        if self.tree.sessions.values().any(|session| session.fleeting) {
+            self.schedule.told_with_pause(PAUSE_FOR_FLEETING, Instant::now());
+        } else {
+            self.schedule.told();
+        }
+    }
+
     async fn done(&mut self, ctx: &mut Context, done: Done) -> Result<Option<End>> {
         match done {
             Done::Looked(looked) => return self.looked(ctx, looked).await,
-            Done::Hooked(Ok(hooks)) => self.hooked(ctx, hooks).await?,
-            Done::Hooked(Err(error)) => {
-                self.unhooked = Some(error.to_string());
-                self.step(ctx).await?;
-            }
+            Done::Hooked(hooks) => self.hooked(hooks)?,
             Done::Repaired(Ok(count)) => {
                 if count > 0 {
                     warn!(count, "hooks of ours were taken away, and are set again");
-                    self.schedule.told();
+                    self.told();
                 }
             }
+            Done::Answered => self.answering -= 1,
             Done::Repaired(Err(error)) => warn!("the hooks cannot be set again: {error}"),
         }
         Ok(None)
     }
 
-    /// Sets the hooks. They come before the first look: what changes between the two would be missed.
-    async fn hook(&mut self, ctx: &mut Context) -> Result<()> {
-        if self.config.mode == Ceiling::Poll {
-            self.unhooked = Some("the settings say so".into());
-            return self.step(ctx).await;
+    /// Answers a command from a thread.
+    pub(crate) fn in_thread(
+        &mut self,
+        command: Command,
+        job: impl FnOnce(&Program) -> Result<Value, AskError> + Send + 'static,
+    ) {
+        if self.answering >= commands::AT_ONCE {
+            return command.fail(Failure::new("SYSTEM_UNAVAILABLE", "too many commands are under way"));
         }
+        self.answering += 1;
         let program = self.program.clone();
         self.work.spawn_blocking(move || {
-            let hooks = Fifo::create().map_err(AskError::Io);
-            Done::Hooked(hooks.and_then(|fifo| Hooks::install(&program, fifo, true)))
+            match job(&program) {
+                Ok(value) => command.complete(value),
+                Err(error) => command.fail(commands::Refusal::from(error).0),
+            }
+            Done::Answered
         });
-        if let Some(done) = self.work.join_next().await {
-            self.done(ctx, done?).await?;
-        }
-        Ok(())
     }
 
-    async fn hooked(&mut self, ctx: &mut Context, hooks: Hooks) -> Result<()> {
-        let reader = hooks.reader()?;
-        let inbox = Arc::clone(&self.inbox);
-        self.readers.spawn_blocking(move || hooks::news::read(reader, &inbox));
-        self.hooks = Some(Arc::new(hooks));
-        self.step(ctx).await
+    pub(crate) fn control_clients(&self) -> usize {
+        self.clients.len()
     }
 
-    /// Tells the mode, if it is another than before.
-    async fn step(&mut self, ctx: &mut Context) -> Result<()> {
-        let (mode, reason) = match &self.hooks {
-            Some(_) => (Mode::Hooks, None),
-            None => (Mode::Poll, self.unhooked.clone()),
-        };
-        let every = match mode {
-            Mode::Poll => self.config.poll.duration().max(SHORTEST_POLL),
-            _ => self.config.reconcile.duration().max(SHORTEST_RECONCILE),
-        };
-        self.schedule.every(every, Instant::now());
-        if self.ladder.moves_to(mode, reason.as_deref()) {
-            let place = Place::server(&self.server);
-            tell_mode(ctx, self.program, place, mode, reason.as_deref()).await?;
-        }
-        Ok(())
+    pub(crate) fn missed_bytes(&self) -> u64 {
+        self.missed_bytes
+    }
+
+    pub(crate) fn redaction(&self) -> Arc<Redaction> {
+        self.panes.redaction()
+    }
+
+    /// What is told of a pane beside the tree.
+    pub(crate) fn extra(&self, pane: PaneId) -> Map<String, Value> {
+        self.extras.get(&pane).cloned().unwrap_or_default()
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        self.config
     }
 
     pub(crate) fn mode(&self) -> Mode {
@@ -299,7 +353,7 @@ impl<'a> Watching<'a> {
                 }
             }
         }
-        drop(self.lives);
+        drop((self.lives, self.clients));
         let readers = async { while self.readers.join_next().await.is_some() {} };
         if timeout(FAREWELL, readers).await.is_err() {
             warn!("a reading thread does not end");

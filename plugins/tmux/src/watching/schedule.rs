@@ -28,12 +28,15 @@ pub(crate) struct Schedule {
     every: Duration,
     next: Instant,
     wanted: Option<Cause>,
+    hooks: bool,
+    /// What was told is not looked at before this.
+    not_before: Option<Instant>,
     running: bool,
 }
 
 impl Schedule {
     pub(crate) fn new(every: Duration, now: Instant) -> Self {
-        Self { every, next: now + every, wanted: Some(Cause::First), running: false }
+        Self { every, next: now + every, wanted: Some(Cause::First), hooks: false, not_before: None, running: false }
     }
 
     /// From now on it is looked this often.
@@ -48,19 +51,36 @@ impl Schedule {
         self.wanted.get_or_insert(Cause::Told);
     }
 
+    /// Something was told, which is not to be looked at for a moment.
+    pub(crate) fn told_with_pause(&mut self, pause: Duration, now: Instant) {
+        self.told();
+        self.not_before = Some(now + pause);
+    }
+
+    /// The hooks are to be looked at now.
+    pub(crate) fn check_hooks(&mut self) {
+        self.hooks = true;
+        self.told();
+    }
+
     /// The look to take now, if any.
     pub(crate) fn begin(&mut self, now: Instant) -> Option<Look> {
         if self.running {
             return None;
         }
         let on_time = self.next <= now;
+        if self.not_before.is_some_and(|time| time > now) {
+            return None;
+        }
+        self.not_before = None;
         let cause = self.wanted.or(on_time.then_some(Cause::Time))?;
         if on_time {
             self.next = now + self.every;
         }
         self.wanted = None;
         self.running = true;
-        Some(Look { cause, hooks: on_time })
+        let hooks = std::mem::take(&mut self.hooks) || on_time;
+        Some(Look { cause, hooks })
     }
 
     /// The look is over.
@@ -70,7 +90,8 @@ impl Schedule {
 
     /// When the next look is due by time.
     pub(crate) fn due(&self) -> Option<Instant> {
-        (!self.running).then_some(self.next)
+        let time = self.not_before.or(Some(self.next));
+        time.filter(|_| !self.running)
     }
 }
 
@@ -105,6 +126,10 @@ mod tests {
         assert_eq!(schedule.due(), Some(start + Duration::from_secs(10)));
         let later = start + Duration::from_secs(10);
         assert_eq!(schedule.begin(later), Some(Look { cause: Cause::Time, hooks: true }));
+        schedule.done();
+        schedule.told_with_pause(Duration::from_millis(30), later);
+        assert_eq!((schedule.begin(later), schedule.due()), (None, Some(later + Duration::from_millis(30))));
+        assert_eq!(schedule.begin(later + Duration::from_millis(30)).map(|look| look.cause), Some(Cause::Told));
         schedule.done();
         schedule.every(Duration::from_secs(1), later);
         assert_eq!(schedule.due(), Some(later + Duration::from_secs(1)));

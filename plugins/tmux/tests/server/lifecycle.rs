@@ -87,16 +87,7 @@ async fn a_user_who_attaches_is_told_and_alerts_are() {
     let mut run = server.watch(hooks_only()).await;
     server.tmux(&["new-window", "-d", "-t", "$0:", "-n", "noisy", "cat"]);
     next(&mut run, "window.created").await;
-    // A control client of the test plays the user.
-    let mut user = std::process::Command::new("tmux")
-        .args(["-C", "-S"])
-        .arg(server.socket())
-        .args(["attach-session", "-t", "$0"])
-        .env_remove("TMUX")
-        .stdin(std::process::Stdio::piped())
-        .stdout(std::process::Stdio::null())
-        .spawn()
-        .unwrap();
+    let mut user = server.user("$0");
     let attached = next(&mut run, "session.attached").await;
     assert_eq!((&attached.data["session"], &attached.data["clients"]), (&json!("main"), &json!(1)));
     // Its line is echoed, and the BEL with it.
@@ -108,8 +99,7 @@ async fn a_user_who_attaches_is_told_and_alerts_are() {
     assert_eq!(next(&mut run, "pane.activity").await.data["pane_id"], "%1");
     server.tmux(&["set-option", "-w", "-t", "@1", "monitor-silence", "1"]);
     assert_eq!(next(&mut run, "pane.silence").await.data["window_id"], "@1");
-    drop(user.stdin.take());
-    user.wait().unwrap();
+    user.leave();
     let detached = next(&mut run, "session.detached").await;
     assert_eq!(detached.data["clients"], 0);
 }

@@ -34,12 +34,12 @@ async fn a_server_is_picked_up_when_it_appears_and_forgotten_when_it_is_gone() {
     let mut run = Testkit::start::<Tmux>(server.settings(json!({ "mode": "hooks" })));
     assert_eq!(mode(&mut run).await, pair("waiting", "no tmux server runs"));
     server.begin();
-    assert_eq!(mode(&mut run).await, pair("hooks", ""));
     let created = next(&mut run, "session.created").await;
     assert_eq!(created.evidence, Some(Evidence::Inferred), "it was born while we waited");
     let first = server.pid();
     let key = |pid: u64| format!("pane:{pid}:%0");
     run.next_event_where("its pane", |event| event.retained == Some(key(first))).await;
+    assert_eq!(mode(&mut run).await, pair("hooks", ""));
 
     server.tmux(&["kill-server"]);
     let removed = next(&mut run, "session.removed").await;
@@ -48,10 +48,10 @@ async fn a_server_is_picked_up_when_it_appears_and_forgotten_when_it_is_gone() {
     assert_eq!(run.snapshot("tmux", &key(first)), None);
 
     server.begin();
-    assert_eq!(mode(&mut run).await, pair("hooks", ""));
     let again = next(&mut run, "session.created").await;
     assert_ne!(server.pid(), first);
     assert_eq!((&again.data["session_id"], &again.data["server"]["pid"]), (&json!("$0"), &json!(server.pid())));
+    assert_eq!(mode(&mut run).await, pair("hooks", ""));
 }
 
 /// A server that is killed leaves its socket behind, on which nobody listens.
@@ -156,10 +156,68 @@ async fn leftovers_of_a_daemon_that_was_killed_are_cleared_away() {
 async fn the_last_rung_is_polling() {
     let server = Server::start();
     let mut run = Testkit::start::<Tmux>(server.settings(json!({ "mode": "poll", "poll": "100ms" })));
-    assert_eq!(mode(&mut run).await, pair("poll", "the settings say so"));
     next(&mut run, "pane.state").await;
+    assert_eq!(mode(&mut run).await, pair("poll", "the settings say so"));
     server.tmux(&["rename-window", "-t", "@0", "other"]);
     let renamed = next(&mut run, "window.renamed").await;
     assert_eq!((&renamed.data["new_name"], renamed.evidence), (&json!("other"), Some(Evidence::Polled)));
     assert_eq!(server.hooks().iter().filter(|hook| hook.contains("headwater")).count(), 0);
+}
+
+/// A program in place of tmux: as tmux, but for control clients.
+fn without_control(server: &Server) -> std::path::PathBuf {
+    let program = server.path("tmux");
+    let script = "#!/bin/sh\ncase \" $* \" in *\" -C \"*) echo '%exit'; exit 1 ;; esac\nexec tmux \"$@\"\n";
+    // Another process writes it: a test beside this one that forks meanwhile would keep it from being run.
+    let mut write = std::process::Command::new("sh");
+    write.args(["-c", r#"printf %s "$2" >"$1"; chmod 755 "$1""#, "sh"]).arg(&program).arg(script);
+    assert!(write.status().unwrap().success());
+    program
+}
+
+#[tokio::test]
+async fn control_clients_that_end_at_once_are_given_up_for_a_while() {
+    let server = Server::start();
+    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "tmux": without_control(&server) })));
+    assert_eq!(mode(&mut run).await, pair("hooks", "control clients end as soon as they start"));
+    assert_eq!(run.command("status", json!({})).await.completed()["control_clients"], 0);
+    // What hooks tell, they still tell; titles too, which no output brings now.
+    server.tmux(&["rename-window", "-t", "@0", "other"]);
+    assert_eq!(next(&mut run, "window.renamed").await.evidence, Some(Evidence::Observed));
+    let titles = |server: &Server| server.hooks().iter().any(|hook| hook.starts_with("pane-title-changed["));
+    while !titles(&server) {
+        run.command("status", json!({})).await;
+    }
+    server.tmux(&["select-pane", "-t", "%0", "-T", "hello"]);
+    assert_eq!(next(&mut run, "pane.title").await.data["title"], "hello");
+}
+
+/// With `exit-unattached` a client of ours would keep the server alive, and its end would end the server.
+#[tokio::test]
+async fn a_server_that_ends_without_clients_gets_none() {
+    let server = Server::start();
+    let mut user = server.user("$0");
+    server.tmux(&["set-option", "-s", "exit-unattached", "on"]);
+    let mut run = server.watch(json!({})).await;
+    assert_eq!(mode(&mut run).await, pair("hooks", "the server is to exit when nobody is attached"));
+    user.leave();
+    next(&mut run, "session.removed").await;
+    assert_eq!(mode(&mut run).await.0, "waiting");
+}
+
+/// A control client that does not read must hold neither the pane's program nor the server; and one that was killed is
+/// replaced.
+#[tokio::test]
+async fn a_control_client_that_is_killed_is_replaced() {
+    let server = Server::start();
+    let mut run = server.read(json!({})).await;
+    let client = server.tmux(&["list-clients", "-F", "#{client_pid}"]);
+    assert!(std::process::Command::new("kill").args(["-9", &client]).status().unwrap().success());
+    let mut now = String::new();
+    while now.is_empty() || now == client {
+        run.command("status", json!({})).await;
+        now = server.tmux(&["list-clients", "-F", "#{client_pid}"]);
+    }
+    server.tmux(&["send-keys", "-t", "%0", "-H", "61", "0d"]);
+    assert_eq!(next(&mut run, "pane.output").await.data["pane_id"], "%0");
 }

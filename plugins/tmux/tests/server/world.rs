@@ -3,8 +3,9 @@
 use headwater_plugin_tmux::Tmux;
 use headwater_testkit::prelude::*;
 use std::{
+    io::BufRead,
     path::PathBuf,
-    process::{Command, Output},
+    process::{Child, Command, Output, Stdio},
 };
 use tempfile::TempDir;
 
@@ -78,6 +79,49 @@ impl Server {
         let key = format!("pane:{}:%0", self.pid());
         run.next_event_where("the first pane", |event| event.retained.as_deref() == Some(&key)).await;
         run
+    }
+}
+
+impl Server {
+    /// Watches it with control clients, once they are attached, or it is known that there are none.
+    pub(crate) async fn read(&self, more: Value) -> Run {
+        let mut run = self.watch(more).await;
+        next(&mut run, "tmux.mode").await;
+        run
+    }
+
+    /// Somebody who is attached to a session.
+    pub(crate) fn user(&self, session: &str) -> User {
+        let mut command = Command::new("tmux");
+        command.args(["-C", "-S"]).arg(self.socket()).args(["attach-session", "-t", session]).env_remove("TMUX");
+        let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut user = User(child);
+        // The first thing that it is told is that it is attached.
+        let mut output = std::io::BufReader::new(user.0.stdout.take().unwrap());
+        let mut line = String::new();
+        while !line.starts_with("%session-changed") {
+            line.clear();
+            assert!(output.read_line(&mut line).unwrap() > 0, "it is not attached");
+        }
+        std::thread::spawn(move || std::io::copy(&mut output, &mut std::io::sink()));
+        user
+    }
+}
+
+/// Somebody who is attached: a control client, which needs no terminal.
+pub(crate) struct User(Child);
+
+impl User {
+    pub(crate) fn leave(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
+impl Drop for User {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
 

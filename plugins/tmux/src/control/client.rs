@@ -1,0 +1,140 @@
+//! One control client: a `tmux -C attach` on pipes, and the reader of what it says.
+//!
+//! `ignore-size`: the windows keep the size that the user's own clients give them. `read-only`: keys of ours would not get
+//! through. `pause-after=1`: a second behind, tmux keeps a pane's output back for us; without it, it stops reading from the
+//! pane, and the program in it stands still.
+
+use super::parse::{Line, Mark, Parser};
+use crate::{
+    inbox::{ClientId, Inbox},
+    server::ask::Program,
+    tree::id::PaneId,
+};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use std::{
+    io::{self, Read, Write},
+    process::{Child, ChildStdin, ChildStdout, Stdio},
+    time::Instant,
+};
+
+/// A control client. It ends when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Client {
+    id: ClientId,
+    mark: Mark,
+    child: Child,
+    stdin: ChildStdin,
+    started: Instant,
+    attached: bool,
+}
+
+impl Client {
+    /// Starts one, and asks what these panes show; what it says must be read with [`Reader::run`], in a thread of its own
+    /// and at once.
+    pub(crate) fn start(program: &Program, id: ClientId, panes: &[PaneId]) -> io::Result<(Self, Reader)> {
+        let mut command = program.command();
+        command.args(["-C", "attach-session", "-t", &id.session.to_string()]);
+        command.args(["-f", "ignore-size,read-only,pause-after=1"]);
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let ends = child.stdin.take().zip(child.stdout.take());
+        let (stdin, stdout) = ends.expect("invariant: both were asked for");
+        // A tmux that does not read must not hold us.
+        fcntl_setfl(&stdin, fcntl_getfl(&stdin)? | OFlags::NONBLOCK)?;
+        let mark = Mark::new();
+        let reader = Reader { id, mark: mark.clone(), stdout };
+        let mut client = Self { id, mark, child, stdin, started: Instant::now(), attached: false };
+        let mut questions: String = panes.iter().map(|pane| client.mark.ask(*pane)).collect();
+        questions += &client.mark.ready();
+        client.say(&questions);
+        Ok((client, reader))
+    }
+
+    pub(crate) fn id(&self) -> ClientId {
+        self.id
+    }
+
+    /// Its process, which `list-clients` names.
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    pub(crate) fn started(&self) -> Instant {
+        self.started
+    }
+
+    /// It is attached, and has said what was there.
+    pub(crate) fn attached(&mut self) {
+        self.attached = true;
+    }
+
+    pub(crate) fn is_attached(&self) -> bool {
+        self.attached
+    }
+
+    /// Asks tmux to keep this pane's output back, for this client only. The pane's program does not notice.
+    pub(crate) fn pause(&mut self, pane: PaneId) -> bool {
+        self.say(&format!("refresh-client -A '{pane}:pause'\n"))
+    }
+
+    /// Asks tmux to go on with this pane's output, from now on, and what it shows now.
+    pub(crate) fn resume(&mut self, pane: PaneId) -> bool {
+        let show = self.mark.ask(pane);
+        self.say(&format!("refresh-client -A '{pane}:continue'\n{show}"))
+    }
+
+    /// Asks what a pane shows.
+    pub(crate) fn ask(&mut self, pane: PaneId) -> bool {
+        let show = self.mark.ask(pane);
+        self.say(&show)
+    }
+
+    /// Short lines go whole or not at all. `false`: the pipe is full.
+    fn say(&mut self, line: &str) -> bool {
+        matches!(self.stdin.write(line.as_bytes()), Ok(count) if count == line.len())
+    }
+}
+
+impl Drop for Client {
+    /// Not by closing its input and waiting: a client that is wedged would keep a server alive that was killed.
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Reads what a client says.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    id: ClientId,
+    mark: Mark,
+    stdout: ChildStdout,
+}
+
+impl Reader {
+    /// Reads until the client ends, and leaves in the inbox what it says.
+    pub(crate) fn run(self, inbox: &Inbox) {
+        let Self { id, mark, mut stdout } = self;
+        let mut parser = Parser::new(mark);
+        let mut buffer = vec![0; 64 * 1024];
+        let mut elsewhere = false;
+        while !elsewhere {
+            let count = match stdout.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(count) => count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => break,
+            };
+            parser.feed(&buffer[..count], |line| match line {
+                Line::Output(pane, bytes) => inbox.output(id, pane, bytes),
+                Line::Screen(pane, screen) => inbox.screen(id, pane, screen),
+                Line::Ready => inbox.attached(id),
+                Line::Paused(pane) => inbox.paused(id, pane),
+                // With `detach-on-destroy off` tmux moves the clients of a session that ends to another one.
+                Line::Session(session) => elsewhere |= session != id.session,
+                Line::Exit => {}
+                Line::Changed => inbox.changed(),
+            });
+        }
+        inbox.ended(id);
+    }
+}

@@ -1,0 +1,158 @@
+//! The control clients of a server: one for each session that is selected.
+
+use super::{
+    backoff::{AT_ONCE, Backoff},
+    client::{Client, Reader},
+};
+use crate::{
+    inbox::ClientId,
+    server::ask::Program,
+    tree::{
+        Tree,
+        id::{PaneId, SessionId, WindowId},
+    },
+};
+use headwater_plugin::prelude::*;
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    time::Instant,
+};
+
+/// More sessions than this get no client. Each is a process and a thread.
+const MOST: usize = 128;
+
+/// The clients.
+#[derive(Debug, Default)]
+pub(crate) struct Clients {
+    by_session: BTreeMap<SessionId, Client>,
+    next: u64,
+    backoff: Backoff,
+    /// Sessions whose client ended at once. It counts only if the session is still there.
+    suspects: BTreeSet<SessionId>,
+    /// Processes of clients that ended a moment ago.
+    former: Vec<(u32, Instant)>,
+}
+
+impl Clients {
+    /// Starts clients for the sessions that have none, ends those of the others, and returns what is to be read.
+    pub(crate) fn follow(
+        &mut self,
+        program: &Program,
+        tree: &Tree,
+        wanted: &BTreeSet<SessionId>,
+        now: Instant,
+    ) -> Vec<Reader> {
+        for session in std::mem::take(&mut self.suspects) {
+            if tree.sessions.contains_key(&session) {
+                self.backoff.strike(now);
+            }
+        }
+        let unwanted: Vec<SessionId> = self.by_session.keys().filter(|id| !wanted.contains(id)).copied().collect();
+        for session in unwanted {
+            self.remove(session, now);
+        }
+        if self.backoff.resting(now).is_some() {
+            return Vec::new();
+        }
+        let mut started = Vec::new();
+        for session in wanted {
+            if self.by_session.contains_key(session) || self.by_session.len() >= MOST {
+                continue;
+            }
+            self.next += 1;
+            let id = ClientId { session: *session, number: self.next };
+            match Client::start(program, id, &tree.panes_in(*session)) {
+                Ok((client, reader)) => {
+                    self.by_session.insert(*session, client);
+                    started.push(reader);
+                }
+                Err(error) => {
+                    warn!("cannot start a control client: {error}");
+                    self.backoff.strike(now);
+                    break;
+                }
+            }
+        }
+        started
+    }
+
+    /// A client ended.
+    pub(crate) fn ended(&mut self, id: ClientId, now: Instant) {
+        if self.by_session.get(&id.session).is_none_or(|client| client.id() != id) {
+            return;
+        }
+        let client = self.remove(id.session, now);
+        if client.is_some_and(|client| now.duration_since(client.started()) < AT_ONCE) {
+            self.suspects.insert(id.session);
+        } else {
+            self.backoff.lived();
+        }
+    }
+
+    /// A client is attached, and has said what was there. `false`: it is none of these any more.
+    pub(crate) fn attached(&mut self, id: ClientId) -> bool {
+        let client = self.by_session.get_mut(&id.session).filter(|client| client.id() == id);
+        client.map(Client::attached).is_some()
+    }
+
+    /// Whether any is attached.
+    pub(crate) fn any_attached(&self) -> bool {
+        self.by_session.values().any(Client::is_attached)
+    }
+
+    /// Until when no client is started.
+    pub(crate) fn resting(&self, now: Instant) -> Option<Instant> {
+        self.backoff.resting(now)
+    }
+
+    /// The processes of the clients, and of those that ended just now: the server may not have noticed yet.
+    pub(crate) fn pids(&mut self, now: Instant) -> BTreeSet<u32> {
+        self.former.retain(|(_, since)| now.duration_since(*since) < AT_ONCE);
+        let former = self.former.iter().map(|(pid, _)| *pid);
+        self.by_session.values().map(Client::pid).chain(former).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_session.len()
+    }
+
+    /// Whether a client brings what the panes of this window print.
+    pub(crate) fn covers(&self, tree: &Tree, window: WindowId) -> bool {
+        self.by_session.iter().any(|(session, client)| client.is_attached() && tree.links(*session, window))
+    }
+
+    fn remove(&mut self, session: SessionId, now: Instant) -> Option<Client> {
+        let client = self.by_session.remove(&session)?;
+        self.former.push((client.pid(), now));
+        Some(client)
+    }
+
+    /// Asks every client that brings this pane's output to keep it back.
+    pub(crate) fn pause(&mut self, tree: &Tree, pane: PaneId) {
+        self.each_of(tree, pane, |client| client.pause(pane));
+    }
+
+    /// Asks what this pane shows.
+    pub(crate) fn ask(&mut self, tree: &Tree, pane: PaneId) {
+        self.each_of(tree, pane, |client| client.ask(pane));
+    }
+
+    /// Asks them to go on.
+    pub(crate) fn resume(&mut self, tree: &Tree, pane: PaneId) {
+        self.each_of(tree, pane, |client| client.resume(pane));
+    }
+
+    fn each_of(&mut self, tree: &Tree, pane: PaneId, say: impl Fn(&mut Client) -> bool) {
+        let Some(window) = tree.panes.get(&pane).map(|pane| pane.window) else { return };
+        // One that does not read what we say is of no use; a new one begins anew.
+        let deaf: Vec<SessionId> = self
+            .by_session
+            .iter_mut()
+            .filter(|(session, _)| tree.links(**session, window))
+            .filter_map(|(session, client)| (!say(client)).then_some(*session))
+            .collect();
+        for session in deaf {
+            self.remove(session, Instant::now());
+        }
+    }
+}
