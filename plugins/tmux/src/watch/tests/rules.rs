@@ -131,3 +131,28 @@ fn roles_are_named_as_the_orchestrator_names_them() {
     assert_eq!(agent_type(None, "main", "-zsh"), "SHELL");
     assert_eq!(agent_type(None, "", ""), "UNKNOWN");
 }
+
+/// What the manual says of the shipped rules is what they are.
+#[test]
+fn the_manual_lists_the_shipped_rules() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/tmux.md");
+    let manual = std::fs::read_to_string(path).unwrap();
+    let rows: Vec<Vec<&str>> =
+        manual.lines().map(|line| line.split(" | ").map(|cell| cell.trim_matches(['|', ' ', '`'])).collect()).collect();
+    let shipped = Settings::default().rules();
+    for rule in &shipped {
+        let row =
+            rows.iter().find(|row| row[0] == rule.name).unwrap_or_else(|| panic!("{} is not in the manual", rule.name));
+        assert_eq!(row.last(), Some(&rule.state.as_str()), "{}", rule.name);
+        assert!(row[1].starts_with(rule.region.evidence().as_str()), "{}", rule.name);
+        assert_eq!(row[1].contains("any agent"), rule.agent == "*", "{}", rule.name);
+        if row[1].contains("lines") {
+            assert!(row[1].ends_with(&format!("{} lines", rule.lines)), "{}", rule.name);
+        }
+        assert_eq!(row[2].contains("refines idle"), rule.refines == Some(Status::Idle), "{}", rule.name);
+        assert_eq!(row[2].contains("within 10 s"), rule.holds.is_some(), "{}", rule.name);
+    }
+    let prefixes = ["claude-", "codex-", "opencode-", "gemini-", "progress-", "orchestrator-"];
+    let listed = rows.iter().filter(|row| row.len() == 4 && prefixes.iter().any(|prefix| row[0].starts_with(prefix)));
+    assert_eq!(listed.count(), shipped.len());
+}
