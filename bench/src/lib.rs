@@ -16,4 +16,5 @@ pub mod publisher;
 pub mod report;
 pub mod scenario;
 pub mod server;
+pub mod tmux;
 pub mod tongue;

@@ -35,6 +35,8 @@ enum Name {
     PluginLink,
     /// An ordinary daemon with ten clients: memory and CPU
     Footprint,
+    /// The tmux source beside a poll twice a second: latency, CPU of many idle panes, a pane that floods
+    Tmux,
 }
 
 impl Name {
@@ -47,6 +49,7 @@ impl Name {
             Self::Sse => "sse",
             Self::PluginLink => "plugin-link",
             Self::Footprint => "footprint",
+            Self::Tmux => "tmux-bench",
         }
     }
 }

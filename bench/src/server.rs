@@ -203,6 +203,20 @@ impl Server {
         Ok(())
     }
 
+    /// Ends it as it wants to be ended: it takes away what it has set elsewhere.
+    pub fn stop(mut self) -> io::Result<()> {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM)?;
+        let began = Instant::now();
+        while self.child.try_wait()?.is_none() {
+            if began.elapsed() > START {
+                return Err(io::Error::other(format!("the server does not end:\n{}", self.log())));
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Ok(())
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()

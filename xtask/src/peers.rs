@@ -20,8 +20,9 @@ const NATS: &str = "nats-server";
 pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
     let folder = house.target.join(FOLDER);
     fs::create_dir_all(&folder).map_err(|error| stop(&folder, &error))?;
-    let sqlite = tools::system(&[tools::SQLITE]);
-    for (peer, fetched) in [("the Node servers", node(house, &folder)), (NATS, nats(&folder)), ("sqlite3", sqlite)] {
+    let (sqlite, tmux) = (tools::system(&[tools::SQLITE]), tools::system(&[tools::TMUX]));
+    let nodes = node(house, &folder);
+    for (peer, fetched) in [("the Node servers", nodes), (NATS, nats(&folder)), ("sqlite3", sqlite), ("tmux", tmux)] {
         if let Err(stop) = fetched {
             eprintln!("\n{peer} cannot be fetched and will be left out: {stop}");
         }
