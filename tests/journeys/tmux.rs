@@ -1,10 +1,14 @@
 //! People's tmux: what happens in a real server is told to a client of a real daemon, and nothing that is in the server can
 //! do more than be told.
 
+mod flood;
+mod hostile;
 mod killed;
 mod lifecycle;
+mod output;
 mod servers;
 
+use crate::delivery::unlimited;
 use headwater_tests::{Client, Daemon, Tmux, World, eventually};
 use serde_json::{Value, json};
 
@@ -23,7 +27,7 @@ impl Scene {
 
     /// This server, as soon as it is watched.
     async fn with(tmux: Tmux, settings: &str) -> Self {
-        let daemon = World::new().tmux(&tmux, settings).start().await;
+        let daemon = World::new().config(&unlimited("30s")).tmux(&tmux, settings).start().await;
         is_watched(&daemon).await;
         let client = listener(&daemon).await;
         Self { client, daemon, tmux }

@@ -1,8 +1,15 @@
 //! Servers that are not there yet, come, are killed, and come again as others.
 
-use super::{asked, ids};
-use headwater_tests::{Tmux, World};
-use serde_json::json;
+use super::{Scene, asked, ids, is_watched};
+use headwater_tests::{Daemon, Tmux, World};
+use serde_json::{Value, json};
+
+/// The sessions, windows and panes that a late subscriber is told of.
+async fn known(daemon: &Daemon) -> usize {
+    let events = daemon.get("/v1/snapshot?channel=tmux").await.json();
+    let states = |event: &&Value| event["type"].as_str().is_some_and(|kind| kind.contains(".state"));
+    events["events"].as_array().map_or(0, |events| events.iter().filter(states).count())
+}
 
 #[tokio::test]
 async fn a_server_is_waited_for_and_picked_up() {
@@ -22,4 +29,42 @@ async fn a_server_is_waited_for_and_picked_up() {
     assert_eq!((ids(&created).as_str(), &created["data"]["server"]["pid"]), ("$0", &json!(tmux.pid().await)));
     tmux.run(&["rename-window", "-t", "@0", "told"]).await;
     assert_eq!(client.next_of("window.renamed").await["evidence"], "observed");
+}
+
+/// Ids begin anew in the new server: what was said of `%0` is not true of the other `%0`.
+#[tokio::test]
+async fn a_server_that_is_killed_and_born_anew_is_another_one() {
+    let mut scene = Scene::of("allow_send_keys = true").await;
+    let first = scene.tmux.pid().await;
+    let stale = format!("{first}:%0");
+    let there = asked(&mut scene.client, "capture", json!({"pane": stale})).await;
+    assert_eq!(there["type"], "command_completed", "{there}");
+    assert_eq!(known(&scene.daemon).await, 3);
+
+    let killed = tokio::process::Command::new("kill").args(["-KILL", &first.to_string()]).status().await.unwrap();
+    assert!(killed.success());
+    for (kind, place) in [("pane.removed", "$0 @0 %0"), ("window.removed", "$0 @0"), ("session.removed", "$0")] {
+        let removed = scene.next(kind).await;
+        assert_eq!((ids(&removed).as_str(), &removed["evidence"]), (place, &json!("inferred")), "{removed}");
+        assert_eq!(removed["data"]["server"]["pid"], first);
+    }
+    assert_eq!(scene.next("tmux.mode").await["data"]["mode"], "waiting");
+    assert_eq!(known(&scene.daemon).await, 0, "nothing is said to be there");
+    let refused = asked(&mut scene.client, "capture", json!({"pane": "%0"})).await;
+    assert_eq!(refused["error_code"], "SYSTEM_UNAVAILABLE", "{refused}");
+
+    scene.tmux.begin().await;
+    let second = scene.tmux.pid().await;
+    assert_ne!(first, second);
+    let pane = scene.next("pane.created").await;
+    assert_eq!((ids(&pane).as_str(), &pane["data"]["server"]["pid"]), ("$0 @0 %0", &json!(second)));
+    is_watched(&scene.daemon).await;
+    for (command, more) in [("capture", json!({})), ("send_keys", json!({"text": "for the first one only"}))] {
+        let mut parameters = more;
+        parameters["pane"] = stale.as_str().into();
+        let refused = asked(&mut scene.client, command, parameters).await;
+        assert_eq!(refused["error_code"], "RESOURCE_NOT_FOUND", "{command}: {refused}");
+    }
+    let there = asked(&mut scene.client, "capture", json!({"pane": format!("{second}:%0")})).await;
+    assert_eq!(there["result"]["content"].as_str().map(str::trim), Some(""), "nothing was typed into it: {there}");
 }

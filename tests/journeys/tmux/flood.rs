@@ -1,0 +1,47 @@
+//! A pane that prints as fast as it can: output is dropped, counted and announced; all else is told.
+
+use super::{Scene, asked};
+use serde_json::{Value, json};
+
+/// Windows that get another name while the pane floods.
+const RENAMES: usize = 30;
+
+#[tokio::test]
+async fn a_flood_loses_output_which_is_announced_and_nothing_else() {
+    let mut scene = Scene::of("").await;
+    let script = "while :; do seq -f 'a line of a program that is in a hurry: %.0f' 100000; done";
+    scene.run(&["new-window", "-d", "-t", "$0:", "-n", "flood", script]).await;
+    let dropped = scene.next("tmux.output_dropped").await;
+    assert_eq!((&dropped["data"]["pane_id"], &dropped["severity"]), (&json!("%1"), &json!("warning")));
+    let (mut told, mut announced) = (0, Vec::from([dropped]));
+    for number in 0..RENAMES {
+        scene.run(&["rename-window", "-t", "@0", &format!("name-{number}")]).await;
+        let renamed = loop {
+            let event = scene.client.next().await;
+            match event["type"].as_str() {
+                Some("window.renamed") => break event,
+                Some("tmux.output_dropped") => announced.push(event),
+                Some("pane.output") => told += 1,
+                _ => {}
+            }
+        };
+        assert_eq!(renamed["data"]["new_name"], format!("name-{number}"), "each in its turn");
+    }
+    // The other pane is not kept back with it.
+    scene.tmux.types("%0", b"quiet and heard\r").await;
+    let heard = |event: &Value| event["data"]["content"].as_str().is_some_and(|text| text.contains("quiet and heard"));
+    scene.client.next_that(|event| event["type"] == "pane.output" && heard(event)).await;
+    scene.run(&["kill-window", "-t", "@1"]).await;
+    scene.next("window.removed").await;
+    println!("{told} events of output and {} announcements of drops", announced.len());
+    for event in &announced {
+        let data = &event["data"];
+        assert!(data["bytes"].as_u64() > Some(0) || data["paused_ms"].as_u64() > Some(0), "{event}");
+        assert_eq!(data["pane_id"], "%1", "only what floods loses anything: {event}");
+    }
+    let counted: u64 = announced.iter().filter_map(|event| event["data"]["bytes"].as_u64()).sum();
+    let status = asked(&mut scene.client, "status", json!({})).await;
+    assert!(status["result"]["dropped_bytes"].as_u64() >= Some(counted), "{counted} were announced: {status}");
+    let list = asked(&mut scene.client, "list", json!({})).await;
+    assert_eq!(list["result"]["sessions"][0]["windows"].as_array().map(Vec::len), Some(1), "{list}");
+}
