@@ -60,6 +60,8 @@ pub struct PaneAgent {
     pub(super) pending: Option<(Status, Instant)>,
     /// The agent is another than before, and what it does is not looked at yet.
     fresh: bool,
+    /// When time alone may change something. Known since the last observation: sources ask for it all the time.
+    next: Option<Instant>,
 }
 
 impl PaneAgent {
@@ -74,6 +76,7 @@ impl PaneAgent {
             changed: None,
             pending: None,
             fresh: false,
+            next: None,
         }
     }
 
@@ -96,22 +99,23 @@ impl PaneAgent {
             Observation::Output => self.regions.hear_output(now, self.rules.quiet_after),
             Observation::Foreground(process) => {
                 if let Some(change) = self.meet(process, now) {
+                    self.next = None;
                     return Some(change);
                 }
             }
             Observation::Nothing => {}
         }
-        self.settle(now)
+        let change = self.settle(now);
+        self.next = self.listener(now).and_then(|listener| {
+            let settled = self.pending.and_then(|(next, since)| since.checked_add(self.delay(next)));
+            settled.into_iter().chain(self.regions.ends(listener)).min()
+        });
+        change
     }
 
     /// When [`PaneAgent::observe`] must be called at the latest, with [`Observation::Nothing`] if nothing else was seen.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        let listener = self.listener(now)?;
-        if self.fresh {
-            return Some(now);
-        }
-        let settled = self.pending.and_then(|(next, since)| since.checked_add(self.delay(next)));
-        settled.into_iter().chain(self.regions.ends(listener)).min()
+        self.fresh.then_some(now).or(self.next)
     }
 
     /// How many lines of the screen are of use now, if any: the tail may decide, and none is known that was read after all
