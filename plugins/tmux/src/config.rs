@@ -1,6 +1,7 @@
 //! The settings.
 
 use crate::text::{Options, Redaction, RedactionError, SECRETS};
+use crate::watch::Settings;
 use headwater_plugin::prelude::*;
 use std::path::PathBuf;
 
@@ -30,13 +31,16 @@ pub struct Config {
     pub(crate) poll: Period,
     /// Output is emitted as the program wrote it, with escape sequences, and not as the text that one reads.
     #[default = false]
-    pub(crate) raw_output: bool,
+    pub(crate) ansi: bool,
     /// Whether what looks like a secret is blotted out of output: keys and tokens in the forms that are widely used.
     #[default = true]
     pub(crate) redact: bool,
     /// Further patterns of what is blotted out; the part named `secret`, or all that matches.
     #[default = []]
     pub(crate) redact_also: Vec<String>,
+    /// Which agents there are, and how it is told what they do.
+    #[serde(default)]
+    pub(crate) watch: Settings,
     /// Lets clients with the permission `terminal` type into panes.
     #[default = false]
     pub(crate) allow_send_keys: bool,
@@ -45,7 +49,7 @@ pub struct Config {
 impl Config {
     /// How output becomes events.
     pub(crate) fn text(&self) -> Options {
-        Options { ansi: self.raw_output, ..Options::default() }
+        Options { ansi: self.ansi, ..Options::default() }
     }
 
     /// What is blotted out.

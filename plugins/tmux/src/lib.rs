@@ -1,6 +1,7 @@
 //! The tmux server of this machine: its sessions, windows and panes, what programs print in them, and which coding agent
 //! in them works or waits.
 
+mod agents;
 mod commands;
 mod config;
 mod control;
@@ -18,7 +19,7 @@ mod tree;
 pub mod watch;
 mod watching;
 
-use commands::{Capture, SendKeys};
+use commands::{Capture, Explain, SendKeys};
 pub use config::{Ceiling, Config};
 pub use source::Tmux;
 
@@ -31,6 +32,8 @@ headwater_plugin::export_source!(Tmux {
         list(monitor),
         /// What a pane shows, or its last lines.
         capture(capture): Capture,
+        /// Why the agent in a pane is said to do what it does. It shows text of the pane.
+        explain(capture): Explain,
         /// Types into a pane, where the settings allow it.
         send_keys(terminal): SendKeys,
     ],

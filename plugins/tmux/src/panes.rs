@@ -30,6 +30,8 @@ struct View {
     begun: Begun,
     /// When its title was last read from its output.
     titled: Option<Instant>,
+    /// When its command was last looked at.
+    commanded: Option<Instant>,
 }
 
 /// How a pane came to be read.
@@ -132,12 +134,31 @@ impl Panes {
         self.views.get(&pane).and_then(|view| view.titled).is_some_and(|titled| titled >= time)
     }
 
+    /// The command of a pane was looked at.
+    pub(crate) fn commanded(&mut self, pane: PaneId, now: Instant) {
+        if let Some(view) = self.views.get_mut(&pane) {
+            view.commanded = Some(now);
+        }
+    }
+
+    /// Whether it was looked at after this time.
+    pub(crate) fn commanded_since(&self, pane: PaneId, time: Instant) -> bool {
+        self.views.get(&pane).and_then(|view| view.commanded).is_some_and(|looked| looked >= time)
+    }
+
+    /// The last lines of a pane that is read.
+    pub(crate) fn tail(&self, pane: PaneId, lines: usize) -> Option<String> {
+        let view = self.views.get(&pane).filter(|view| view.begun != Begun::Unread)?;
+        Some(view.text.tail(lines))
+    }
+
     fn view(&mut self, pane: PaneId, begun: Begun, now: Instant) -> &mut View {
         self.views.entry(pane).or_insert_with(|| View {
             text: PaneText::new(self.options.clone(), Arc::clone(&self.redaction)),
             since: now,
             begun,
             titled: None,
+            commanded: None,
         })
     }
 }

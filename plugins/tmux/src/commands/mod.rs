@@ -1,11 +1,13 @@
 //! What clients may ask. Panes are named by their ids, never by names.
 
 mod capture;
+mod explain;
 mod list;
 mod send_keys;
 mod target;
 
 pub(crate) use capture::Capture;
+pub(crate) use explain::Explain;
 pub(crate) use send_keys::SendKeys;
 
 use crate::{
@@ -23,6 +25,7 @@ pub(crate) fn answer(watching: &mut Watching<'_>, command: Command) {
         "status" => command.complete(list::status(watching)),
         "list" => command.complete(list::list(watching)),
         "capture" => capture::answer(watching, command),
+        "explain" => explain::answer(watching, command),
         "send_keys" => send_keys::answer(watching, command),
         _ => command.unknown(),
     }

@@ -64,16 +64,12 @@ impl Watching<'_> {
         let evidence = looked.cause.evidence(self.mode() == Mode::Poll);
         if looked.cause == Cause::First && !self.newborn {
             // What was there before us was not created now: it is only known from now on.
-            self.lives.follow(
-                &self.server,
-                &self.tree,
-                &listing.tree,
-                &diff(&self.tree, &listing.tree),
-                Instant::now(),
-            );
+            let changes = diff(&self.tree, &listing.tree);
+            self.lives.follow(&self.server, &self.tree, &listing.tree, &changes, Instant::now());
             self.tree = listing.tree;
             self.panes.follow(&self.tree, Instant::now());
             self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
+            self.meet_agents(ctx, &changes).await?;
         } else {
             let evidence = if looked.cause == Cause::First { Evidence::Inferred } else { evidence };
             self.become_tree(ctx, listing.tree, evidence).await?;
@@ -83,11 +79,15 @@ impl Watching<'_> {
         Ok(None)
     }
 
-    /// Titles that were read from the output after the look began are newer than what it found.
+    /// Titles and commands that were seen after the look began are newer than what it found.
     fn keep_newer(&self, found: &mut Tree, began: Instant) {
         for (id, pane) in &mut found.panes {
-            if let Some(known) = self.tree.panes.get(id).filter(|_| self.panes.titled_since(*id, began)) {
+            let Some(known) = self.tree.panes.get(id) else { continue };
+            if self.panes.titled_since(*id, began) {
                 pane.title.clone_from(&known.title);
+            }
+            if self.panes.commanded_since(*id, began) {
+                pane.command.clone_from(&known.command);
             }
         }
     }
@@ -113,6 +113,8 @@ impl Watching<'_> {
         }
         let exits = self.lives.follow(&self.server, &self.tree, &new, &changes, now);
         for told in exits.iter().chain(&events::changes::events(&self.server, &self.tree, &new, &changes)) {
+            // Nobody tells which command runs: it is found whenever something else is looked at.
+            let evidence = if told.kind == "pane.command" { Evidence::Polled } else { evidence };
             told.emit(ctx, evidence, None).await?;
         }
         for change in &changes {
@@ -124,6 +126,7 @@ impl Watching<'_> {
             Change::PaneRemoved(id) => Some(*id),
             _ => None,
         }));
-        self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await
+        self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
+        self.meet_agents(ctx, &changes).await
     }
 }

@@ -3,6 +3,7 @@
 //! The loop waits for commands, for what the reading threads leave in the inbox, for its own work in threads, and for time.
 //! Whatever was told, the tree is looked at again as a whole ([`looking`]); what differs is emitted.
 
+mod agents;
 mod clients;
 mod lives;
 mod looking;
@@ -11,7 +12,9 @@ mod rungs;
 mod schedule;
 
 use crate::{
-    Config, commands,
+    Config,
+    agents::Agents,
+    commands,
     control::{flood::Floods, set::Clients},
     events::{
         place::Place,
@@ -30,6 +33,7 @@ use crate::{
     },
     text::Redaction,
     tree::{Tree, id::PaneId},
+    watch::{Explanation, Rules},
 };
 use headwater_plugin::{prelude::*, serde_json::Map};
 use lives::{Exit, Lives};
@@ -102,6 +106,7 @@ pub(crate) struct Watching<'a> {
     exits_unattached: bool,
     floods: Floods,
     panes: Panes,
+    agents: Agents,
     /// Bytes of output that came and were not seen.
     missed_bytes: u64,
     /// Commands that are answered in threads.
@@ -149,6 +154,7 @@ impl<'a> Watching<'a> {
             exits_unattached: false,
             floods: Floods::default(),
             panes: Panes::new(config.text(), config.redaction()?),
+            agents: Agents::new(Rules::new(&config.watch)?),
             missed_bytes: 0,
             answering: 0,
             unknown: Vec::new(),
@@ -200,13 +206,15 @@ impl<'a> Watching<'a> {
         let given_up = self.unknown.iter().map(|(_, since)| *since + PATIENCE_FOR_ENDING).min();
         let rest = self.clients.resting(Instant::now());
         let output = self.panes.due(&self.tree);
-        [self.schedule.due(), given_up, rest, output, self.floods.due()].into_iter().flatten().min()
+        let agents = self.agents.due(Instant::now());
+        [self.schedule.due(), given_up, rest, output, agents, self.floods.due()].into_iter().flatten().min()
     }
 
     /// Does what is due by time.
     async fn on_time(&mut self, ctx: &mut Context) -> Result<()> {
         self.tell_output(ctx).await?;
         self.end_pauses(ctx).await?;
+        self.mind_agents(ctx).await?;
         let now = Instant::now();
         for (pane, _) in self.unknown.extract_if(.., |(_, since)| *since + PATIENCE_FOR_ENDING <= now) {
             if let Some(told) = self.lives.give_up_on(&self.server, &self.tree, pane) {
@@ -324,6 +332,11 @@ impl<'a> Watching<'a> {
     /// What is told of a pane beside the tree.
     pub(crate) fn extra(&self, pane: PaneId) -> Map<String, Value> {
         self.extras.get(&pane).cloned().unwrap_or_default()
+    }
+
+    /// Why the agent in a pane is said to do what it does.
+    pub(crate) fn explain(&self, pane: PaneId) -> Option<Explanation> {
+        self.agents.explain(pane, Instant::now())
     }
 
     pub(crate) fn config(&self) -> &Config {

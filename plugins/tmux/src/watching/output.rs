@@ -36,13 +36,24 @@ impl Watching<'_> {
     ) -> Result<()> {
         for seen in seen {
             match seen {
-                Seen::Output(output) => print(ctx, place, &output)?,
+                Seen::Output(output) => {
+                    print(ctx, place, &output)?;
+                    let change = self.agents.printed(pane, Instant::now());
+                    self.agent_did(ctx, pane, change).await?;
+                }
                 Seen::Dropped { bytes } => self.missed(ctx, pane, bytes.into()).await?,
-                Seen::Title(title) => self.became(ctx, Change::PaneTitle(pane, title), Evidence::Observed).await?,
+                Seen::Title(title) => {
+                    let change = self.agents.title(pane, &title, Instant::now());
+                    self.became(ctx, Change::PaneTitle(pane, title), Evidence::Observed).await?;
+                    self.agent_did(ctx, pane, change).await?;
+                }
                 Seen::Bell => {
                     Told::new("pane.bell", place.clone(), json!({})).emit(ctx, Evidence::Observed, None).await?;
                 }
-                Seen::Osc { .. } => {}
+                Seen::Osc { code, text } => {
+                    let change = self.agents.command(pane, code, &text, Instant::now());
+                    self.agent_did(ctx, pane, change).await?;
+                }
             }
         }
         Ok(())

@@ -1,0 +1,95 @@
+//! Agents in panes: who is there by the process, what it does by what it says to the terminal.
+
+use crate::world::{Server, next};
+use headwater_testkit::prelude::*;
+
+/// A program named `claude` that says this to its terminal, a step for each line that it reads.
+fn agent(server: &Server, steps: &[&str]) -> String {
+    let program = server.path("claude");
+    let steps: Vec<String> = steps.iter().map(|step| format!("printf '{step}'\nread x\n")).collect();
+    std::fs::write(&program, format!("stty -echo\n{}", steps.concat())).unwrap();
+    format!("exec -a claude sh {} || exec sh {}", program.display(), program.display())
+}
+
+async fn status(run: &mut Run) -> (String, String) {
+    let event = next(run, "agent.status").await;
+    assert_eq!((event.channel.as_str(), event.evidence), ("tmux", Some(Evidence::Inferred)));
+    assert_eq!(
+        (&event.data["pane_id"], event.attributes["status"].as_str()),
+        (&json!("%1"), event.data["status"].as_str().unwrap())
+    );
+    let text = |key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
+    (text("previous"), text("status"))
+}
+
+fn pair(previous: &str, status: &str) -> (String, String) {
+    (previous.to_owned(), status.to_owned())
+}
+
+#[tokio::test]
+async fn an_agent_is_known_by_its_process_and_told_by_its_title() {
+    let server = Server::start();
+    let mut run = server.read(json!({})).await;
+    let script = agent(&server, &["\\033]2;✳ task\\007", "\\033]2;⠂ task\\007", "\\033]2;✳ task\\007"]);
+    server.tmux(&["new-window", "-d", "-t", "$0:", "-n", "worker", "bash", "-c", &script]);
+    assert_eq!(status(&mut run).await, pair("unknown", "idle"));
+    let press = || server.tmux(&["send-keys", "-t", "%1", "-H", "0d"]);
+    press();
+    let busy = next(&mut run, "agent.status").await;
+    assert_eq!((&busy.data["previous"], &busy.data["status"]), (&json!("idle"), &json!("busy")));
+    assert_eq!((&busy.data["agent"], &busy.data["agent_type"]), (&json!("claude"), &json!("CLAUDE_AGENT")));
+    assert_eq!((&busy.data["evidence_from"], busy.data["rule"].is_string()), (&json!("title"), true));
+    let key = format!("pane:{}:%1", server.pid());
+    let at_work = |event: &TestEvent| event.retained.as_ref() == Some(&key) && event.data["agent_status"] == "busy";
+    let state = run.next_event_where("its state", at_work).await;
+    assert_eq!(state.data["agent_pid"], state.data["pid"]);
+    let why = run.command("explain", json!({ "pane": "%1" })).await.completed();
+    assert_eq!(
+        (&why["agent"], &why["status"], &why["decision"]["region"]),
+        (&json!("claude"), &json!("busy"), &json!("title"))
+    );
+    press();
+    assert_eq!(status(&mut run).await, pair("busy", "idle"));
+    // It is known from the list as well.
+    let list = run.command("list", json!({})).await.completed();
+    assert_eq!(list["sessions"][0]["windows"][1]["panes"][0]["agent"], "claude");
+    press();
+    assert_eq!(next(&mut run, "pane.removed").await.data["pane_id"], "%1");
+}
+
+/// A session's name says nothing of who is in it.
+#[tokio::test]
+async fn a_name_makes_no_agent_and_rules_are_settings() {
+    let server = Server::start();
+    let rule = json!({ "name": "mine", "agent": "robot", "region": "title", "regex": "^at work$", "state": "busy" });
+    let watch = json!({ "agents": [{ "name": "robot", "programs": ["claude"] }], "rules": [rule] });
+    let mut run = server.read(json!({ "watch": watch })).await;
+    server.tmux(&["new-session", "-d", "-s", "claude", "cat"]);
+    let script = agent(&server, &["\\033]2;at work\\007"]);
+    server.tmux(&["new-window", "-d", "-t", "$0:", "-n", "x", "bash", "-c", &script]);
+    let busy = next(&mut run, "agent.status").await;
+    assert_eq!(
+        (&busy.data["agent"], &busy.data["rule"], &busy.data["pane_id"]),
+        (&json!("robot"), &json!("mine"), &json!("%2"))
+    );
+    let refused = json!({ "rules": [{ "name": "bad", "region": "title", "regex": "(", "state": "busy" }] });
+    let mut bad = Testkit::start::<headwater_plugin_tmux::Tmux>(server.settings(json!({ "watch": refused })));
+    assert!(matches!(bad.ended().await, Outcome::Failed(reason) if reason.contains("bad")));
+}
+
+#[tokio::test]
+async fn the_command_in_the_foreground_is_told() {
+    let server = Server::start();
+    server.tmux(&["new-window", "-d", "-t", "$0:", "bash", "--norc"]);
+    let mut run = server.read(json!({ "reconcile": "1m" })).await;
+    server.tmux(&["send-keys", "-t", "%1", "-H", "73", "6c", "65", "65", "70", "20", "36", "30", "0d"]);
+    let on = |command: &'static str| {
+        move |event: &TestEvent| {
+            event.channel == "tmux" && event.kind == "pane.command" && event.data["command"] == command
+        }
+    };
+    let began = run.next_event_where("sleep", on("sleep")).await;
+    assert_eq!((&began.data["previous"], began.evidence), (&json!("bash"), Some(Evidence::Polled)));
+    server.tmux(&["send-keys", "-t", "%1", "-H", "03"]);
+    run.next_event_where("the shell again", on("bash")).await;
+}
