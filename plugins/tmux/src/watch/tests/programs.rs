@@ -9,6 +9,7 @@ use std::{
     os::unix::fs::symlink,
     path::PathBuf,
     process::{Command, Output},
+    time::{Duration, Instant},
 };
 
 #[track_caller]
@@ -159,8 +160,10 @@ fn a_shell_at_its_prompt_is_no_agent() {
     let server = Server::run("PATH=$PATH; tmux -S {s} wait-for -S up");
     let rules = shipped();
     // The shell has its terminal back as soon as the program has ended.
+    let deadline = Instant::now() + Duration::from_secs(10);
     let mut process = foreground(&rules, server.pane_pid()).unwrap();
     while process.pid != server.pane_pid() {
+        assert!(Instant::now() < deadline, "{process:?}");
         process = foreground(&rules, server.pane_pid()).unwrap();
     }
     assert_eq!((process.agent, process.argv), (None, vec!["sh".to_owned()]));
