@@ -45,6 +45,7 @@ impl Watching<'_> {
                 }
             }
         }
+        while self.readers.try_join_next().is_some() {} // those of clients that have ended
         for reader in self.clients.follow(self.program, &self.tree, &wanted, now) {
             let inbox = Arc::clone(&self.inbox);
             self.readers.spawn_blocking(move || reader.run(&inbox));

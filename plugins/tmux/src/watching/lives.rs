@@ -29,6 +29,8 @@ pub(crate) struct Lives {
 struct Life {
     /// Under what its end will be told.
     number: Option<u64>,
+    /// It has ended, and it is waited for tmux to say how.
+    awaited: bool,
     /// Its end was told.
     over: bool,
 }
@@ -79,6 +81,11 @@ impl Lives {
                 }
                 Change::PaneDead(id, Some(ending)) => {
                     let life = self.panes.entry(*id).or_default();
+                    // tmux sees the terminal close before it has asked how the process ended.
+                    let comes = life.number.is_some() || life.awaited;
+                    if *ending == Ending::default() && comes {
+                        continue;
+                    }
                     if !std::mem::replace(&mut life.over, true) {
                         told.push(exited(Place::pane(server, new, *id), *ending));
                     }
@@ -121,6 +128,7 @@ impl Lives {
             return Exit::Nothing;
         }
         if ending == Ending::default() {
+            life.awaited = true;
             return Exit::Unknown(watched.pane);
         }
         life.over = true;
@@ -139,7 +147,7 @@ impl Lives {
         if let Some(number) = number {
             self.watched.insert(number, Watched { pane, left: None });
         }
-        self.panes.insert(pane, Life { number, over });
+        self.panes.insert(pane, Life { number, awaited: false, over });
     }
 
     /// The process is not in the pane any more, and may end later.

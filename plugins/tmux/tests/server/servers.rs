@@ -205,8 +205,25 @@ async fn a_server_that_ends_without_clients_gets_none() {
     assert_eq!(mode(&mut run).await.0, "waiting");
 }
 
-/// A control client that does not read must hold neither the pane's program nor the server; and one that was killed is
-/// replaced.
+/// tmux speaks to our pipes itself: a client that is stopped holds neither the pane's program nor its output.
+#[tokio::test]
+async fn a_control_client_that_is_stopped_holds_nobody() {
+    let server = Server::start();
+    let script = format!("cat >/dev/null; seq 300000; tmux -S {} wait-for -S done; cat", server.socket().display());
+    server.tmux(&["new-window", "-d", "-t", "$0:", &script]);
+    let mut run = server.read(json!({})).await;
+    let client = server.tmux(&["list-clients", "-F", "#{client_pid}"]);
+    assert!(std::process::Command::new("kill").args(["-STOP", &client]).status().unwrap().success());
+    server.tmux(&["send-keys", "-t", "%1", "-H", "04"]);
+    server.tmux(&["wait-for", "done"]);
+    let last =
+        |event: &TestEvent| event.kind == "pane.output" && event.data["content"].as_str().unwrap().contains("300000");
+    run.next_event_where("what the pane shows at last", last).await;
+    assert_eq!(run.stop().await, Outcome::Stopped);
+    assert_eq!(server.tmux(&["list-clients"]), "");
+}
+
+/// A control client that was killed is replaced.
 #[tokio::test]
 async fn a_control_client_that_is_killed_is_replaced() {
     let server = Server::start();
