@@ -36,9 +36,20 @@ const RUNNERS: [&str; 22] = [
     "nc",
 ];
 
-/// What stands above an agent. Their end is not the agent's.
-const HOSTS: [&str; 9] =
-    ["tmux", "screen", "systemd", "init", "sshd", "login", "containerd-shim", "docker-init", "tini"];
+/// What stands above an agent. Their end is not the agent's. The last one is a server that the terminals of Codex share: so
+/// `headwater hook run` calls it.
+const HOSTS: [&str; 10] = [
+    "tmux",
+    "screen",
+    "systemd",
+    "init",
+    "sshd",
+    "login",
+    "containerd-shim",
+    "docker-init",
+    "tini",
+    "codex app-server",
+];
 
 /// The agent's own process among those above its hook, nearest first: the nearest that is called like its program, else
 /// the nearest that is none of those that merely start others.
@@ -140,6 +151,7 @@ mod tests {
         assert_eq!(found(&["node", "codex-x86_64-un", "node", "bash"], "codex"), Some(1));
         assert_eq!(found(&["sh", "node", "-zsh", "tmux: server"], "claude"), Some(1));
         assert_eq!(found(&["sh", "bash", "tmux: server", "claude"], "claude"), None, "nothing above tmux is in a pane");
+        assert_eq!(found(&["sh", "codex app-server", "codex"], "codex"), None, "it has others too");
         assert_eq!(found(&[], "claude"), None);
     }
 

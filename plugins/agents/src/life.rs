@@ -2,7 +2,7 @@
 //! machine are watched, and only those that are who they were: an id may mean another process by now.
 
 use crate::{
-    registry::{AgentId, Process},
+    registry::{AgentId, Foreground, Process},
     signal::Place,
 };
 use headwater_plugin::{
@@ -131,10 +131,12 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
 /// The process that has the terminal of a pane: the leader of the process group in the foreground. `pane_pid` is the process
 /// that the tmux server started in it; one that another has started has its id by chance. Nothing where the leader has
 /// ended.
-pub(crate) fn foreground(pane_pid: u32, server_pid: u32) -> Option<Process> {
+pub(crate) fn foreground(pane_pid: u32, server_pid: u32) -> Option<Foreground> {
     stat(pane_pid, 4)?.parse::<u32>().ok().filter(|parent| *parent == server_pid)?;
     let pid = stat(pane_pid, 8)?.parse().ok()?;
-    Some(Process { pid, started: started(pid)? })
+    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    let cwd = cwd.map(|path| path.to_string_lossy().into_owned());
+    Some(Foreground { process: Process { pid, started: started(pid)? }, cwd })
 }
 
 /// Whether this process is a tmux server.

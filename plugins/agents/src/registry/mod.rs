@@ -31,7 +31,7 @@ mod tests;
 pub(crate) use agent::{Agent, AgentId, Dead, Ending, Now, Pane, Process, TaskId};
 pub(crate) use change::{Act, Alert, Change, Happened};
 pub(crate) use orders::{CLIENT, NewAgent, NewTask, Refusal};
-pub(crate) use sights::Sight;
+pub(crate) use sights::{Foreground, Sight};
 pub(crate) use task::{TURN, Task};
 pub(crate) use today::Today;
 

@@ -6,6 +6,14 @@ use crate::{machine::AgentStatus, signal::Ended};
 use headwater_plugin::Evidence;
 use jiff::Timestamp;
 
+/// The process in the foreground of a pane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreground {
+    pub(crate) process: Process,
+    /// The directory that it works in.
+    pub(crate) cwd: Option<String>,
+}
+
 /// What was seen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Sight {
@@ -25,7 +33,7 @@ pub(crate) enum Sight {
         /// What it did before.
         previous: Option<AgentStatus>,
         /// The program's process.
-        process: Option<Process>,
+        process: Option<Foreground>,
     },
     /// A pane has gone.
     Gone { pane: Pane },
@@ -88,7 +96,7 @@ impl Registry {
         program: Option<&str>,
         status: Option<AgentStatus>,
         previous: Option<AgentStatus>,
-        process: Option<Process>,
+        front: Option<Foreground>,
         how: How,
     ) {
         let there = |agent: &&Agent| {
@@ -103,14 +111,36 @@ impl Registry {
             (Some((id, false)), None, _) => self.die(&id, "left_pane", how),
             (Some((id, false)), Some(_), status) => {
                 self.hear(&id, &how);
-                self.watch(&id, process);
+                self.watch(&id, front);
                 if let Some(status) = status {
                     self.go(&id, status, "seen", how);
                 }
             }
-            (None, Some(program), _) => self.first_seen(pane, program, status, process, how),
+            (None, Some(program), _) => match self.only_heard(program, front.as_ref()) {
+                Some(id) => {
+                    let whole = self.panes.whole(pane).unwrap_or(pane).clone();
+                    if let Some(agent) = self.agents.get_mut(&id) {
+                        agent.pane = Some(whole);
+                    }
+                    self.touched_agents.insert(id.clone());
+                    self.watch(&id, front);
+                }
+                None => self.first_seen(pane, program, status, front, how),
+            },
             (Some((_, true)), _, None) | (None, None, _) => {}
         }
+    }
+
+    /// The agent that emitters tell of and whose place nobody knows, if only one works in the directory of what is seen.
+    fn only_heard(&self, program: &str, front: Option<&Foreground>) -> Option<AgentId> {
+        let cwd = front?.cwd.as_ref()?;
+        let its = |agent: &&Agent| {
+            let placeless = agent.pane.is_none() && agent.process.is_none() && agent.host.is_none();
+            let told = agent.session.is_some() && agent.parent.is_none();
+            placeless && told && agent.emitter == program && agent.cwd.as_ref() == Some(cwd)
+        };
+        let mut all = self.agents.values().filter(its);
+        all.next().filter(|_| all.next().is_none()).map(|agent| agent.id.clone())
     }
 
     /// An agent of which emitters tell is seen: their word counts more.
@@ -141,7 +171,7 @@ impl Registry {
         pane: &Pane,
         program: &str,
         status: Option<AgentStatus>,
-        process: Option<Process>,
+        front: Option<Foreground>,
         how: How,
     ) {
         if self.agents.len() >= super::AGENTS {
@@ -163,10 +193,11 @@ impl Registry {
             name: place,
             kind: Some(program.to_owned()),
             pane: Some(whole),
+            cwd: front.as_ref().and_then(|front| front.cwd.clone()),
             ..Agent::new(id.clone(), program, how.at, how.evidence, self.now.clock)
         };
         self.enter(agent, how.clone());
-        self.watch(&id, process);
+        self.watch(&id, front);
         if let Some(status) = status {
             self.go(&id, status, "seen", how);
         }
@@ -180,8 +211,8 @@ impl Registry {
         }
     }
 
-    fn watch(&mut self, id: &AgentId, process: Option<Process>) {
-        if let (Some(process), Some(agent)) = (process, self.agents.get_mut(id))
+    fn watch(&mut self, id: &AgentId, front: Option<Foreground>) {
+        if let (Some(Foreground { process, .. }), Some(agent)) = (front, self.agents.get_mut(id))
             && agent.process != Some(process)
         {
             agent.process = Some(process);

@@ -81,7 +81,7 @@ impl Registry {
         }
         let begins = matches!(signal.what, What::Started { .. } | What::Prompt { .. });
         if let What::Turn(_) = signal.what
-            && let Some(agent) = self.of_process(who, &here).max_by_key(|agent| agent.last_seen)
+            && let Some(agent) = self.beside(who, &here)
         {
             let id = agent.id.clone();
             // Beside its work a program asks its model small things, such as a title, in sessions of their own; Codex's
@@ -135,10 +135,42 @@ impl Registry {
         };
         let mut all = self.agents.values().filter(here_too);
         match who.session {
-            Some(_) => all.find(|agent| agent.session.is_none()),
+            Some(_) => all.find(|agent| agent.session.is_none()).or_else(|| self.only_seen(who, here)),
             None => all.max_by_key(|agent| agent.last_seen),
         }
         .map(|agent| agent.id.clone())
+    }
+
+    /// A session of a process that several terminals share does not know its place. Where only one of the agents that are
+    /// but seen works in its directory, it is that one.
+    fn only_seen(&self, who: &AgentRef, here: &Here) -> Option<&Agent> {
+        if here.process.is_some() || here.pane.is_some() || here.host.is_some() {
+            return None;
+        }
+        let cwd = who.cwd.as_ref().or(here.cwd.as_ref())?;
+        let its = |agent: &&Agent| {
+            let seen = agent.session.is_none() && agent.pane.is_some() && agent.parent.is_none();
+            seen && agent.emitter == who.program && agent.cwd.as_ref() == Some(cwd)
+        };
+        let mut all = self.agents.values().filter(its);
+        all.next().filter(|_| all.next().is_none())
+    }
+
+    /// The agent beside whose session another one is, unknown so far: it has the same process or, where that is not known,
+    /// works in the same directory and has told of beginnings.
+    fn beside(&self, who: &AgentRef, here: &Here) -> Option<&Agent> {
+        let same_process = self.of_process(who, here).max_by_key(|agent| agent.last_seen).map(|agent| &agent.id);
+        if let Some(id) = same_process {
+            return self.agents.get(id);
+        }
+        if who.parent.is_some() || here.process.is_some() || MANY_SESSIONS.contains(&who.program.as_str()) {
+            return None;
+        }
+        let cwd = who.cwd.as_ref().or(here.cwd.as_ref())?;
+        self.agents.values().find(|agent| {
+            let same = agent.emitter == who.program && agent.host == here.host && agent.cwd.as_ref() == Some(cwd);
+            same && agent.begins && agent.parent.is_none()
+        })
     }
 
     /// Notes what a signal says of its agent beside its message, and that it is there.
@@ -270,7 +302,7 @@ impl Registry {
     }
 
     /// The agents of the process that a signal came from, in a program that runs one session at a time.
-    fn of_process<'a>(&'a self, who: &'a AgentRef, here: &'a Here) -> impl Iterator<Item = &'a Agent> {
+    fn of_process(&self, who: &AgentRef, here: &Here) -> impl Iterator<Item = &Agent> {
         let one = who.parent.is_none() && here.process.is_some() && !MANY_SESSIONS.contains(&who.program.as_str());
         let its = move |agent: &&Agent| {
             one && agent.parent.is_none() && agent.emitter == who.program && agent.process == here.process

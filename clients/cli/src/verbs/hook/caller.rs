@@ -12,6 +12,11 @@ use std::{
 /// The most ancestors told. An agent is one or two above its hook; more of them would only tell of terminals and logins.
 const ANCESTORS: usize = 8;
 
+/// A program that runs the sessions of several terminals in one process of its own, by its name and the argument that makes
+/// it so: Codex does it since 0.169. Whoever was first has started it and stands above it, and its environment is that of
+/// the first; of the others it says nothing.
+const SHARED: (&str, &str) = ("codex", "app-server");
+
 /// The caller of this process.
 #[derive(Clone, Debug, Serialize)]
 pub(super) struct Caller {
@@ -48,27 +53,42 @@ impl Caller {
     pub(super) fn look() -> Self {
         let variable = |name| env::var(name).ok().filter(|value: &String| !value.is_empty());
         let (pane, server) = (variable("TMUX_PANE"), variable("TMUX"));
+        let (processes, shared) = ancestors(parent_id(), is_shared);
         Self {
-            processes: ancestors(parent_id()),
-            tmux: (pane.is_some() || server.is_some()).then_some(Tmux { pane, server }),
+            processes,
+            tmux: (!shared && (pane.is_some() || server.is_some())).then_some(Tmux { pane, server }),
             cwd: env::current_dir().ok().map(|path| path.to_string_lossy().into_owned()),
             host: fs::read_to_string("/proc/sys/kernel/hostname").ok().map(|name| name.trim().to_owned()),
         }
     }
 }
 
-/// A process and those above it, as far as they can be seen.
-fn ancestors(first: u32) -> Vec<Process> {
+/// A process and those above it, as far as they can be seen, and up to one that several terminals share; whether there is
+/// such a one.
+fn ancestors(first: u32, is_shared: impl Fn(&Process) -> bool) -> (Vec<Process>, bool) {
     let mut found = Vec::new();
     let mut next = first;
     while next != 0
         && found.len() < ANCESTORS
-        && let Some((process, parent)) = process(next)
+        && let Some((mut process, parent)) = process(next)
     {
+        let shared = is_shared(&process);
+        if shared {
+            process.name = format!("{} {}", SHARED.0, SHARED.1);
+        }
         found.push(process);
+        if shared {
+            return (found, true);
+        }
         next = parent;
     }
-    found
+    (found, false)
+}
+
+fn is_shared(process: &Process) -> bool {
+    process.name == SHARED.0
+        && fs::read(format!("/proc/{}/cmdline", process.pid))
+            .is_ok_and(|line| line.split(|&byte| byte == 0).nth(1) == Some(SHARED.1.as_bytes()))
 }
 
 /// A process and its parent's number.
@@ -107,12 +127,15 @@ mod tests {
     #[test]
     fn ancestors_are_the_real_ones() {
         let mut child = std::process::Command::new("sleep").arg("60").spawn().unwrap();
-        let found = ancestors(child.id());
+        let (found, shared) = ancestors(child.id(), is_shared);
+        let ours = std::process::id();
+        let (below, cut) = ancestors(child.id(), |process| process.pid == ours);
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!((found[0].pid, found[1].pid), (child.id(), std::process::id()));
         // Between fork and exec it is still called by our name.
         assert!(found[0].started >= found[1].started && found[1].started > 0, "{found:?}");
-        assert!(found.len() <= ANCESTORS);
+        assert!(found.len() <= ANCESTORS && !shared);
+        assert!(cut && below.len() == 2 && below[1].name == "codex app-server", "nothing above it: {below:?}");
     }
 }

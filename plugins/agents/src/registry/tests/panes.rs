@@ -155,3 +155,44 @@ fn what_was_seen_before_a_turn_began_does_not_end_it() {
     world.pass(Duration::from_secs(2));
     assert!(world.happened().is_empty());
 }
+
+fn directory(cwd: &str, signal: Signal) -> Signal {
+    Signal { agent: AgentRef { cwd: Some(cwd.into()), ..signal.agent }, ..signal }
+}
+
+fn seen_in(world: &mut World, id: &str, pid: u32, cwd: &str, status: AgentStatus) {
+    let now = world.now();
+    let process = Some(Foreground { process: Process { pid, started: 7 }, cwd: Some(cwd.into()) });
+    let program = Some("claude".into());
+    let sight = Sight::Status { pane: pane(id), program, status: Some(status), previous: None, process };
+    world.registry.sight(sight, now.at, now);
+}
+
+/// Codex runs the sessions of all its terminals in one process, whose environment is that of the first terminal.
+#[test]
+fn a_session_of_a_shared_process_is_found_by_its_directory_where_that_is_clear() {
+    for heard_first in [true, false] {
+        let mut world = World::new();
+        let hear = |world: &mut World| world.hears(&directory("/a", said("s", prompt())), &Place::default());
+        if heard_first {
+            hear(&mut world);
+        }
+        seen_in(&mut world, "%3", 40, "/a", AgentStatus::Idle);
+        seen_in(&mut world, "%4", 41, "/b", AgentStatus::Idle);
+        if !heard_first {
+            hear(&mut world);
+        }
+        assert_eq!(world.registry.agents().count(), 2, "{heard_first}");
+        let agent = world.registry.agents().find(|agent| agent.session.is_some()).unwrap();
+        assert_eq!((agent.pane.as_ref(), agent.process), (Some(&pane("%3")), Some(Process { pid: 40, started: 7 })));
+        // A title that is made for it is nobody.
+        world.hears(&directory("/a", said("title", What::Turn(Ended::Completed))), &Place::default());
+        assert_eq!(world.registry.agents().count(), 2);
+    }
+    let mut world = World::new();
+    for id in ["%3", "%4"] {
+        seen_in(&mut world, id, 40, "/a", AgentStatus::Idle);
+    }
+    world.hears(&directory("/a", said("s", prompt())), &Place::default());
+    assert_eq!(world.registry.agent("claude:s").unwrap().pane, None, "it may be either");
+}
