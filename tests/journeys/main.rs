@@ -1,6 +1,7 @@
 //! Journeys: what people do with Headwater, each from end to end, against a real daemon.
 #![allow(clippy::unwrap_used, reason = "a journey that cannot go on has failed, and says where")]
 
+mod agents;
 mod asyncapi;
 mod bad_frames;
 mod cloudevents;
