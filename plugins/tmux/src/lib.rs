@@ -25,6 +25,7 @@ pub use source::Tmux;
 
 headwater_plugin::export_source!(Tmux {
     emits: ["tmux", "tmux_output"],
+    reads: ["tmux"],
     commands: [
         /// How the server is watched, and how much is in it.
         status(monitor),

@@ -2,7 +2,7 @@
 
 use crate::{
     Config, commands,
-    events::{place::Place, told::Told},
+    events::{past, place::Place, told::Told},
     ladder::{Ladder, Mode},
     server::{
         ask::{AskError, Program},
@@ -13,7 +13,10 @@ use crate::{
 };
 use headwater_plugin::prelude::*;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
-use tokio::{task::spawn_blocking, time::sleep};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::sleep,
+};
 
 /// How often it is looked whether somebody listens. It costs some microseconds.
 const LOOK: Duration = Duration::from_millis(250);
@@ -31,6 +34,9 @@ impl Source for Tmux {
     async fn run(config: Config, mut ctx: Context) -> Result<()> {
         let path = config.socket.clone().unwrap_or_else(|| socket::named(&config.socket_name));
         let program = Program::new(config.tmux.clone(), path);
+        let mut tidying = JoinSet::new();
+        let socket = program.socket().to_string_lossy().into_owned();
+        tidying.spawn(past::clear(past::read(&ctx)?, ctx.emitter(), socket));
         let mut ladder = Ladder::default();
         let mut absent_since = None;
         while let Some(server) = wait(&program, &mut ladder, &mut absent_since, &mut ctx).await? {
