@@ -10,10 +10,13 @@ use crate::{
     server::ask::Program,
     tree::id::PaneId,
 };
-use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+use rustix::{
+    fs::{OFlags, fcntl_getfl, fcntl_setfl},
+    process::{Pid, Signal, kill_process},
+};
 use std::{
     io::{self, Read, Write},
-    process::{Child, ChildStdin, ChildStdout, Stdio},
+    process::{Child, ChildStdin, ChildStdout},
     time::Instant,
 };
 
@@ -32,10 +35,9 @@ impl Client {
     /// Starts one, and asks what these panes show; what it says must be read with [`Reader::run`], in a thread of its own
     /// and at once.
     pub(crate) fn start(program: &Program, id: ClientId, panes: &[PaneId]) -> io::Result<(Self, Reader)> {
-        let mut command = program.command();
-        command.args(["-C", "attach-session", "-t", &id.session.to_string()]);
-        command.args(["-f", "ignore-size,read-only,pause-after=1"]);
-        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()?;
+        let session = id.session.to_string();
+        let mut child =
+            program.stay(&["-C", "attach-session", "-t", &session, "-f", "ignore-size,read-only,pause-after=1"])?;
         let ends = child.stdin.take().zip(child.stdout.take());
         let (stdin, stdout) = ends.expect("invariant: both were asked for");
         // A tmux that does not read must not hold us.
@@ -95,9 +97,13 @@ impl Client {
 }
 
 impl Drop for Client {
-    /// Not by closing its input and waiting: a client that is wedged would keep a server alive that was killed.
+    /// Not by closing its input and waiting: a client that is wedged would keep a server alive that was killed. One that is
+    /// still introducing itself may do so to the end: tmux crashes when it loses it in the middle.
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        let asked = !self.attached && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok();
+        if !asked {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }

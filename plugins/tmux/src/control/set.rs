@@ -15,11 +15,25 @@ use crate::{
 use headwater_plugin::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 /// More sessions than this get no client. Each is a process and a thread.
 const MOST: usize = 128;
+
+/// For so long nothing must have happened to any session when a client is started. tmux, 3.3a at least, tells of sessions that
+/// come, go and get other names, and of clients that leave, to clients that are still introducing themselves, and crashes by
+/// that, with all that the user runs. It takes a client less than a millisecond; sessions often come one after the other.
+const CALM: Duration = Duration::from_millis(200);
+
+/// What following the sessions has led to.
+#[derive(Debug, Default)]
+pub(crate) struct Followed {
+    /// A client was started, and is to be read at once.
+    pub(crate) reader: Option<Reader>,
+    /// When to follow them again, at the latest: a session has no client yet.
+    pub(crate) again: Option<Instant>,
+}
 
 /// The clients.
 #[derive(Debug, Default)]
@@ -34,14 +48,16 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Starts clients for the sessions that have none, ends those of the others, and returns what is to be read.
+    /// Ends the clients of other sessions than these, and starts one for a session that has none, if it may be started now.
+    /// `unrest` is when a session last came, went or changed, or a client of the user did.
     pub(crate) fn follow(
         &mut self,
         program: &Program,
         tree: &Tree,
         wanted: &BTreeSet<SessionId>,
+        unrest: Instant,
         now: Instant,
-    ) -> Vec<Reader> {
+    ) -> Followed {
         for session in std::mem::take(&mut self.suspects) {
             if tree.sessions.contains_key(&session) {
                 self.backoff.strike(now);
@@ -51,29 +67,34 @@ impl Clients {
         for session in unwanted {
             self.remove(session, now);
         }
-        if self.backoff.resting(now).is_some() {
-            return Vec::new();
+        let missing = wanted.iter().find(|session| !self.by_session.contains_key(session));
+        let Some(session) = missing.filter(|_| self.by_session.len() < MOST && self.resting(now).is_none()) else {
+            return Followed::default();
+        };
+        let at = self.may_start(unrest);
+        if at > now {
+            return Followed { reader: None, again: Some(at) };
         }
-        let mut started = Vec::new();
-        for session in wanted {
-            if self.by_session.contains_key(session) || self.by_session.len() >= MOST {
-                continue;
+        self.next += 1;
+        let id = ClientId { session: *session, number: self.next };
+        match Client::start(program, id, &tree.panes_in(*session)) {
+            Ok((client, reader)) => {
+                self.by_session.insert(*session, client);
+                Followed { reader: Some(reader), again: Some(now + AT_ONCE) }
             }
-            self.next += 1;
-            let id = ClientId { session: *session, number: self.next };
-            match Client::start(program, id, &tree.panes_in(*session)) {
-                Ok((client, reader)) => {
-                    self.by_session.insert(*session, client);
-                    started.push(reader);
-                }
-                Err(error) => {
-                    warn!("cannot start a control client: {error}");
-                    self.backoff.strike(now);
-                    break;
-                }
+            Err(error) => {
+                warn!("cannot start a control client: {error}");
+                self.backoff.strike(now);
+                Followed::default()
             }
         }
-        started
+    }
+
+    /// When the next client may be started: when nothing is about to be told to all of them, and none is introducing itself.
+    fn may_start(&self, unrest: Instant) -> Instant {
+        let calm = self.former.iter().map(|(_, since)| *since).fold(unrest, Instant::max) + CALM;
+        let introduced = self.by_session.values().filter(|client| !client.is_attached());
+        introduced.map(|client| client.started() + AT_ONCE).fold(calm, Instant::max)
     }
 
     /// A client ended.

@@ -62,7 +62,26 @@ impl Program {
 
     /// A command for this server. `-u`: without it, what is not ASCII becomes `_` in a daemon without a locale.
     pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(&self.tmux);
+        self.dressed(Command::new(&self.tmux))
+    }
+
+    /// Starts a client that stays, on pipes. The kernel ends it with the thread that calls this, however that ends: tmux never
+    /// lets a client go that it has something to say to and that nobody reads, and such a client keeps a server alive that is
+    /// killed. By a signal that the client may take at its own time: tmux crashes when it loses one that is introducing
+    /// itself. Where there is no `setpriv`, it is left to tmux.
+    pub(crate) fn stay(&self, arguments: &[&str]) -> io::Result<Child> {
+        let spawn = |mut command: Command| {
+            command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).spawn()
+        };
+        let mut tied = Command::new("setpriv");
+        tied.args(["--pdeathsig", "TERM", "--"]).arg(&self.tmux);
+        match spawn(self.dressed(tied)) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => spawn(self.command()),
+            started => started,
+        }
+    }
+
+    fn dressed(&self, mut command: Command) -> Command {
         command.arg("-u").arg("-S").arg(&self.socket).env_remove("TMUX").env_remove("TMUX_PANE");
         command
     }
@@ -200,6 +219,25 @@ mod tests {
         assert!(matches!(tmux.ask(&["list-sessions"]), Err(AskError::NotInstalled)));
         let tmux = Program::new("tmux".into(), dir.path().join("s"));
         assert!(matches!(tmux.ask(&["list-sessions"]), Err(AskError::NoServer)));
+    }
+
+    /// A daemon that is killed tells nobody.
+    #[test]
+    fn a_client_that_stays_ends_with_the_thread_that_started_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let tmux = fake(dir.path(), "echo runs; exec sleep 600");
+        let start = move || {
+            let mut child = tmux.stay(&["-C"]).unwrap();
+            // Only one that runs is tied to us.
+            child.stdout.as_mut().unwrap().read_exact(&mut [0; 5]).unwrap();
+            child
+        };
+        let mut child = std::thread::spawn(start).join().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while child.try_wait().unwrap().is_none() {
+            assert!(Instant::now() < deadline, "it outlives us");
+            std::thread::yield_now();
+        }
     }
 
     /// A stopped server would otherwise hold a thread of ours for good.

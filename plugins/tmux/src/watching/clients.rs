@@ -46,10 +46,12 @@ impl Watching<'_> {
             }
         }
         while self.readers.try_join_next().is_some() {} // those of clients that have ended
-        for reader in self.clients.follow(self.program, &self.tree, &wanted, now) {
+        let followed = self.clients.follow(self.program, &self.tree, &wanted, self.unrest, now);
+        if let Some(reader) = followed.reader {
             let inbox = Arc::clone(&self.inbox);
             self.readers.spawn_blocking(move || reader.run(&inbox));
         }
+        self.next_client = followed.again;
         self.wants_clients = !wanted.is_empty();
     }
 

@@ -101,6 +101,10 @@ impl Watching<'_> {
         let now = Instant::now();
         for change in &changes {
             match change {
+                Change::SessionCreated(..)
+                | Change::SessionRemoved(_)
+                | Change::SessionRenamed(..)
+                | Change::SessionClients(..) => self.unrest = now,
                 Change::PaneCreated(id, _) => self.panes.created(*id, now),
                 Change::PaneRemoved(id) => {
                     let place = Place::pane(&self.server, &self.tree, *id);

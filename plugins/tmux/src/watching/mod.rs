@@ -99,6 +99,10 @@ pub(crate) struct Watching<'a> {
     /// Why there are no hooks.
     unhooked: Option<String>,
     clients: Clients,
+    /// When a session or somebody at one last came, went or changed, as far as it is known.
+    unrest: Instant,
+    /// When the next client may be started.
+    next_client: Option<Instant>,
     selection: Selection,
     /// Sessions are there that are to have a client.
     wants_clients: bool,
@@ -149,6 +153,8 @@ impl<'a> Watching<'a> {
             hooks: None,
             unhooked: None,
             clients: Clients::default(),
+            unrest: Instant::now(),
+            next_client: None,
             selection: Selection::new(config.sessions.clone()),
             wants_clients: false,
             exits_unattached: false,
@@ -207,7 +213,8 @@ impl<'a> Watching<'a> {
         let rest = self.clients.resting(Instant::now());
         let output = self.panes.due(&self.tree);
         let agents = self.agents.due(Instant::now());
-        [self.schedule.due(), given_up, rest, output, agents, self.floods.due()].into_iter().flatten().min()
+        let others = [self.schedule.due(), self.floods.due(), self.next_client];
+        [given_up, rest, output, agents].into_iter().chain(others).flatten().min()
     }
 
     /// Does what is due by time.
@@ -216,6 +223,9 @@ impl<'a> Watching<'a> {
         self.end_pauses(ctx).await?;
         self.mind_agents(ctx).await?;
         let now = Instant::now();
+        if self.next_client.is_some_and(|at| at <= now) {
+            self.follow_sessions();
+        }
         for (pane, _) in self.unknown.extract_if(.., |(_, since)| *since + PATIENCE_FOR_ENDING <= now) {
             if let Some(told) = self.lives.give_up_on(&self.server, &self.tree, pane) {
                 told.emit(ctx, Evidence::Observed, None).await?;
@@ -244,6 +254,7 @@ impl<'a> Watching<'a> {
         self.tell_output(ctx).await?;
         for client in news.attached {
             if self.clients.attached(client) {
+                self.follow_sessions();
                 self.step(ctx).await?;
             }
         }
