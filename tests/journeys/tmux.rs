@@ -7,6 +7,7 @@ mod killed;
 mod lifecycle;
 mod output;
 mod servers;
+mod wedged;
 
 use crate::delivery::unlimited;
 use headwater_tests::{Client, Daemon, Tmux, World, eventually};

@@ -18,7 +18,7 @@ pub use client::{Client, Closed};
 pub use conversation::{Step, conversations, fits};
 pub use endpoint::Endpoint;
 pub use http::{Answer, try_post};
-pub use process::{cpu_nanos, pid_of, resident_bytes};
+pub use process::{cpu_nanos, pid_of, resident_bytes, runs};
 pub use tmux::{Tmux, User};
 pub use wait::{PATIENCE, eventually};
 pub use world::{Daemon, World};

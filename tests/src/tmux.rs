@@ -1,10 +1,12 @@
 //! A tmux server of a test's own: its socket stands in a directory of its own, and the server ends with it. The user's server
 //! is never touched.
 
-use crate::wait::PATIENCE;
+use crate::{process::runs, wait::PATIENCE};
 use std::{
     path::{Path, PathBuf},
     process::{Output, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 use tokio::{
@@ -17,12 +19,15 @@ use tokio::{
 /// A place for a tmux server, where one runs or not.
 pub struct Tmux {
     directory: TempDir,
+    /// The process of the server that was begun last; 0 before the first.
+    server: AtomicU32,
 }
 
 impl Tmux {
     /// A place, and no server yet.
     pub fn absent() -> Self {
-        Self { directory: tempfile::Builder::new().prefix("hw-tmux-").tempdir().expect("a directory for a server") }
+        let directory = tempfile::Builder::new().prefix("hw-tmux-").tempdir().expect("a directory for a server");
+        Self { directory, server: AtomicU32::new(0) }
     }
 
     /// A server with the session `main` (`$0`), 80 by 24, whose window is `first` (`@0`) and in whose pane (`%0`) `cat` runs.
@@ -36,6 +41,7 @@ impl Tmux {
     pub async fn begin(&self) {
         let session = ["new-session", "-d", "-s", "main", "-n", "first", "-x", "80", "-y", "24", "cat"];
         self.run(&[&["-f", "/dev/null"], &session[..]].concat()).await;
+        self.server.store(self.pid().await, Ordering::Relaxed);
     }
 
     /// Where it listens.
@@ -98,6 +104,17 @@ impl Drop for Tmux {
         let mut kill = command(&self.socket());
         // There may be none.
         let _ = kill.arg("kill-server").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let server = self.server.load(Ordering::Relaxed);
+        let began = Instant::now();
+        while server != 0 && runs(server) {
+            if began.elapsed() > PATIENCE {
+                let _ = std::process::Command::new("kill").args(["-KILL", &server.to_string()]).status();
+                assert!(std::thread::panicking(), "a client that does not end keeps a server alive that was killed");
+                return;
+            }
+            // Sleeps because nobody tells when a process ends that is not ours, and a drop cannot await.
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Servers that are not there yet, come, are killed, and come again as others.
 
 use super::{Scene, asked, ids, is_watched};
-use headwater_tests::{Daemon, Tmux, World};
+use headwater_tests::{Daemon, Tmux, World, eventually, runs};
 use serde_json::{Value, json};
 
 /// The sessions, windows and panes that a late subscriber is told of.
@@ -67,4 +67,41 @@ async fn a_server_that_is_killed_and_born_anew_is_another_one() {
     }
     let there = asked(&mut scene.client, "capture", json!({"pane": format!("{second}:%0")})).await;
     assert_eq!(there["result"]["content"].as_str().map(str::trim), Some(""), "nothing was typed into it: {there}");
+}
+
+/// Nobody saw it die, and what is kept of it would otherwise be said for ever.
+#[tokio::test]
+async fn what_a_server_had_that_died_unseen_is_not_said_to_be_there() {
+    let mut scene = Scene::of("").await;
+    let first = scene.tmux.pid().await;
+    scene.daemon.signal("KILL").await;
+    scene.daemon.ended().await;
+    scene.run(&["kill-server"]).await;
+    eventually("it has ended", async || (!runs(first)).then_some(())).await;
+    scene.tmux.begin().await;
+    scene.daemon = scene.daemon.again().await;
+    is_watched(&scene.daemon).await;
+    let gone = async || {
+        let snapshot = scene.daemon.get("/v1/snapshot?channel=tmux").await;
+        (!snapshot.body.contains(&format!("\"pid\":{first}"))).then_some(())
+    };
+    eventually("what the first one had is taken away", gone).await;
+    assert_eq!(known(&scene.daemon).await, 3);
+}
+
+/// tmux crashes when it has something to tell all control clients while one of them is still introducing itself; then
+/// everything that the user runs is gone.
+#[tokio::test]
+async fn a_server_survives_sessions_that_come_and_go_all_at_once() {
+    let mut scene = Scene::of("").await;
+    for round in 0..10 {
+        for number in 0..10 {
+            scene.run(&["new-session", "-d", "-s", &format!("s{round}-{number}"), "cat"]).await;
+        }
+        for number in 0..10 {
+            scene.run(&["kill-session", "-t", &format!("=s{round}-{number}")]).await;
+        }
+    }
+    scene.next_with("session.removed", "session", "s9-9").await;
+    assert_eq!(scene.run(&["list-sessions", "-F", "#{session_name}"]).await, "main");
 }
