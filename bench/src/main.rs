@@ -37,6 +37,8 @@ enum Name {
     Footprint,
     /// The tmux source beside a poll twice a second: latency, CPU of many idle panes, a pane that floods
     Tmux,
+    /// What a hook costs an agent, beside `true` and a line of Python
+    Hook,
 }
 
 impl Name {
@@ -50,6 +52,7 @@ impl Name {
             Self::PluginLink => "plugin-link",
             Self::Footprint => "footprint",
             Self::Tmux => "tmux-bench",
+            Self::Hook => "hook",
         }
     }
 }
