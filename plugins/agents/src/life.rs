@@ -24,6 +24,9 @@ use std::collections::HashMap;
 /// How often a process is looked at for which there is no pidfd: too many descriptors are open, or the kernel has none.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// Ticks of the kernel's clock in a second, as `/proc` has them: 100 on every Linux that there is.
+const TICKS: u64 = 100;
+
 /// A process has ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Exit {
@@ -136,7 +139,16 @@ pub(crate) fn foreground(pane_pid: u32, server_pid: u32) -> Option<Foreground> {
     let pid = stat(pane_pid, 8)?.parse().ok()?;
     let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
     let cwd = cwd.map(|path| path.to_string_lossy().into_owned());
-    Some(Foreground { process: Process { pid, started: started(pid)? }, cwd })
+    let process = Process { pid, started: started(pid)? };
+    Some(Foreground { process, cwd, age: age(process.started) })
+}
+
+/// How long ago that tick was. In some containers the machine's uptime is the container's, and then nobody knows.
+fn age(started: u64) -> Option<Duration> {
+    let uptime = std::fs::read_to_string("/proc/uptime").ok()?;
+    let uptime: f64 = uptime.split_ascii_whitespace().next()?.parse().ok()?;
+    let began = Duration::from_millis(started.saturating_mul(1_000 / TICKS));
+    Duration::try_from_secs_f64(uptime).ok()?.checked_sub(began)
 }
 
 /// Whether this process is a tmux server.

@@ -5,6 +5,7 @@ use super::{Agent, AgentId, Now, Pane, Process, Registry, moves::How};
 use crate::{machine::AgentStatus, signal::Ended};
 use headwater_plugin::Evidence;
 use jiff::Timestamp;
+use std::time::Duration;
 
 /// The process in the foreground of a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -12,6 +13,8 @@ pub(crate) struct Foreground {
     pub(crate) process: Process,
     /// The directory that it works in.
     pub(crate) cwd: Option<String>,
+    /// How long it has run.
+    pub(crate) age: Option<Duration>,
 }
 
 /// What was seen.
@@ -131,13 +134,16 @@ impl Registry {
         }
     }
 
-    /// The agent that emitters tell of and whose place nobody knows, if only one works in the directory of what is seen.
+    /// The agent that emitters tell of and whose place nobody knows, if only one works in the directory of what is seen. One
+    /// that has said nothing since that began is another one's.
     fn only_heard(&self, program: &str, front: Option<&Foreground>) -> Option<AgentId> {
-        let cwd = front?.cwd.as_ref()?;
+        let front = front?;
+        let (cwd, age) = (front.cwd.as_ref()?, front.age?);
         let its = |agent: &&Agent| {
             let placeless = agent.pane.is_none() && agent.process.is_none() && agent.host.is_none();
             let told = agent.session.is_some() && agent.parent.is_none();
-            placeless && told && agent.emitter == program && agent.cwd.as_ref() == Some(cwd)
+            let since = self.now.clock.saturating_sub(agent.heard) < age;
+            placeless && told && since && agent.emitter == program && agent.cwd.as_ref() == Some(cwd)
         };
         let mut all = self.agents.values().filter(its);
         all.next().filter(|_| all.next().is_none()).map(|agent| agent.id.clone())

@@ -162,7 +162,8 @@ fn directory(cwd: &str, signal: Signal) -> Signal {
 
 fn seen_in(world: &mut World, id: &str, pid: u32, cwd: &str, status: AgentStatus) {
     let now = world.now();
-    let process = Some(Foreground { process: Process { pid, started: 7 }, cwd: Some(cwd.into()) });
+    let age = Some(Duration::from_secs(10));
+    let process = Some(Foreground { process: Process { pid, started: 7 }, cwd: Some(cwd.into()), age });
     let program = Some("claude".into());
     let sight = Sight::Status { pane: pane(id), program, status: Some(status), previous: None, process };
     world.registry.sight(sight, now.at, now);
@@ -195,4 +196,10 @@ fn a_session_of_a_shared_process_is_found_by_its_directory_where_that_is_clear()
     }
     world.hears(&directory("/a", said("s", prompt())), &Place::default());
     assert_eq!(world.registry.agent("claude:s").unwrap().pane, None, "it may be either");
+    // What has been quiet since before the program began is not in it.
+    let mut world = World::new();
+    world.hears(&directory("/a", said("s", prompt())), &Place::default());
+    world.clock += Duration::from_secs(20);
+    seen_in(&mut world, "%3", 40, "/a", AgentStatus::Idle);
+    assert_eq!(world.registry.agents().count(), 2);
 }
