@@ -87,7 +87,7 @@ impl Stage {
 }
 
 pub(crate) fn measure(bench: &Bench) -> io::Result<()> {
-    let (changes, polled) = if bench.short { (25, 4) } else { (400, 60) };
+    let (changes, polled) = if bench.short { (15, 2) } else { (400, 60) };
     let mut stage = Stage::set()?;
     let mut watcher = Watcher::start(&bench.programs, &bench.plugin, &stage.tmux)?;
     let mode = watcher.mode()?;

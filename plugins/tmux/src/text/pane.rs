@@ -20,6 +20,9 @@ pub struct Options {
     pub quiet: Duration,
     /// but no longer than this.
     pub longest: Duration,
+    /// Whole lines that come after a silence of `longest` wait only for this long a quiet, and at most for `quiet`: a line
+    /// that comes alone is told at once. What is no whole line may become another one.
+    pub prompt: Duration,
     /// Bytes of an event's content.
     pub event_bytes: usize,
     /// Bytes that may be passed on at once. After that there is one event per `quiet`, and the oldest text that still
@@ -36,6 +39,7 @@ impl Default for Options {
         Self {
             quiet: Duration::from_millis(16),
             longest: Duration::from_millis(50),
+            prompt: Duration::from_millis(2),
             event_bytes: 8 * 1024,
             burst_bytes: 256 * 1024,
             ansi: false,
@@ -97,6 +101,10 @@ pub struct PaneText {
     partial: Vec<u8>,
     /// When the first and the last output came that wait.
     waiting: Option<(Instant, Instant)>,
+    /// When output was last taken.
+    output_taken: Option<Instant>,
+    /// What came last ended a line.
+    whole: bool,
     /// When the first signal came that waits.
     signalled: Option<Instant>,
     /// When signals were last taken.
@@ -116,6 +124,8 @@ impl PaneText {
             raw: options.ansi.then(pending),
             partial: Vec::new(),
             waiting: None,
+            output_taken: None,
+            whole: false,
             signalled: None,
             signals_taken: None,
             dropped: 0,
@@ -137,6 +147,7 @@ impl PaneText {
             std::mem::take(&mut self.partial).into()
         };
         let (whole, partial) = bytes.split_at(bytes.len() - unfinished(&bytes));
+        self.whole = bytes.ends_with(b"\n");
         self.partial.extend_from_slice(partial);
         self.advance(whole);
         self.waiting = Some((self.waiting.map_or(now, |(first, _)| first), now));
@@ -160,6 +171,7 @@ impl PaneText {
             let credit = self.allowance.credit(now);
             let spent = self.take_output(credit, &mut seen);
             self.allowance.spend(spent);
+            self.output_taken = Some(now);
             self.waiting = self.waiting.filter(|_| !self.pending().is_empty());
         }
         seen
@@ -229,7 +241,10 @@ impl PaneText {
 
     fn output_due(&self) -> Option<Instant> {
         let (first, last) = self.waiting?;
-        let quiet = (last + self.options.quiet).min(first + self.options.longest);
+        let Options { quiet, longest, prompt, .. } = self.options;
+        let alone = self.output_taken.is_none_or(|taken| first.saturating_duration_since(taken) >= longest);
+        let (quiet, longest) = if alone && self.whole { (prompt, quiet) } else { (quiet, longest) };
+        let quiet = (last + quiet).min(first + longest);
         let due = if self.pending().len() >= self.options.event_bytes { first } else { quiet };
         Some(self.allowance.next().map_or(due, |next| next.max(due)))
     }

@@ -183,6 +183,26 @@ fn output_is_gathered() {
     assert_eq!(pane.due(), Some(at(60)), "an event is full");
 }
 
+/// A line that comes alone is told at once; in a burst, only the first part is.
+#[test]
+fn whole_lines_after_a_silence_are_told_soon() {
+    let mut pane = pane(Options::default());
+    pane.feed(at(0), b"a\r\n");
+    assert_eq!(pane.due(), Some(at(2)));
+    pane.feed(at(1), b"b");
+    assert_eq!(pane.due(), Some(at(17)), "what is no whole line may become another one");
+    pane.feed(at(15), b"c\r\n");
+    assert_eq!(pane.due(), Some(at(16)), "but not for ever");
+    let mut reader = Reader::default();
+    reader.read(pane.take(at(16)));
+    pane.feed(at(20), b"d\r\n");
+    assert_eq!(pane.due(), Some(at(36)), "it goes on");
+    reader.read(pane.take(at(36)));
+    pane.feed(at(86), b"e\r\n");
+    assert_eq!(pane.due(), Some(at(88)));
+    assert_eq!(reader.text, "a\nbc\nd\n");
+}
+
 #[test]
 fn a_title_is_seen_at_once_but_not_all_the_time() {
     let mut pane = pane(Options::default());
