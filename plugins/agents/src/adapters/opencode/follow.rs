@@ -3,7 +3,7 @@
 use super::{read, stream::Decoder};
 use crate::{
     adapters::{Fields, Unknown},
-    signal::{Signal, What},
+    signal::{Ended, Signal, What},
 };
 use bytes::Bytes;
 use headwater_plugin::tokio::{
@@ -215,6 +215,12 @@ impl Follower {
         };
         let mut signals = read(Fields(&event), &self.unknown);
         signals.retain(|signal| self.worth_telling(signal));
+        for signal in &mut signals {
+            // Nobody has asked for text here, and no gateway has taken it away.
+            if let What::Turn(Ended::Failed { message, .. }) = &mut signal.what {
+                *message = None;
+            }
+        }
         if signals.is_empty() { Ok(()) } else { self.tell(Heard::Signals(signals)).await }
     }
 

@@ -1,7 +1,6 @@
 //! A follower against a server that speaks HTTP by hand, as opencode's does.
 
 use super::*;
-use crate::signal::Ended;
 use headwater_plugin::tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::TcpListener,
@@ -9,7 +8,7 @@ use headwater_plugin::tokio::{
 };
 
 /// How long a test waits for what must come.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);
 
 const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n";
 
@@ -110,6 +109,21 @@ fn signs_of_life_are_passed_on_once_a_second() {
             signs += 1;
         }
         assert!((1..50).contains(&signs), "{signs}");
+    });
+}
+
+/// Harm prevented: what a model's provider says, prompts included, stands in the history though nobody has asked for text.
+#[test]
+fn no_text_is_passed_on() {
+    on_a_runtime(async {
+        let (listener, mut heard, _tasks) = world().await;
+        let (mut server, _) = accept(&listener).await;
+        server.write_all(HEAD.as_bytes()).await.unwrap();
+        assert_eq!(heard.recv().await, Some(Heard::Connected));
+        let error = r#"{"sessionID":"s1","error":{"name":"APIError","data":{"message":"no: my secret"}}}"#;
+        server.write_all(event("session.error", error).as_bytes()).await.unwrap();
+        let failed = Ended::Failed { code: Some("APIError".into()), message: None };
+        assert_eq!(signal(&mut heard).await.what, What::Turn(failed));
     });
 }
 
