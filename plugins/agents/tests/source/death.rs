@@ -2,26 +2,22 @@
 
 use crate::world::{Program, World, claude};
 use headwater_testkit::prelude::*;
-use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn a_killed_agent_is_told_within_100_ms_with_its_open_task() {
+async fn a_killed_agent_is_told_with_its_open_task() {
     let mut program = Program::new();
     let mut world = World::new(json!({})).await;
     world.hook_from("claude", claude("s", "SessionStart", json!({ "source": "startup" })), program.place()).await;
     world.hook_from("claude", claude("s", "UserPromptSubmit", json!({ "prompt_id": "p" })), program.place()).await;
     world.next("task_started").await;
     assert_eq!(world.agents().await[0]["pid"], program.pid());
-    let killed = Instant::now();
     program.kill();
     let failed = world.next("task_failed").await;
-    let took = killed.elapsed();
     assert_eq!(
         (&failed.data["error"]["code"], &failed.data["retry_scheduled"]),
         (&json!("AGENT_EXITED"), &json!(false))
     );
     assert_eq!(failed.evidence, Some(Evidence::Observed));
-    assert!(took < Duration::from_millis(100), "{took:?}");
     let removed = world.next("agent_removed").await;
     assert_eq!(removed.data["reason"], "process_exited");
     let alert = world.next("system_alert").await;
