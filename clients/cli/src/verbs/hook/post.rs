@@ -67,7 +67,8 @@ impl Target {
         // The answer is awaited: a daemon drops a request whose sender has gone before it was looked at.
         match status(&mut stream, deadline) {
             Some(200..=299) => Posted::Taken,
-            Some(429 | 503) => Posted::Away,
+            // Without a token, or with an old one, it is not taken now; with the right one it will be.
+            Some(401 | 403 | 429 | 503) => Posted::Away,
             Some(_) => Posted::Refused,
             None => Posted::Unknown,
         }
@@ -146,7 +147,8 @@ mod tests {
     use super::*;
     use std::net::TcpListener;
 
-    fn post_to(answer: Option<&'static str>) -> (Posted, String) {
+    fn post_to(answer: Option<&str>) -> (Posted, String) {
+        let answer = answer.map(str::to_owned);
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}/bus", listener.local_addr().unwrap());
         let target = Target::new(&url, Some("secret")).unwrap();
@@ -177,7 +179,9 @@ mod tests {
         assert!(request.starts_with("POST /bus/v1/hooks/claude HTTP/1.1\r\nhost: 127.0.0.1:"), "{request}");
         assert!(request.contains("\r\nauthorization: Bearer secret\r\n") && request.ends_with("\r\n\r\n{}"));
         assert_eq!(post_to(Some("HTTP/1.1 404 Not Found\r\n\r\n")).0, Posted::Refused);
-        assert_eq!(post_to(Some("HTTP/1.1 503 Service Unavailable\r\n\r\n")).0, Posted::Away);
+        for later in ["401 Unauthorized", "403 Forbidden", "429 Too Many Requests", "503 Service Unavailable"] {
+            assert_eq!(post_to(Some(&format!("HTTP/1.1 {later}\r\n\r\n"))).0, Posted::Away, "{later}");
+        }
         assert_eq!(post_to(Some("SSH-2.0-OpenSSH_9.2\r\n")).0, Posted::Unknown);
         assert_eq!(post_to(None).0, Posted::Unknown);
     }

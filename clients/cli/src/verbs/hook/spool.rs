@@ -9,11 +9,16 @@ use std::{
     io::Write,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    time::{Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 /// What is kept when nobody says how much: some thousand reports.
 pub(super) const DEFAULT_BYTES: u64 = 1 << 20;
+
+/// The most reports that are kept, however small they are: each hook looks at all of them, while its agent waits.
+const MOST: usize = 4096;
+/// A file that is half written for so long is left of a hook that was ended.
+const HALF: Duration = Duration::from_mins(1);
 
 /// A directory of reports.
 #[derive(Debug)]
@@ -35,17 +40,18 @@ impl Spool {
             return None;
         }
         DirBuilder::new().recursive(true).mode(0o700).create(&self.directory).ok()?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+        self.clear_halves(now);
         let mut kept = self.kept();
         let mut total: u64 = kept.iter().filter_map(|path| fs::metadata(path).ok()).map(|data| data.len()).sum();
         kept.reverse();
-        while total + size > self.bytes
+        while (total + size > self.bytes || kept.len() >= MOST)
             && let Some(oldest) = kept.pop()
         {
             total -= fs::metadata(&oldest).map_or(0, |data| data.len());
             let _ = fs::remove_file(&oldest);
         }
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).ok()?.as_nanos();
-        let name = format!("{now:024}-{}-{}", std::process::id(), route.replace('/', "+"));
+        let name = format!("{:024}-{}-{}", now.as_nanos(), std::process::id(), route.replace('/', "+"));
         // Written beside and renamed: a sender never sees half of it.
         let half = self.directory.join(format!(".{name}"));
         let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&half).ok()?;
@@ -79,6 +85,19 @@ impl Spool {
             }
         }
         outcome
+    }
+
+    /// Removes what hooks have left that were ended while they wrote: nobody would ever send it.
+    fn clear_halves(&self, now: Duration) {
+        for entry in fs::read_dir(&self.directory).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let begun =
+                name.to_str().and_then(|name| name.strip_prefix('.')).filter(|name| route(name.as_ref()).is_some());
+            let begun = begun.and_then(|name| name.split('-').next()?.parse::<u128>().ok());
+            if begun.is_some_and(|begun| begun + HALF.as_nanos() < now.as_nanos()) {
+                let _ = fs::remove_file(entry.path());
+            }
+        }
     }
 
     /// What is kept, the oldest first.
@@ -164,6 +183,35 @@ mod tests {
         assert!(spool.keep("/x", &[b'4'; 21]).is_none(), "one that never fits costs no other its place");
         assert_eq!(bodies(&spool).len(), 2);
         assert!(home.path().join("notes.txt").exists());
+    }
+
+    /// Harm prevented: an agent ends a hook that takes too long, and what it had begun to write stays for ever.
+    #[test]
+    fn what_ended_hooks_have_left_goes() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::new(home.path(), None);
+        spool.keep("/x", b"{}").unwrap();
+        let name = |path: &Path| path.file_name().unwrap().to_str().unwrap().to_owned();
+        let young = format!(".{}", name(&spool.kept()[0]));
+        let old = format!(".{:024}-7-+x", 1);
+        for half in [&young, &old] {
+            fs::write(home.path().join(half), "{\"n").unwrap();
+        }
+        spool.keep("/x", b"{}").unwrap();
+        assert!(home.path().join(young).exists() && !home.path().join(old).exists());
+    }
+
+    /// Harm prevented: with a large bound in bytes, each hook would look at a million small files.
+    #[test]
+    fn the_number_of_reports_is_bounded_too() {
+        let home = tempfile::tempdir().unwrap();
+        let spool = Spool::new(home.path(), Some(u64::MAX / 2));
+        for number in 0..=MOST {
+            fs::write(home.path().join(format!("{number:024}-1-+x")), "{}").unwrap();
+        }
+        spool.keep("/x", b"{}").unwrap();
+        let kept = spool.kept();
+        assert_eq!((kept.len(), kept[0].ends_with(format!("{:024}-1-+x", 2))), (MOST, true));
     }
 
     #[test]
