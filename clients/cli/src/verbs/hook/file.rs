@@ -4,7 +4,7 @@ use crate::Failure;
 use std::{
     fs::{self, DirBuilder, Permissions},
     io::{self, ErrorKind, Write},
-    os::unix::fs::{DirBuilderExt, PermissionsExt},
+    os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, fchown},
     path::{Path, PathBuf},
 };
 
@@ -57,7 +57,7 @@ pub(super) fn backup(file: &Path) -> PathBuf {
     name.into()
 }
 
-/// Writes a file in one step: whoever reads sees the old text or the new one. A link stays a link, and the mode stays.
+/// Writes a file in one step: whoever reads sees the old text or the new one. A link stays a link; mode and owner stay.
 pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     let target = resolved(file);
     let directory = target.parent().unwrap_or(Path::new("."));
@@ -65,7 +65,18 @@ pub(super) fn write(file: &Path, text: &str) -> io::Result<()> {
     let mut beside = tempfile::NamedTempFile::new_in(directory)?;
     beside.write_all(text.as_bytes())?;
     // A new file is its owner's alone: settings hold keys.
-    let mode = fs::metadata(&target).map_or(0o600, |data| data.permissions().mode());
+    let present = fs::metadata(&target);
+    let mode = present.as_ref().map_or(0o600, |data| data.permissions().mode());
+    // Under `sudo` a file that is replaced would become root's, and the agent could not read its own settings any more.
+    let owner = present.or_else(|_| fs::metadata(directory))?;
+    let own = beside.as_file().metadata()?;
+    if (owner.uid(), owner.gid()) != (own.uid(), own.gid()) {
+        let given = fchown(beside.as_file(), Some(owner.uid()), Some(owner.gid()));
+        // Where the directory alone is somebody else's, or of another group, the new file may be ours.
+        if owner.is_file() {
+            given?;
+        }
+    }
     beside.as_file().set_permissions(Permissions::from_mode(mode & 0o7777))?;
     beside.as_file().sync_all()?;
     beside.persist(&target)?;
@@ -107,6 +118,25 @@ mod tests {
         assert_eq!(fs::read_to_string(path("later/new.json")).unwrap(), "{}");
         assert_eq!(fs::metadata(path("later/new.json")).unwrap().permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path("dotfiles")).unwrap().count(), 1, "nothing half-written is left");
+    }
+
+    /// Harm prevented: after `sudo headwater hook install` the agent cannot read its settings.
+    #[test]
+    fn the_owner_stays() {
+        use std::os::unix::fs::chown;
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("settings.json");
+        fs::write(&file, "{}").unwrap();
+        if chown(&file, Some(4242), Some(4243)).is_err() {
+            // Only root can give a file away, and only root could take one.
+            return;
+        }
+        write(&file, "{\"a\":1}").unwrap();
+        let data = fs::metadata(&file).unwrap();
+        assert_eq!((data.uid(), data.gid()), (4242, 4243));
+        chown(home.path(), Some(4242), Some(4243)).unwrap();
+        write(&backup(&file), "{}").unwrap();
+        assert_eq!(fs::metadata(backup(&file)).unwrap().uid(), 4242, "a new file is whose directory it is in");
     }
 
     #[test]

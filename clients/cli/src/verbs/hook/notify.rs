@@ -3,7 +3,7 @@
 
 use super::program::binary_in;
 use std::path::PathBuf;
-use toml_edit::{Array, DocumentMut, Item, TomlError, Value, value};
+use toml_edit::{Array, Document, DocumentMut, Item, TomlError, Value, value};
 
 const NOTIFY: &str = "notify";
 
@@ -44,13 +44,17 @@ pub(super) fn install(text: &str, arguments: &[String]) -> Result<String, String
     Ok(document.to_string())
 }
 
-/// The text without our program.
+/// The text without our program: its lines are cut out, and what stands above them stays.
 pub(super) fn uninstall(text: &str) -> Result<String, String> {
-    let mut document = parse(text)?;
-    if matches!(of(&document), Notified::Ours { .. }) {
-        document.remove(NOTIFY);
+    if !matches!(notified(text)?, Notified::Ours { .. }) {
+        return Ok(text.to_owned());
     }
-    Ok(document.to_string())
+    let document = Document::parse(text).map_err(|error| broken(&error))?;
+    let place = document.get_key_value(NOTIFY).and_then(|(key, item)| Some((key.span()?, item.span()?)));
+    let (key, value) = place.expect("invariant: what was read from a text has a place in it");
+    let start = text[..key.start].rfind('\n').map_or(0, |at| at + 1);
+    let end = text[value.end..].find('\n').map_or(text.len(), |at| value.end + at + 1);
+    Ok([&text[..start], &text[end..]].concat())
 }
 
 fn of(document: &DocumentMut) -> Notified {
@@ -66,7 +70,11 @@ fn of(document: &DocumentMut) -> Notified {
 }
 
 fn parse(text: &str) -> Result<DocumentMut, String> {
-    text.parse().map_err(|error: TomlError| format!("it is no TOML: {}", error.to_string().trim_end()))
+    text.parse().map_err(|error| broken(&error))
+}
+
+fn broken(error: &TomlError) -> String {
+    format!("it is no TOML: {}", error.to_string().trim_end())
 }
 
 #[cfg(test)]
@@ -92,6 +100,27 @@ mod tests {
             assert!(table.get(NOTIFY).is_some_and(Item::is_array), "at the root, before all tables: {installed}");
             let back = uninstall(&installed).unwrap();
             assert_eq!(back.trim_end(), text.trim_end(), "{installed}");
+        }
+    }
+
+    /// What people have written around our line since is theirs.
+    #[test]
+    fn comments_around_our_line_stay() {
+        let ours = r#"notify = ["/bin/headwater", "hook", "run", "codex_notify"]"#;
+        for (text, left) in [
+            (
+                format!("# my codex\n\n# tell the bus\n{ours}  # each turn\nmodel = \"m\"\n"),
+                "# my codex\n\n# tell the bus\nmodel = \"m\"\n",
+            ),
+            (format!("model = \"m\"\n  {ours}"), "model = \"m\"\n"),
+            (format!("# a\n{ours}\n# b\n[tui]\nx = 1\n"), "# a\n# b\n[tui]\nx = 1\n"),
+            (
+                "# a\nnotify = [\n  \"headwater\", # ours\n  \"hook\", \"run\",\n  \"codex_notify\",\n]\n# b\n"
+                    .to_owned(),
+                "# a\n# b\n",
+            ),
+        ] {
+            assert_eq!(uninstall(&text).unwrap(), left, "{text}");
         }
     }
 
