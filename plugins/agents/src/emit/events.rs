@@ -238,7 +238,7 @@ pub(super) fn created_task(task: &Task) -> Value {
 }
 
 /// `metrics` of `agent_performance_updated`.
-fn metrics(performance: &Performance) -> Value {
+pub(super) fn metrics(performance: &Performance) -> Value {
     Fields::new()
         .with("tasks_completed", performance.completed)
         .with("tasks_failed", performance.failed)

@@ -64,6 +64,7 @@ fn listed(registry: &Registry, agent: &Agent) -> Fields {
         .maybe("host", agent.host.as_ref())
         .maybe("model", agent.model.as_ref())
         .maybe("parent", agent.parent.as_ref())
+        .with("metrics", events::metrics(&agent.performance))
         .at("last_seen", agent.last_seen)
         .with("evidence", fields::evidence(agent.evidence))
 }

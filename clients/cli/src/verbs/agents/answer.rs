@@ -5,7 +5,6 @@ use crate::Failure;
 use headwater_client::Error;
 use serde::Deserialize;
 use serde_json::value::RawValue;
-use std::collections::HashSet;
 
 /// The agents, as they came and as they are shown.
 #[derive(Debug)]
@@ -14,8 +13,6 @@ pub(super) struct Answer {
     pub(super) lines: Vec<Box<RawValue>>,
     /// The same, read.
     pub(super) agents: Vec<Agent>,
-    /// The agents that have done something: an idle one of these is done, another has not begun.
-    pub(super) done: HashSet<String>,
 }
 
 /// An agent.
@@ -37,6 +34,20 @@ pub(super) struct Agent {
     pub(super) pane: Option<Pane>,
     #[serde(default)]
     pub(super) cwd: Option<String>,
+    #[serde(default)]
+    metrics: Metrics,
+}
+
+/// How many of an agent's tasks have ended, however long ago.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(default)]
+struct Metrics {
+    #[serde(rename = "tasks_completed")]
+    completed: u64,
+    #[serde(rename = "tasks_failed")]
+    failed: u64,
+    #[serde(rename = "tasks_cancelled")]
+    cancelled: u64,
 }
 
 /// What an agent does.
@@ -73,22 +84,18 @@ impl Answer {
         #[derive(Deserialize)]
         struct Whole {
             agents: Vec<Box<RawValue>>,
-            #[serde(default)]
-            tasks: Vec<Done>,
-        }
-        #[derive(Deserialize)]
-        struct Done {
-            #[serde(default)]
-            status: String,
-            #[serde(default)]
-            assigned_agent: Option<String>,
         }
         let wrong = |error: serde_json::Error| Failure::from(Error::Protocol(error.to_string()));
         let whole: Whole = serde_json::from_str(result).map_err(wrong)?;
         let agents = whole.agents.iter().map(|agent| serde_json::from_str(agent.get()));
         let agents = agents.collect::<Result<Vec<Agent>, _>>().map_err(wrong)?;
-        let ended = |task: &Done| matches!(task.status.as_str(), "completed" | "failed" | "cancelled");
-        let done = whole.tasks.into_iter().filter(ended).filter_map(|task| task.assigned_agent).collect();
-        Ok(Self { lines: whole.agents, agents, done })
+        Ok(Self { lines: whole.agents, agents })
+    }
+}
+
+impl Agent {
+    /// It has done something: an idle one of these is done, another has not begun.
+    pub(super) fn has_done(&self) -> bool {
+        self.metrics.completed > 0 || self.metrics.failed > 0 || self.metrics.cancelled > 0
     }
 }

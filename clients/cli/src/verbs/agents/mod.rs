@@ -3,7 +3,7 @@
 mod answer;
 mod screen;
 
-use crate::{AgentsArgs, Failure, clock::Clock, run::Session, signals::Interrupt, terminal};
+use crate::{AgentsArgs, Failure, clock::Clock, run::Session, signals::Interrupt, terminal, text::cut};
 use answer::Answer;
 use headwater_client::{Answer as Reply, Backoff, Client, Error, Follow, Followed, Item, Step, Subscription};
 use jiff::Timestamp;
@@ -160,9 +160,8 @@ impl View {
         let (width, height) = terminal::size().unwrap_or((session.terminal.width, usize::MAX));
         let mut lines = screen.lines(&self.answer, width, Timestamp::now());
         if let Some(reason) = &self.away {
-            lines.push(
-                session.terminal.style.bad(crate::visible(&format!("the connection is lost ({reason}); trying again"))),
-            );
+            let said = format!("the connection is lost ({reason}); trying again");
+            lines.push(session.terminal.style.bad(cut(&crate::visible(&said), width)));
         }
         // The last line of a screen stays free: a line end there would move the first one out.
         if lines.len() >= height {

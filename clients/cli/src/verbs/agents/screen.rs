@@ -1,8 +1,22 @@
 //! The agents on a terminal: those that wait for somebody first.
 
 use super::answer::{Agent, Answer, Pane, RawText};
-use crate::{Column, Style, Table, clock::Clock, text::visible};
+use crate::{
+    Column, Style, Table,
+    clock::Clock,
+    text::{cut, visible},
+};
 use jiff::Timestamp;
+
+/// What is said of each.
+const COLUMNS: [Column; 6] = [
+    Column::text("STATUS"),
+    Column::text("AGENT"),
+    Column::number("SINCE"),
+    Column::number("FOR"),
+    Column::text("PANE"),
+    Column::text("DOING"),
+];
 
 /// How agents are shown.
 pub(super) struct Screen {
@@ -23,12 +37,12 @@ enum Kind {
 }
 
 impl Kind {
-    fn of(agent: &Agent, answer: &Answer) -> Self {
+    fn of(agent: &Agent) -> Self {
         match agent.status.as_str() {
             "waiting" => Self::Waiting,
             "failed" => Self::Failed,
             "active" => Self::Working,
-            "idle" if answer.done.contains(&agent.id) => Self::Done,
+            "idle" if agent.has_done() => Self::Done,
             "idle" => Self::Idle,
             "dead" => Self::Dead,
             _ => Self::Unknown,
@@ -62,35 +76,39 @@ impl Screen {
     /// The lines: a table, and below it how many there are of each.
     pub(super) fn lines(&self, answer: &Answer, width: usize, now: Timestamp) -> Vec<String> {
         if answer.agents.is_empty() {
-            return vec!["no agents; have yours report: headwater hook install claude".to_owned()];
+            return vec![cut("no agents; have yours report: headwater hook install claude", width).into_owned()];
         }
-        let mut agents: Vec<_> = answer.agents.iter().map(|agent| (Kind::of(agent, answer), agent)).collect();
+        let mut agents: Vec<_> = answer.agents.iter().map(|agent| (Kind::of(agent), agent)).collect();
         // Of one kind, the one that is so the longest comes first.
         let age = |agent: &Agent| agent.since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
         agents.sort_by(|(one, a), (other, b)| {
             one.cmp(other).then_with(|| age(a).cmp(&age(b))).then_with(|| a.id.cmp(&b.id))
         });
-        let mut table = Table::new(&[
-            Column::text("STATUS"),
-            Column::text("AGENT"),
-            Column::number("SINCE"),
-            Column::number("FOR"),
-            Column::text("PANE"),
-            Column::text("DOING"),
-        ]);
+        let mut table = Table::new(&COLUMNS);
         for (kind, agent) in &agents {
+            // A cell without text takes its column off a screen that is too narrow for it.
+            let fits = |least: usize, text: Option<String>| text.filter(|_| width >= least).unwrap_or_default();
             table.row(&[
                 kind.word(),
                 agent.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&agent.id),
-                &age(agent).map(|since| self.clock.short(since, now)).unwrap_or_default(),
-                &age(agent).map(|since| length(since, now)).unwrap_or_default(),
-                &agent.pane.as_ref().map(place).unwrap_or_default(),
-                &doing(*kind, agent),
+                &fits(52, age(agent).map(|since| self.clock.short(since, now))),
+                &fits(28, age(agent).map(|since| length(since, now))),
+                &fits(32, agent.pane.as_ref().map(|pane| if width < 44 { id(pane).to_owned() } else { place(pane) })),
+                &fits(44, Some(doing(*kind, agent))),
             ]);
         }
-        let mut lines = table.lines(width, self.style);
-        for (line, (kind, _)) in lines.iter_mut().skip(1).zip(&agents) {
-            // The status is the first column and is never cut.
+        let mut lines = table.lines(width, Style { colored: false });
+        lines.push(counts(agents.iter().map(|(kind, _)| *kind)));
+        for line in &mut lines {
+            // A line that the terminal breaks would move all others.
+            *line = cut(line, width).into_owned();
+        }
+        let last = lines.len() - 1;
+        for at in [0, last] {
+            lines[at] = self.style.dim(&lines[at]);
+        }
+        for (line, (kind, _)) in lines[1..last].iter_mut().zip(&agents) {
+            // The status is the first column; only the narrowest screens cut it.
             if let Some(rest) = line.strip_prefix(kind.word()) {
                 *line = match kind {
                     Kind::Dead => kind.colour(self.style, line),
@@ -98,7 +116,6 @@ impl Screen {
                 };
             }
         }
-        lines.push(self.style.dim(counts(agents.iter().map(|(kind, _)| *kind))));
         lines
     }
 }
@@ -148,8 +165,12 @@ fn place(pane: &Pane) -> String {
     });
     let session = pane.session.as_deref().map(visible).unwrap_or_default();
     let window = window.map(|window| format!(":{window}")).unwrap_or_default();
-    let id = pane.id.as_deref().unwrap_or_default();
-    format!("{session}{window} {id}").trim().to_owned()
+    format!("{session}{window} {}", id(pane)).trim().to_owned()
+}
+
+/// `%3`.
+fn id(pane: &Pane) -> &str {
+    pane.id.as_deref().unwrap_or_default()
 }
 
 /// How long it has been so: `42s`, `3m`, `2h05`, `4d`.
@@ -197,11 +218,31 @@ mod tests {
             dead     search                10:25     4m                 exited
             2 waiting, 1 failed, 4 working, 1 done, 1 idle, 1 dead"]]
         .assert_eq(&lines.join("\n"));
-        for width in [60, 80, 200] {
+    }
+
+    /// Harm prevented: in a narrow pane every line breaks, and what is drawn over it is no table any more.
+    #[test]
+    fn no_line_is_wider_than_the_screen() {
+        let answer = Answer::read(TEN).unwrap();
+        for width in (1..=120).chain([200]) {
             for line in screen(false).lines(&answer, width, now()) {
                 assert!(crate::text::width(&line) <= width, "{width}: {line}");
             }
         }
+        expect![[r"
+            STATUS   AGENT                 FOR  PANE
+            waiting  web                    8m  %5
+            waiting  release-notes-for…     1m  %16
+            failed   flaky-tests            4m  %18
+            working  planner             12h30
+            working  migrations           1h04  %12
+            working  api-refactor           2m  %3
+            working  日本語のテスト        29s  %15
+            done     ␛]0;owned␇docs        18m  %14
+            idle     fresh                 10s  %21
+            dead     search                 4m
+            2 waiting, 1 failed, 4 working, 1 done,…"]]
+        .assert_eq(&screen(false).lines(&answer, 40, now()).join("\n"));
     }
 
     #[test]
