@@ -180,10 +180,10 @@ impl Registry {
         endings.chain(deadlines).chain(dead).chain(task).chain(alert).min()
     }
 
-    /// When an agent is given up that nothing is heard of. None where something else tells: its process, its pane, its
-    /// parent, or the client that created it and has promised no heartbeats.
+    /// When an agent is given up that nothing is heard of. None where something else tells: its process, its pane, or the
+    /// client that created it and has promised no heartbeats. A child has neither, and the word of its end may be lost.
     fn deadline(&self, agent: &super::Agent) -> Option<Duration> {
-        if agent.process.is_some() || agent.parent.is_some() {
+        if agent.process.is_some() {
             return None;
         }
         if agent.beats {

@@ -7,12 +7,14 @@
 //! | `turns` | the beginning and the end of turns among them |
 //! | `orders` | what clients command: strict |
 //! | `reports` | what clients report: strict by command, tolerant by hook |
+//! | `documented` | the kinds of the fields of reports |
 //! | `sights` | what is seen in panes |
 //! | `ends` | removal, death, deadlines |
 //! | `restore` | snapshots of an earlier life |
 
 mod agent;
 mod change;
+mod documented;
 mod ends;
 mod id;
 mod moves;
@@ -37,7 +39,7 @@ pub(crate) use today::Today;
 
 use crate::{join::Panes, machine::Counts};
 use headwater_plugin::Evidence;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde_json::Map;
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, VecDeque},
@@ -48,6 +50,9 @@ use std::{
 /// The most agents at a time. Each has a snapshot and, on this machine, a file descriptor; a flood of made-up sessions must
 /// not take all of either.
 const AGENTS: usize = 500;
+
+/// The most sessions beside those of the agents themselves: a program may give each turn another one, for months.
+const SESSIONS: usize = 4 * AGENTS;
 
 /// The most open tasks at a time, for the same reason.
 const TASKS: usize = 5_000;
@@ -164,7 +169,10 @@ impl Registry {
 
     /// Open tasks, and those that ended within the time that is remembered.
     pub(crate) fn tasks(&self) -> impl Iterator<Item = &Task> {
-        self.tasks.values()
+        // Those of an earlier life are kept for a while after a restart, however long ago they ended.
+        let remember = SignedDuration::try_from(self.options.remember).unwrap_or(SignedDuration::MAX);
+        let late = move |task: &Task| self.now.at.duration_since(task.since) < remember;
+        self.tasks.values().filter(move |task| task.is_open() || late(task))
     }
 
     /// The task of this id.

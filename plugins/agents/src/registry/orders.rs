@@ -1,6 +1,11 @@
 //! What clients command. Strict: what is not possible is refused, with what is possible instead.
 
-use super::{Act, Agent, AgentId, Now, Registry, Task, TaskId, moves::How};
+use super::{
+    Act, Agent, AgentId, Now, Registry, Task, TaskId,
+    id::{Id, LONGEST},
+    moves::How,
+    signals,
+};
 use crate::{
     machine::Refused,
     matching::{self, Capability, Requirement},
@@ -65,17 +70,17 @@ impl Registry {
     }
 
     pub(super) fn new_agent(&mut self, new: NewAgent, how: How) -> Result<AgentId, Refusal> {
-        let id: AgentId = new.id.unwrap_or_else(|| Uuid::now_v7().to_string()).into();
+        let id: AgentId = own_id(new.id)?;
         if self.agents.contains_key(&id) {
             return Err(Refusal::Invalid(format!("the agent `{id}` exists already")));
         }
         if self.agents.len() >= super::AGENTS {
             return Err(Refusal::Full(super::AGENTS, "agents"));
         }
-        let name = new.name.unwrap_or_else(|| id.to_string());
+        let name = new.name.as_deref().map_or_else(|| id.to_string(), signals::clip);
         let agent = Agent {
             name,
-            kind: new.kind,
+            kind: new.kind.as_deref().map(signals::clip),
             capabilities: new.capabilities,
             ..Agent::new(id.clone(), CLIENT, how.at, how.evidence, self.now.clock)
         };
@@ -92,7 +97,7 @@ impl Registry {
     }
 
     pub(super) fn new_task(&mut self, new: NewTask, how: How) -> Result<TaskId, Refusal> {
-        let id: TaskId = new.id.unwrap_or_else(|| Uuid::now_v7().to_string()).into();
+        let id: TaskId = own_id(new.id)?;
         if self.tasks.contains_key(&id) {
             return Err(Refusal::Invalid(format!("the task `{id}` exists already")));
         }
@@ -100,8 +105,8 @@ impl Registry {
             return Err(Refusal::Full(super::TASKS, "open tasks"));
         }
         let mut task = Task::new(id, how.at, how.evidence);
-        task.description = new.description;
-        task.kind = new.kind;
+        task.description = new.description.as_deref().map(signals::clip);
+        task.kind = new.kind.as_deref().map(signals::clip);
         task.priority = new.priority;
         task.requires = new.requires;
         Ok(self.create(task, how))
@@ -129,7 +134,7 @@ impl Registry {
                 "the agent `{agent}` has not the capabilities that the task requires"
             )));
         }
-        self.act(&task, Act::Assign { agent, reason: reason.to_owned() }, how)?;
+        self.act(&task, Act::Assign { agent, reason: signals::clip(reason) }, how)?;
         Ok(())
     }
 
@@ -139,7 +144,7 @@ impl Registry {
         let how = How::new(now.at, Evidence::Observed);
         let task = self.known_task(task)?;
         let agent = self.tasks.get(&task).and_then(|task| task.agent.clone());
-        self.act(&task, Act::Cancel { reason: reason.to_owned(), by: Some(by.to_owned()) }, how.clone())?;
+        self.act(&task, Act::Cancel { reason: signals::clip(reason), by: Some(signals::clip(by)) }, how.clone())?;
         if let Some(agent) = agent {
             self.follow_tasks(&agent, crate::machine::AgentStatus::Idle, how);
         }
@@ -150,7 +155,7 @@ impl Registry {
     pub(crate) fn remove_agent(&mut self, agent: &str, reason: &str, by: &str, now: Now) -> Result<(), Refusal> {
         self.begin(now);
         let agent = self.known_agent(agent)?;
-        self.dismiss(&agent, reason, by, How::new(now.at, Evidence::Observed));
+        self.dismiss(&agent, &signals::clip(reason), by, How::new(now.at, Evidence::Observed));
         Ok(())
     }
 
@@ -162,5 +167,14 @@ impl Registry {
     pub(super) fn known_task(&self, id: &str) -> Result<TaskId, Refusal> {
         let known = self.tasks.get_key_value(id).map(|(id, _)| id.clone());
         known.ok_or_else(|| Refusal::Unknown("task", id.to_owned()))
+    }
+}
+
+/// The id that a client gives, or else a unique one.
+fn own_id(given: Option<String>) -> Result<Id, Refusal> {
+    match given {
+        None => Ok(Uuid::now_v7().to_string().into()),
+        Some(id) if (1..=LONGEST).contains(&id.len()) => Ok(id.into()),
+        Some(_) => Err(Refusal::Invalid(format!("`id` has 1 to {LONGEST} bytes"))),
     }
 }

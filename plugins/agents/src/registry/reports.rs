@@ -5,7 +5,8 @@
 //! missing steps are synthesised.
 
 use super::{
-    Act, AgentId, Alert, Change, Happened, NewAgent, NewTask, Now, Refusal, Registry, TaskId, moves::How, signals,
+    Act, AgentId, Alert, Change, Happened, NewAgent, NewTask, Now, Refusal, Registry, TaskId, documented, id::LONGEST,
+    moves::How, signals,
 };
 use crate::{
     machine::{AgentStatus, Refused},
@@ -92,6 +93,9 @@ impl Registry {
         if let Some(at) = data.remove("timestamp").as_ref().and_then(Value::as_str).and_then(|at| at.parse().ok()) {
             how.at = self.now.at.min(at);
         }
+        if let Some(wrong) = documented::tidy(kind, &mut data).filter(|_| strict) {
+            return Err(Refusal::Invalid(wrong));
+        }
         if let Some((kind, channel, needed)) = PASSED.iter().find(|(passed, ..)| *passed == kind) {
             return self.pass(kind, channel, needed, data, how);
         }
@@ -100,7 +104,7 @@ impl Registry {
             "agent_status_changed" => self.agent_status_changed(&data, strict, how),
             "agent_removed" => {
                 let agent = self.agent_of(&data, true, &how)?;
-                self.dismiss(&agent, text(&data, "reason").unwrap_or("reported"), "report", how);
+                self.dismiss(&agent, &reason(&data, "reason"), "report", how);
                 Ok(())
             }
             "heartbeat" => {
@@ -142,6 +146,9 @@ impl Registry {
             if !fits {
                 return Err(Refusal::Invalid(format!("`{key}` is {}", kind.wanted())));
             }
+        }
+        if text(&data, "agent_id").is_some_and(|id| id.len() > LONGEST) {
+            return Err(Refusal::Invalid(format!("`agent_id` has 1 to {LONGEST} bytes")));
         }
         if kind == "system_alert" {
             let own = |key| text(&data, key).map(signals::clip).unwrap_or_default();
@@ -185,7 +192,7 @@ impl Registry {
     fn agent_created(&mut self, data: &Data, strict: bool, how: How) -> Result<(), Refusal> {
         let agent = object(data, "agent")?;
         let new = NewAgent {
-            id: text(agent, "id").map(signals::clip),
+            id: text(agent, "id").map(str::to_owned),
             name: text(agent, "name").map(signals::clip),
             kind: text(agent, "type").map(signals::clip),
             capabilities: matching::capabilities(agent.get("capabilities")).map_err(Refusal::Invalid)?,
@@ -204,7 +211,7 @@ impl Registry {
             let allowed = from.next().iter().map(|status| status.name()).collect();
             return Err(Refusal::Unlisted { what: "status", got: signals::clip(word), allowed });
         };
-        let reason = text(data, "reason").unwrap_or("reported").to_owned();
+        let reason = reason(data, "reason");
         how.more = rest(data, &["agent_id", "old_status", "new_status", "reason"]);
         if strict {
             self.go_strictly(&agent, to, &reason, how)?;
@@ -226,7 +233,7 @@ impl Registry {
     fn task_moved(&mut self, kind: &str, data: &Data, strict: bool, mut how: How) -> Result<(), Refusal> {
         let name = text(data, "task_id").ok_or_else(|| missing("task_id"))?.to_owned();
         if !strict && !self.tasks.contains_key(name.as_str()) {
-            let new = NewTask { id: Some(signals::clip(&name)), ..NewTask::default() };
+            let new = NewTask { id: Some(name.clone()), ..NewTask::default() };
             self.new_task(new, How::new(how.at, Evidence::Inferred))?;
         }
         let task = self.known_task(&name)?;
@@ -241,7 +248,7 @@ impl Registry {
         };
         if kind == "task_assigned" && strict {
             let agent = agent.ok_or_else(|| missing("agent_id"))?;
-            return self.assign(&name, &agent, text(data, "assignment_reason").unwrap_or("reported"), how);
+            return self.assign(&name, &agent, &reason(data, "assignment_reason"), how);
         }
         let act = act_of(kind, data, agent.as_ref())?;
         let known =
@@ -279,7 +286,7 @@ impl Registry {
         if strict || self.agents.contains_key(id) {
             return self.known_agent(id);
         }
-        let new = NewAgent { id: Some(signals::clip(id)), ..NewAgent::default() };
+        let new = NewAgent { id: Some(id.to_owned()), ..NewAgent::default() };
         self.new_agent(new, How::new(how.at, Evidence::Inferred))
     }
 }
@@ -289,7 +296,7 @@ fn act_of(kind: &str, data: &Data, agent: Option<&AgentId>) -> Result<Act, Refus
     Ok(match kind {
         "task_assigned" => Act::Assign {
             agent: agent.cloned().ok_or_else(|| missing("agent_id"))?,
-            reason: text(data, "assignment_reason").unwrap_or("reported").to_owned(),
+            reason: reason(data, "assignment_reason"),
         },
         "task_started" => Act::Start,
         "task_progress" => {
@@ -310,10 +317,7 @@ fn act_of(kind: &str, data: &Data, agent: Option<&AgentId>) -> Result<Act, Refus
             let retry = data.get("retry_scheduled").and_then(Value::as_bool).unwrap_or(false);
             Act::Fail { code: of("code"), message: of("message"), retry }
         }
-        _ => Act::Cancel {
-            reason: text(data, "reason").unwrap_or("reported").to_owned(),
-            by: text(data, "cancelled_by").map(signals::clip),
-        },
+        _ => Act::Cancel { reason: reason(data, "reason"), by: text(data, "cancelled_by").map(signals::clip) },
     })
 }
 
@@ -326,7 +330,7 @@ pub(crate) fn new_task(task: &Data) -> Result<NewTask, Refusal> {
         }
     };
     Ok(NewTask {
-        id: text(task, "id").map(signals::clip),
+        id: text(task, "id").map(str::to_owned),
         description: text(task, "description").map(signals::clip),
         kind: text(task, "type").map(signals::clip),
         priority,
@@ -336,6 +340,10 @@ pub(crate) fn new_task(task: &Data) -> Result<NewTask, Refusal> {
 
 fn text<'a>(data: &'a Data, key: &str) -> Option<&'a str> {
     data.get(key).and_then(Value::as_str).filter(|text| !text.is_empty())
+}
+
+fn reason(data: &Data, key: &str) -> String {
+    signals::clip(text(data, key).unwrap_or("reported"))
 }
 
 fn object<'a>(data: &'a Data, key: &str) -> Result<&'a Data, Refusal> {

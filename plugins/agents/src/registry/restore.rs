@@ -24,16 +24,32 @@ impl Registry {
 
     /// A task as its snapshot has it.
     pub(crate) fn restore_task(&mut self, task: Task) {
-        if self.tasks.insert(task.id.clone(), task).is_none() {
-            self.counts.create();
+        let id = task.id.clone();
+        match self.tasks.insert(id.clone(), task) {
+            Some(before) if before.is_open() => {}
+            // An id that was used again after its end.
+            Some(_) => {
+                self.ended.retain(|ended| *ended != id);
+                self.counts.create();
+            }
+            None => self.counts.create(),
         }
     }
 
-    /// A task has ended, in this way, at this time.
+    /// A task has ended, in this way, at this time. The last ones are remembered: the last hooks are read again, and the end
+    /// of a turn that is not known any more would be told as that of another one.
     pub(crate) fn restore_end(&mut self, id: &TaskId, status: TaskStatus, at: Timestamp) {
         self.today.ended(at, status);
-        if let Some(task) = self.tasks.remove(id) {
+        let clock = self.now.clock;
+        if let Some(task) = self.tasks.get_mut(id).filter(|task| task.is_open()) {
             self.counts.moved(task.status, status);
+            (task.status, task.since, task.ended) = (status, at, Some(clock));
+            self.ended.push_back(id.clone());
+        }
+        if self.ended.len() > super::REMEMBERED
+            && let Some(oldest) = self.ended.pop_front()
+        {
+            self.tasks.remove(&oldest);
         }
         if let Some(agent) = self.agents.values_mut().find(|agent| agent.turn.as_ref() == Some(id)) {
             agent.turn = None;
@@ -45,11 +61,12 @@ impl Registry {
         self.begin(now);
         for agent in self.agents.values_mut() {
             // A turn whose end was told while its agent's snapshot was not yet written.
-            agent.turn.take_if(|turn| !self.tasks.contains_key(turn));
+            agent.turn.take_if(|turn| !self.tasks.get(turn).is_some_and(Task::is_open));
             self.watches.extend(agent.process.map(|process| (agent.id.clone(), process)));
         }
         let gone = |id: &Option<AgentId>| id.as_ref().is_some_and(|id| !self.agents.contains_key(id));
         let left: Vec<(TaskId, TaskStatus)> = (self.tasks.values())
+            .filter(|task| task.is_open())
             .filter(|task| gone(&task.agent) || (task.agent.is_none() && gone(&task.owner)))
             .map(|task| (task.id.clone(), task.status))
             .collect();

@@ -1,7 +1,7 @@
 //! What emitters say. Tolerant: whoever is not known yet is created, missing steps are synthesised and marked inferred,
 //! and what contradicts an end is passed over.
 
-use super::{Agent, AgentId, Happened, Now, Pane, Process, Registry, moves::How};
+use super::{Agent, AgentId, Happened, Now, Pane, Process, Registry, id::made, moves::How};
 use crate::{
     join,
     machine::AgentStatus,
@@ -89,7 +89,8 @@ impl Registry {
             if agent.begins {
                 return None;
             }
-            if let Some(session) = &who.session {
+            // One that is not noted is found here again.
+            if let Some(session) = who.session.as_ref().filter(|_| self.sessions.len() < super::SESSIONS) {
                 self.sessions.insert((who.program.clone(), session.clone()), id.clone());
             }
             self.refresh_from(&id, who, &here, how.at);
@@ -272,6 +273,7 @@ impl Registry {
 
     /// This id, or one made from it where another agent has it: one that was seen in a pane keeps its id in the next pane.
     pub(super) fn unused_id(&self, id: String) -> AgentId {
+        let id = made(id);
         let numbered = (2..).map(|number| format!("{id}#{number}"));
         let free = std::iter::once(id.clone()).chain(numbered).find(|id| !self.agents.contains_key(id.as_str()));
         free.unwrap_or(id).into()

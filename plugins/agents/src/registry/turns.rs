@@ -3,7 +3,7 @@
 //! The end of a turn is settled late: a hook may have sent the agent on, and a title that looks idle may flicker. What
 //! contradicts it in that time takes it back.
 
-use super::{Act, AgentId, Ending, Registry, TURN, Task, TaskId, moves::How, signals};
+use super::{Act, AgentId, Ending, Registry, TURN, Task, TaskId, id::made, moves::How, signals};
 use crate::{
     machine::{AgentStatus, TaskStatus},
     signal::{Ended, Step, TaskStep, Wait},
@@ -120,7 +120,9 @@ impl Registry {
     pub(super) fn turn_ended(&mut self, id: &AgentId, raw: Option<&str>, ended: &Ended, how: How) {
         let turn = match raw {
             Some(raw) => match self.task_of(id, raw) {
-                Some(turn) if self.tasks.get(&turn).is_some_and(|task| !task.is_open()) => return,
+                Some(turn) if self.tasks.get(&turn).is_some_and(|task| !task.is_open()) => {
+                    return self.rest_after_all(id, ended, how);
+                }
                 Some(turn) => Some(turn),
                 None => self.synthesise(id, raw, &how),
             },
@@ -190,12 +192,25 @@ impl Registry {
         self.force(task, id, act, how);
     }
 
+    /// The end of a turn that had ended before, because a client had given its task up: the agent worked on until now.
+    fn rest_after_all(&mut self, id: &AgentId, ended: &Ended, how: How) {
+        let Some(agent) = self.agents.get(id) else { return };
+        let works = matches!(agent.status, AgentStatus::Active | AgentStatus::Waiting) && agent.turn.is_none();
+        if works && how.at >= agent.since {
+            self.rest(id, ended, how);
+        }
+    }
+
     /// The agent does nothing any more.
     fn rest(&mut self, id: &AgentId, ended: &Ended, how: How) {
         match ended {
             Ended::Completed => self.go(id, AgentStatus::Idle, "task_completed", how),
             Ended::Interrupted => self.go(id, AgentStatus::Idle, "task_cancelled", how),
-            Ended::Failed { .. } => self.go(id, AgentStatus::Failed, "task_failed", how),
+            // The word for it says more than that it is so.
+            Ended::Failed { code, .. } => {
+                let reason = code.as_deref().map_or_else(|| "task_failed".to_owned(), signals::clip);
+                self.go(id, AgentStatus::Failed, &reason, how);
+            }
         }
     }
 
@@ -314,7 +329,7 @@ impl Registry {
     /// The id of a task of this agent. An emitter's id that is unique everywhere is taken as it is, unless another agent
     /// has it.
     fn task_id(&self, id: &AgentId, raw: Option<&str>, how: &How) -> TaskId {
-        let Some(raw) = raw else { return format!("{id}:{}", how.at.as_microsecond()).into() };
+        let Some(raw) = raw else { return made(format!("{id}:{}", how.at.as_microsecond())).into() };
         let [plain, long] = named(id, raw);
         let other = self.tasks.get(plain.as_str()).is_some_and(|task| task.owner.as_ref() != Some(id));
         if other { long.into() } else { plain.into() }
@@ -324,6 +339,6 @@ impl Registry {
 /// What a task of this agent may be called that the emitter calls `raw`.
 fn named(id: &AgentId, raw: &str) -> [String; 2] {
     let raw = signals::clip(raw);
-    let long = format!("{id}:{raw}");
+    let long = made(format!("{id}:{raw}"));
     if uuid::Uuid::try_parse(&raw).is_ok() { [raw, long] } else { [long.clone(), long] }
 }

@@ -7,5 +7,7 @@ mod hive;
 mod hooks;
 mod panes;
 mod restart;
+#[allow(dead_code)] // the tests within the crate use the rest
+mod schema;
 mod shapes;
 mod world;

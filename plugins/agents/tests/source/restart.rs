@@ -86,3 +86,21 @@ async fn hooks_are_read_from_where_the_last_life_ended() {
     let time = |text: &str| text.parse::<jiff::Timestamp>().unwrap();
     assert_eq!(time(&from(&world.run.subscriptions())), time(state.data["last_seen"].as_str().unwrap()));
 }
+
+/// The last hook before a restart is read again: its turn was told as another one, which had begun and ended unseen.
+#[tokio::test]
+async fn a_turn_that_has_ended_is_not_told_again_after_a_restart() {
+    let mut world = World::new(json!({ "settle": "1ms" })).await;
+    let stop = claude("s", "Stop", json!({ "prompt_id": "p" }));
+    world.claude("s", "UserPromptSubmit", json!({ "prompt_id": "p" })).await;
+    world.hook("claude", stop.clone()).await;
+    let mut past = Vec::new();
+    while !past.iter().any(|event: &TestEvent| event.kind == "agent_state" && event.data["status"] == "idle") {
+        past.push(world.run.next_event().await);
+    }
+    let mut world = World::after(json!({ "settle": "1ms" }), &past).await;
+    world.hook("claude", stop).await;
+    world.claude("s", "UserPromptSubmit", json!({ "prompt_id": "q" })).await;
+    let next = world.run.next_event_where("a task", |event| event.kind == "task_created").await;
+    assert_eq!(next.data["task"]["id"], "claude:s:q", "the one that ended is not told again");
+}

@@ -253,3 +253,29 @@ fn a_task_whose_agent_had_gone_before_the_restart_fails_then() {
     next.registry.restored(now);
     assert_eq!(next.happened(), ["task_failed (inferred)"]);
 }
+
+/// The word of a child's end may be lost, and its parent may live for weeks.
+#[test]
+fn a_child_of_which_nothing_is_heard_is_given_up_before_its_parent_goes() {
+    let mut world = World::new();
+    world.hears(&started("s"), &place(40));
+    let child = AgentRef { parent: Some("s".into()), ..claude("c") };
+    let begun = Signal { agent: child, task: None, what: What::Started { resumed: false }, at: None };
+    world.hears(&begun, &Place::default());
+    world.pass(Duration::from_hours(23));
+    assert_eq!(world.registry.agents().count(), 2);
+    world.pass(Duration::from_hours(1));
+    let left: Vec<&str> = world.registry.agents().map(|agent| &*agent.id).collect();
+    assert_eq!(left, ["claude:s"]);
+}
+
+/// Harm prevented: `notify` names another session with each title, for as long as the agent lives.
+#[test]
+fn sessions_beside_an_agent_are_bounded() {
+    let mut world = World::new();
+    for number in 0..2 * SESSIONS {
+        let ended = Signal { agent: claude(&format!("t{number}")), task: None, what: STOP, at: None };
+        world.hears(&ended, &place(40));
+    }
+    assert_eq!((world.registry.agents().count(), world.registry.sessions.len()), (1, SESSIONS));
+}

@@ -4,6 +4,8 @@ mod lives;
 mod orders;
 mod panes;
 mod random;
+#[path = "../../../tests/source/schema.rs"]
+mod schema;
 mod turns;
 
 use super::*;

@@ -1,6 +1,6 @@
 //! What clients command and report.
 
-use super::*;
+use super::{schema, *};
 use crate::matching::{Capability, Requirement};
 use serde_json::{Value, json};
 
@@ -153,4 +153,75 @@ fn what_changes_nothing_here_is_passed_on_in_its_shape() {
     assert_eq!(world.registry.alerts().count(), 1);
     world.pass(Duration::from_mins(10));
     assert_eq!(world.registry.alerts().count(), 0);
+}
+
+/// Every place within a value, with another value there.
+fn with_another(value: &Value, other: &Value) -> Vec<Value> {
+    let within = value.as_object().into_iter().flatten().flat_map(|(key, inner)| {
+        let replace = |inner: Value| {
+            let mut whole = value.clone();
+            whole[key] = inner;
+            whole
+        };
+        with_another(inner, other).into_iter().map(replace).collect::<Vec<_>>()
+    });
+    within.chain([other.clone()]).collect()
+}
+
+/// Harm prevented: whoever reads a documented event meets a text where a number stands.
+#[test]
+fn what_is_passed_on_has_its_documented_kinds_whatever_is_reported() {
+    let examples = schema::examples();
+    assert!(examples.as_object().is_some_and(|examples| examples.len() >= 8), "{examples}");
+    for (kind, example) in examples.as_object().unwrap() {
+        for other in [json!(null), json!(-1), json!(0.5), json!("x"), json!([7]), json!({ "x": 1 }), json!(true)] {
+            for data in with_another(example, &other).iter().filter(|data| data.is_object()) {
+                let mut world = World::new();
+                let strictly = report(&mut world, kind, data);
+                by_hook(&mut world, kind, data);
+                let changes = world.registry.take();
+                for event in changes.iter().flat_map(crate::emit::events).filter(|event| event.kind == kind) {
+                    schema::check_kinds(kind, &event.data);
+                }
+                assert!(strictly.is_ok() || strictly.unwrap_err().to_string().starts_with('`'), "{kind}: {data}");
+            }
+        }
+    }
+    let mut world = World::new();
+    let wrong = json!({ "resource": "disk", "usage_percent": 85, "threshold_percent": 80, "trend": "stable", "recommendations": 7 });
+    let refused = report(&mut world, "resource_alert", &wrong).unwrap_err();
+    assert_eq!(refused, Refusal::Invalid("`recommendations` is a list of texts".into()));
+    by_hook(&mut world, "resource_alert", &wrong);
+    let event = world.registry.take().iter().flat_map(crate::emit::events).next().unwrap();
+    assert_eq!(event.data.get("recommendations"), None, "as far as it is understood");
+}
+
+/// Harm prevented: the bus takes no key of more than 128 bytes, so such an agent had no snapshot, and no restart knew it.
+#[test]
+fn ids_fit_the_keys_of_snapshots() {
+    let mut world = World::new();
+    let now = world.now();
+    for id in [String::new(), "x".repeat(129)] {
+        let agent = NewAgent { id: Some(id.clone()), ..NewAgent::default() };
+        let refused = world.registry.create_agent(agent, now).unwrap_err();
+        assert_eq!(refused, Refusal::Invalid("`id` has 1 to 128 bytes".into()));
+        let task = NewTask { id: Some(id), ..NewTask::default() };
+        assert_eq!(world.registry.create_task(task, now).unwrap_err(), refused);
+    }
+    by_hook(&mut world, "task_progress", &json!({ "task_id": "x".repeat(129), "agent_id": "a" }));
+    assert!(world.registry.unused() == 1 && world.happened().is_empty());
+    let long = "s".repeat(250);
+    for session in [format!("{long}1"), format!("{long}2")] {
+        world.says(&session, Some(&long), prompt());
+        world.says(&session, Some(&long), STOP);
+        world.says(&session, None, prompt());
+    }
+    assert_eq!((world.registry.agents().count(), world.registry.tasks().count()), (2, 4), "two stay two");
+    for event in world.registry.take().iter().flat_map(crate::emit::events) {
+        let (crate::emit::Keep::As(key) | crate::emit::Keep::Forget(key)) = event.keep else { continue };
+        assert!(key.len() <= 128, "{key}");
+    }
+    let name = NewAgent { name: Some("x".repeat(9_999)), ..NewAgent::default() };
+    let id = world.registry.create_agent(name, now).unwrap();
+    assert_eq!(world.registry.agent(&id).unwrap().name.len(), signals::TEXT);
 }

@@ -1,7 +1,7 @@
 //! Any sequence of inputs: no transition that does not exist, no count that does not add up, nothing that refers to what is
 //! not there.
 
-use super::*;
+use super::{schema, *};
 use crate::{
     machine::{AgentStatus, TaskStatus},
     matching::{Capability, Requirement},
@@ -14,7 +14,7 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug)]
 enum Input {
     Signal { session: u8, child: bool, task: Option<u8>, what: What, place: u8, late_ms: u64 },
-    Report { kind: &'static str, task: u8, agent: u8, retry: bool, status: &'static str, strict: bool },
+    Report { kind: &'static str, task: u8, agent: u8, retry: bool, status: &'static str, strict: bool, odd: bool },
     CreateAgent { id: u8, proficiency: f64 },
     CreateTask { id: u8, least: Option<f64> },
     Assign { task: u8, agent: u8 },
@@ -96,10 +96,18 @@ fn input() -> impl Strategy<Value = Input> {
             late_ms,
         });
     let words = prop::sample::select(vec!["idle", "active", "waiting", "failed", "asleep"]);
-    let report =
-        (prop::sample::select(REPORTS.to_vec()), 0..3_u8, 0..3_u8, any::<bool>(), words, any::<bool>()).prop_map(
-            |(kind, task, agent, retry, status, strict)| Input::Report { kind, task, agent, retry, status, strict },
-        );
+    let switches = (any::<bool>(), any::<bool>(), prop::bool::weighted(0.2));
+    let report = (prop::sample::select(REPORTS.to_vec()), 0..3_u8, 0..3_u8, words, switches).prop_map(
+        |(kind, task, agent, status, (retry, strict, odd))| Input::Report {
+            kind,
+            task,
+            agent,
+            retry,
+            status,
+            strict,
+            odd,
+        },
+    );
     let seen = (0..3_u8, any::<bool>(), prop::option::of(status()), prop::option::of(status()))
         .prop_map(|(pane, program, status, previous)| Input::Seen { pane, program, status, previous });
     prop_oneof![
@@ -152,13 +160,20 @@ fn give(world: &mut World, input: Input) {
                 Signal { agent, task: task.map(|task| format!("t{task}")), what, at: (late_ms > 0).then_some(at) };
             registry.signal(&signal, &place(number), now.at, now);
         }
-        Input::Report { kind, task, agent, retry, status, strict } => {
+        Input::Report { kind, task, agent, retry, status, strict, odd } => {
             let (task, agent) = (format!("t{task}"), format!("a{agent}"));
             let data = json!({
                 "task_id": task, "agent_id": agent, "task": { "id": task }, "agent": { "id": agent },
                 "new_status": status, "retry_scheduled": retry, "progress": 0.5,
             });
-            let data = data.as_object().cloned().unwrap();
+            let mut data = data.as_object().cloned().unwrap();
+            if odd {
+                let odd = json!({
+                    "result": 7, "error": { "code": 5, "details": "x" }, "current_step": [], "execution_time_ms": -4,
+                    "estimated_completion": "soon", "next_retry_at": 1, "timestamp": "yesterday", "reason": 5,
+                });
+                data.extend(odd.as_object().cloned().unwrap());
+            }
             if strict {
                 // Refusals are what is to be expected of most.
                 let _ = registry.report_strictly(kind, data, now);
@@ -303,6 +318,9 @@ proptest! {
                 for event in crate::emit::events(&change) {
                     // Attributes and keys have bounds of their own; data always has a JSON form.
                     prop_assert!(event.attributes.len() <= 8);
+                    if !matches!(event.kind, "agent_state" | "task_state") {
+                        schema::check(event.kind, &event.data);
+                    }
                 }
             }
             if ticked {

@@ -134,6 +134,24 @@ fn a_failed_turn_is_told_at_once_and_the_agent_with_it() {
     assert_eq!(world.happened(), ["task_cancelled", "agent_performance_updated", "active > idle"]);
 }
 
+/// Harm prevented: an agent whose task a client has given up is shown at work until somebody prompts it again.
+#[test]
+fn an_agent_whose_task_was_given_up_works_until_it_says_so() {
+    let mut world = World::new();
+    world.says("s", Some("p1"), prompt());
+    let now = world.now();
+    world.registry.cancel_task("claude:s:p1", "manual", "me", now).unwrap();
+    world.happened();
+    world.clock += Duration::from_secs(1);
+    world.says("s", Some("p1"), step(true));
+    assert_eq!(world.status("claude:s"), Some("active"), "nobody has stopped it");
+    world.says("s", Some("p1"), STOP);
+    assert_eq!(world.happened(), ["active > idle"]);
+    world.says("s", Some("p2"), prompt());
+    world.says("s", Some("p1"), STOP);
+    assert_eq!(world.status("claude:s"), Some("active"), "the same end, told again");
+}
+
 #[test]
 fn log_records_of_the_past_do_not_change_the_present() {
     let mut world = World::new();
