@@ -11,14 +11,23 @@ use crate::{
     tree::id::PaneId,
 };
 use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
     fs::{OFlags, fcntl_getfl, fcntl_setfl},
-    process::{Pid, Signal, kill_process},
+    pipe::fcntl_setpipe_size,
+    process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open},
 };
 use std::{
     io::{self, Read, Write},
     process::{Child, ChildStdin, ChildStdout},
     time::Instant,
 };
+
+/// How long a client may take to introduce itself to the end, in nanoseconds. It takes less than a millisecond, unless the
+/// server is stopped.
+const PATIENCE: i64 = 300_000_000;
+
+/// What a pipe holds unless more is asked for.
+const PIPE: usize = 64 * 1024;
 
 /// A control client. It ends when this is dropped.
 #[derive(Debug)]
@@ -47,6 +56,10 @@ impl Client {
         let mut client = Self { id, mark, child, stdin, started: Instant::now(), attached: false };
         let mut questions: String = panes.iter().map(|pane| client.mark.ask(*pane)).collect();
         questions += &client.mark.ready();
+        if questions.len() > PIPE {
+            // Of hundreds of panes. They go whole: half a question would spoil all that follow.
+            fcntl_setpipe_size(&client.stdin, questions.len())?;
+        }
         client.say(&questions);
         Ok((client, reader))
     }
@@ -90,6 +103,15 @@ impl Client {
         self.say(&show)
     }
 
+    /// Asks it to end, and waits a moment for that.
+    fn takes_leave(&self) -> rustix::io::Result<bool> {
+        let process = Pid::from_child(&self.child);
+        let end = pidfd_open(process, PidfdFlags::empty())?;
+        kill_process(process, Signal::TERM)?;
+        let patience = Timespec { tv_sec: 0, tv_nsec: PATIENCE };
+        Ok(poll(&mut [PollFd::new(&end, PollFlags::IN)], Some(&patience))? > 0)
+    }
+
     /// Short lines go whole or not at all. `false`: the pipe is full.
     fn say(&mut self, line: &str) -> bool {
         matches!(self.stdin.write(line.as_bytes()), Ok(count) if count == line.len())
@@ -100,8 +122,7 @@ impl Drop for Client {
     /// Not by closing its input and waiting: a client that is wedged would keep a server alive that was killed. One that is
     /// still introducing itself may do so to the end: tmux crashes when it loses it in the middle.
     fn drop(&mut self) {
-        let asked = !self.attached && kill_process(Pid::from_child(&self.child), Signal::TERM).is_ok();
-        if !asked {
+        if self.attached || !self.takes_leave().unwrap_or(false) {
             let _ = self.child.kill();
         }
         let _ = self.child.wait();
@@ -142,5 +163,32 @@ impl Reader {
             });
         }
         inbox.ended(id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::id::Id;
+
+    /// A server that is stopped lets no client go. The source would never end, nor whatever it runs in.
+    #[test]
+    fn a_client_that_does_not_take_its_leave_is_not_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("tmux");
+        let script = "#!/bin/sh\ntrap '' TERM\necho runs\nexec sleep 600\n";
+        // Another process writes it: a test beside this one that forks meanwhile would keep it from being run.
+        let mut write = std::process::Command::new("sh");
+        write.args(["-c", r#"printf %s "$2" >"$1"; chmod 755 "$1""#, "sh"]).arg(&program).arg(script);
+        assert!(write.status().unwrap().success());
+        let program = Program::new(program, dir.path().join("s"));
+        let (client, mut reader) = Client::start(&program, ClientId { session: Id(0), number: 1 }, &[]).unwrap();
+        reader.stdout.read_exact(&mut [0; 5]).unwrap();
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            drop(client);
+            let _ = done.send(());
+        });
+        ended.recv_timeout(std::time::Duration::from_secs(20)).expect("it is waited for");
     }
 }

@@ -13,7 +13,10 @@ use fifo::Fifo;
 use std::{
     collections::BTreeSet,
     io::{self, Read},
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
 };
 
 /// The first index that we take. `set-hook -a` of a user takes the lowest free one, so we stay far away.
@@ -70,6 +73,8 @@ pub(crate) struct Hooks {
     index: u32,
     fifo: Fifo,
     titles: AtomicBool,
+    /// They were taken away for good. Held while they are changed: a repair that comes late would set them again.
+    gone: Mutex<bool>,
 }
 
 impl Hooks {
@@ -86,7 +91,7 @@ impl Hooks {
         let taken: BTreeSet<u32> =
             found.iter().filter(|e| !dead.contains(e)).filter_map(|e| index_of(&e.name)).collect();
         let index = (FIRST_INDEX..u32::MAX).find(|index| !taken.contains(index)).unwrap_or(FIRST_INDEX);
-        let hooks = Self { index, fifo, titles: titles.into() };
+        let hooks = Self { index, fifo, titles: titles.into(), gone: Mutex::default() };
         hooks.set(program, hooks.names())?;
         Ok(hooks)
     }
@@ -108,6 +113,10 @@ impl Hooks {
 
     /// Sets again what somebody has taken away. A user's `set-hook -g` without an index empties the whole array. Blocking.
     pub(crate) fn repair(&self, program: &Program, found: &[Entry]) -> Result<usize, AskError> {
+        let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
+        if *gone {
+            return Ok(0);
+        }
         if self.has_titles_in_vain(found) {
             remove(program, std::iter::once(self.full(TITLES).as_str()))?;
         }
@@ -118,6 +127,7 @@ impl Hooks {
 
     /// Takes our hooks away, and only ours. Blocking.
     pub(crate) fn uninstall(&self, program: &Program) -> Result<(), AskError> {
+        *self.gone.lock().unwrap_or_else(PoisonError::into_inner) = true;
         let ours = self.fifo.path().to_string_lossy().into_owned();
         let found = shown(program)?;
         remove(program, found.iter().filter(|entry| entry.fifo == ours).map(|entry| entry.name.as_str()))
