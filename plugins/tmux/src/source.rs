@@ -106,7 +106,7 @@ async fn find(program: &Program) -> Result<Result<Server, AskError>> {
     Ok(spawn_blocking(move || Server::ask(&program)).await?)
 }
 
-/// Tells how the server is watched now. It stays as the snapshot `mode`.
+/// Tells how the server is watched now. It stays as the snapshot `mode:` and the socket: other sources watch other servers.
 pub(crate) async fn tell_mode(
     ctx: &mut Context,
     program: &Program,
@@ -115,11 +115,12 @@ pub(crate) async fn tell_mode(
     reason: Option<&str>,
 ) -> Result<()> {
     info!(%mode, reason, "tmux");
-    let mut more = json!({ "mode": mode.to_string(), "socket": program.socket().to_string_lossy() });
+    let socket = program.socket().to_string_lossy();
+    let mut more = json!({ "mode": mode.to_string(), "socket": socket });
     if let Some(reason) = reason {
         more["reason"] = reason.into();
     }
-    Told::new("tmux.mode", place, more).emit(ctx, Evidence::Observed, Some("mode")).await
+    Told::new("tmux.mode", place, more).emit(ctx, Evidence::Observed, Some(&format!("mode:{socket}"))).await
 }
 
 fn unix_now() -> u64 {

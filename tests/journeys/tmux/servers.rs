@@ -1,8 +1,9 @@
 //! Servers that are not there yet, come, are killed, and come again as others.
 
 use super::{Scene, asked, ids, is_watched};
-use headwater_tests::{Daemon, Tmux, World, eventually, runs};
+use headwater_tests::{Daemon, Tmux, World, built, eventually, runs};
 use serde_json::{Value, json};
+use std::collections::BTreeSet;
 
 /// The sessions, windows and panes that a late subscriber is told of.
 async fn known(daemon: &Daemon) -> usize {
@@ -87,6 +88,38 @@ async fn what_a_server_had_that_died_unseen_is_not_said_to_be_there() {
     };
     eventually("what the first one had is taken away", gone).await;
     assert_eq!(known(&scene.daemon).await, 3);
+}
+
+/// The source is set to another server, and says no more of the first one.
+#[tokio::test]
+async fn what_a_source_told_of_a_server_that_it_no_longer_watches_is_taken_away() {
+    let scene = Scene::of("").await;
+    let other = Tmux::start().await;
+    let config = scene.daemon.read("headwater.toml");
+    let [old, new] = [&scene.tmux, &other].map(|tmux| tmux.socket().display().to_string());
+    scene.daemon.write("headwater.toml", &config.replace(&old, &new));
+    let all_of_the_other = async || {
+        let snapshot = scene.daemon.get("/v1/snapshot?channel=tmux").await.body;
+        (snapshot.contains(&new) && !snapshot.contains(&old)).then_some(())
+    };
+    eventually("the other server alone is said to be there", all_of_the_other).await;
+}
+
+/// How each server is watched is kept for late subscribers.
+#[tokio::test]
+async fn two_sources_watch_two_servers() {
+    let tmuxes = [Tmux::start().await, Tmux::start().await];
+    let plugin = built("libheadwater_plugin_tmux.so");
+    let settings = |tmux: &Tmux| format!("socket = \"{}\"\nmode = \"hooks\"", tmux.socket().display());
+    let world = World::new().plugin("one", &plugin, &settings(&tmuxes[0]));
+    let daemon = world.plugin("two", &plugin, &settings(&tmuxes[1])).start().await;
+    let both = async || {
+        let snapshot = daemon.get("/v1/snapshot?channel=tmux").await.json();
+        let modes = snapshot["events"].as_array()?.iter().filter(|event| event["type"] == "tmux.mode");
+        let sockets: BTreeSet<&str> = modes.filter_map(|event| event["data"]["socket"].as_str()).collect();
+        tmuxes.iter().all(|tmux| sockets.contains(tmux.socket().to_str().unwrap())).then_some(())
+    };
+    eventually("the modes of both are kept", both).await;
 }
 
 /// tmux crashes when it has something to tell all control clients while one of them is still introducing itself; then

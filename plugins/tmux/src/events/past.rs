@@ -5,29 +5,32 @@ use super::told::TMUX;
 use headwater_plugin::{BusEvent, Emitter, Subscription, prelude::*};
 use std::{collections::BTreeMap, time::SystemTime};
 
-/// The types of snapshots; of the events that tell that they were taken away; and of the one by which the present begins:
-/// whatever is there has been told again before it.
-const STATES: [&str; 3] = ["session.state", "window.state", "pane.state"];
+/// The types of snapshots, and of the events that tell that what they are of was taken away. The last snapshot is also that
+/// by which the present begins: whatever is there has been told again before it.
+const STATES: [&str; 4] = ["session.state", "window.state", "pane.state", PRESENT];
 const ENDS: [&str; 3] = ["session.removed", "window.removed", "pane.removed"];
 const PRESENT: &str = "tmux.mode";
 
-/// Reads the past and takes away what the present has not told again. `socket` is that of our server: another source may
-/// watch another one. It ends when the present begins.
+/// Reads the past and takes away what the present has not told again: what this source said, of whatever server it was set to
+/// watch then, and what was said of the server on this `socket` under whatever name. Other sources watch other servers. It ends
+/// when the present begins.
 pub(crate) async fn clear(mut past: Subscription, mut emitter: Emitter, socket: String) {
     let began = SystemTime::now();
     let mut left = Left::default();
-    while let Some(delivery) = past.next().await {
-        let Delivery::Event(event) = delivery else { continue };
+    let us = loop {
+        let event = match past.next().await {
+            Some(Delivery::Event(event)) => event,
+            Some(_) => continue,
+            None => return,
+        };
         let Ok(data) = event.data::<Value>() else { continue };
-        if data["server"]["socket"] == socket.as_str() {
-            left.read(&event, &data, began);
-        }
+        left.read(&event, &data, began);
         if event.kind == PRESENT && data["socket"] == socket.as_str() && event.time >= began {
-            break;
+            break event.source;
         }
-    }
-    for (key, kind) in left.0 {
-        if let Err(error) = emitter.forget(TMUX, kind, &key).await {
+    };
+    for (key, state) in left.0.iter().filter(|(_, state)| state.source == us || state.socket == socket) {
+        if let Err(error) = emitter.forget(TMUX, state.kind, key).await {
             warn!("what is not there any more cannot be taken away: {error}");
             return;
         }
@@ -36,13 +39,25 @@ pub(crate) async fn clear(mut past: Subscription, mut emitter: Emitter, socket: 
 
 /// Where the past is read.
 pub(crate) fn read(ctx: &Context) -> Result<Subscription> {
-    let types: Vec<&str> = STATES.into_iter().chain(ENDS).chain([PRESENT]).collect();
+    let types: Vec<&str> = STATES.into_iter().chain(ENDS).collect();
     ctx.subscribe(&[TMUX], json!({ "from": "earliest", "filter": { "types": types } }))
 }
 
-/// The keys of what was left, each with its type.
+/// What was left, by its keys.
 #[derive(Debug, Default)]
-struct Left(BTreeMap<String, &'static str>);
+struct Left(BTreeMap<String, State>);
+
+/// A snapshot.
+#[derive(Debug)]
+struct State {
+    kind: &'static str,
+    /// Who said it.
+    source: String,
+    /// Of which server.
+    socket: String,
+    /// The session that it names.
+    session: Value,
+}
 
 impl Left {
     fn read(&mut self, event: &BusEvent, data: &Value, began: SystemTime) {
@@ -50,7 +65,10 @@ impl Left {
             && let Some(key) = &event.key
         {
             if event.time < began {
-                self.0.insert(key.clone(), kind);
+                let socket =
+                    data["server"]["socket"].as_str().or(data["socket"].as_str()).unwrap_or_default().to_owned();
+                let (source, session) = (event.source.clone(), data["session_id"].clone());
+                self.0.insert(key.clone(), State { kind, source, socket, session });
             } else {
                 self.0.remove(key);
             }
@@ -59,7 +77,11 @@ impl Left {
             && let Some((what, _)) = event.kind.split_once('.')
             && let Some(id) = data[format!("{what}_id")].as_str()
         {
-            self.0.remove(&format!("{what}:{}:{id}", data["server"]["pid"]));
+            let key = format!("{what}:{}:{id}", data["server"]["pid"]);
+            // A window that one session has lost may still be in another one, of which its snapshot then speaks.
+            if self.0.get(&key).is_some_and(|state| state.session == data["session_id"]) {
+                self.0.remove(&key);
+            }
         }
     }
 }
