@@ -47,7 +47,7 @@ impl From<AskError> for Refusal {
     fn from(error: AskError) -> Self {
         let code = match error {
             AskError::NotFound(_) => "RESOURCE_NOT_FOUND",
-            AskError::NotInstalled | AskError::NoServer | AskError::Slow => "SYSTEM_UNAVAILABLE",
+            AskError::NotInstalled | AskError::NoServer | AskError::Slow | AskError::InMode => "SYSTEM_UNAVAILABLE",
             AskError::Refused(_) | AskError::Strange(_) | AskError::Io(_) => "INTERNAL_ERROR",
         };
         Self(Failure::new(code, error.to_string()))

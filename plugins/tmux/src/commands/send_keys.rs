@@ -1,14 +1,11 @@
 //! `send_keys`: typing into a pane, where the settings allow it.
 //!
 //! Text goes as the hexadecimal values of its bytes and keys by names of a fixed form, so that nothing in them means anything
-//! to tmux. The server checks that it is the one that was meant, in the same step.
+//! to tmux. The server checks that it is the one that was meant, and that the pane's program would get it, in the same step.
+//! What is typed by one command after the other arrives in that order.
 
 use super::{Refusal, target};
-use crate::{
-    server::ask::{AskError, Program},
-    tree::id::PaneId,
-    watching::Watching,
-};
+use crate::{tree::id::PaneId, watching::Watching};
 use headwater_plugin::prelude::*;
 use std::fmt::Write as _;
 
@@ -51,14 +48,15 @@ pub(super) fn answer(watching: &mut Watching<'_>, command: Command) {
         Ok(wanted) => wanted,
         Err(error) => return command.invalid(error),
     };
-    let commands = match target::pane(watching, &wanted.pane).and_then(|pane| Ok((pane, wanted.commands(pane)?))) {
-        Ok((_, commands)) => commands,
+    let typed = target::pane(watching, &wanted.pane).and_then(|pane| Ok((pane, wanted.commands(pane)?)));
+    let (pane, commands) = match typed {
+        Ok(typed) => typed,
         Err(Refusal(failure)) => return command.fail(failure),
     };
     let server = watching.server.pid;
-    watching.in_thread(command, move |program| {
+    watching.in_turn(command, move |program| {
         for keys in &commands {
-            send(program, server, keys)?;
+            program.type_into(server, pane, keys)?;
         }
         Ok(json!({ "sent": true }))
     });
@@ -113,10 +111,6 @@ fn is_key(name: &str) -> bool {
     let function = function.and_then(|number| number.parse::<u8>().ok());
     let single = key.len() == 1 && key.bytes().all(|byte| byte.is_ascii_alphanumeric());
     NAMED.contains(&key) || single || function.is_some_and(|number| (1..=12).contains(&number))
-}
-
-fn send(program: &Program, server: u32, keys: &str) -> Result<(), AskError> {
-    program.ask_server(server, keys).map(drop)
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //!
 //! Blocking: call it in `spawn_blocking`. Targets are ids, never names; no text of anybody else is ever an argument.
 
+use crate::tree::id::PaneId;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use std::{
     io::{self, Read},
@@ -30,6 +31,9 @@ pub(crate) enum AskError {
     /// tmux has nothing by that id.
     #[error("tmux knows no such target: {0}")]
     NotFound(String),
+    /// Somebody scrolls in the pane, or chooses from a list that it shows: keys would go there.
+    #[error("the pane is in a mode, such as copy mode, which would take what is typed")]
+    InMode,
     /// tmux refused the question, for this reason.
     #[error("tmux refuses: {0}")]
     Refused(String),
@@ -97,6 +101,23 @@ impl Program {
         let is_it = format!("#{{==:#{{pid}},{server}}}");
         let answer = self.ask(&["if-shell", "-F", &is_it, command, "display-message -p another"])?;
         if answer == b"another\n" { Err(AskError::NoServer) } else { Ok(answer) }
+    }
+
+    /// The same for what types into a pane, if that would reach its program: in a mode of tmux each key does what it is bound
+    /// to there, which may be any command.
+    pub(crate) fn type_into(&self, server: u32, pane: PaneId, command: &str) -> Result<(), AskError> {
+        let (target, mark) = (pane.to_string(), "not typed:");
+        let reaches = format!("#{{&&:#{{==:#{{pid}},{server}}},#{{==:#{{pane_in_mode}},0}}}}");
+        let otherwise = format!("display-message -p -t {pane} '{mark} #{{pid}} #{{pane_id}}'");
+        let answer = self.ask(&["if-shell", "-F", "-t", &target, &reaches, command, &otherwise])?;
+        let Some(why) = String::from_utf8_lossy(&answer).strip_prefix(mark).map(|why| why.trim().to_owned()) else {
+            return Ok(());
+        };
+        Err(match why.split_once(' ') {
+            Some((pid, id)) if pid == server.to_string() && id == target => AskError::InMode,
+            _ if why == server.to_string() => AskError::NotFound(target),
+            _ => AskError::NoServer,
+        })
     }
 
     fn ask_within(&self, question: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {

@@ -4,6 +4,7 @@
 //! Whatever was told, the tree is looked at again as a whole ([`looking`]); what differs is emitted.
 
 mod agents;
+mod answers;
 mod clients;
 mod lives;
 mod looking;
@@ -24,22 +25,21 @@ use crate::{
     exits::Exits,
     hooks::Hooks,
     inbox::{Alert, Inbox},
-    ladder::{Ladder, Mode},
+    ladder::Ladder,
     panes::Panes,
     selection::Selection,
     server::{
         ask::{AskError, Program},
         identity::Server,
     },
-    text::Redaction,
     tree::{Tree, id::PaneId},
-    watch::{Explanation, Rules},
+    watch::Rules,
 };
-use headwater_plugin::{prelude::*, serde_json::Map};
+use headwater_plugin::prelude::*;
 use lives::{Exit, Lives};
 use schedule::Schedule;
 use std::{
-    sync::Arc,
+    sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
 use tokio::{
@@ -115,6 +115,8 @@ pub(crate) struct Watching<'a> {
     missed_bytes: u64,
     /// Commands that are answered in threads.
     answering: usize,
+    /// Closes when the last one that was given a turn is over.
+    last_turn: Option<Receiver<()>>,
     lives: Lives,
     /// Processes that ended, and since when it is waited for tmux to say how.
     unknown: Vec<(PaneId, Instant)>,
@@ -163,6 +165,7 @@ impl<'a> Watching<'a> {
             agents: Agents::new(Rules::new(&config.watch)?),
             missed_bytes: 0,
             answering: 0,
+            last_turn: None,
             unknown: Vec::new(),
             schedule: Schedule::new(reconcile, Instant::now()),
             work: JoinSet::new(),
@@ -306,56 +309,6 @@ impl<'a> Watching<'a> {
             Done::Repaired(Err(error)) => warn!("the hooks cannot be set again: {error}"),
         }
         Ok(None)
-    }
-
-    /// Answers a command from a thread.
-    pub(crate) fn in_thread(
-        &mut self,
-        command: Command,
-        job: impl FnOnce(&Program) -> Result<Value, AskError> + Send + 'static,
-    ) {
-        if self.answering >= commands::AT_ONCE {
-            return command.fail(Failure::new("SYSTEM_UNAVAILABLE", "too many commands are under way"));
-        }
-        self.answering += 1;
-        let program = self.program.clone();
-        self.work.spawn_blocking(move || {
-            match job(&program) {
-                Ok(value) => command.complete(value),
-                Err(error) => command.fail(commands::Refusal::from(error).0),
-            }
-            Done::Answered
-        });
-    }
-
-    pub(crate) fn control_clients(&self) -> usize {
-        self.clients.len()
-    }
-
-    pub(crate) fn missed_bytes(&self) -> u64 {
-        self.missed_bytes
-    }
-
-    pub(crate) fn redaction(&self) -> Arc<Redaction> {
-        self.panes.redaction()
-    }
-
-    /// What is told of a pane beside the tree.
-    pub(crate) fn extra(&self, pane: PaneId) -> Map<String, Value> {
-        self.extras.get(&pane).cloned().unwrap_or_default()
-    }
-
-    /// Why the agent in a pane is said to do what it does.
-    pub(crate) fn explain(&self, pane: PaneId) -> Option<Explanation> {
-        self.agents.explain(pane, Instant::now())
-    }
-
-    pub(crate) fn config(&self) -> &Config {
-        self.config
-    }
-
-    pub(crate) fn mode(&self) -> Mode {
-        self.ladder.mode()
     }
 
     /// The server is gone, and with it all that it held.
