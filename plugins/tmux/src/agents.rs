@@ -34,8 +34,8 @@ struct Pane {
 }
 
 impl Agents {
-    pub(crate) fn new(rules: Rules) -> Self {
-        Self { rules: Arc::new(rules), panes: BTreeMap::new() }
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
+        Self { rules, panes: BTreeMap::new() }
     }
 
     /// A pane has this title.

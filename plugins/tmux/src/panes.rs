@@ -53,8 +53,8 @@ impl fmt::Debug for View {
 }
 
 impl Panes {
-    pub(crate) fn new(options: Options, redaction: Redaction) -> Self {
-        Self { options, redaction: Arc::new(redaction), views: BTreeMap::new() }
+    pub(crate) fn new(options: Options, redaction: Arc<Redaction>) -> Self {
+        Self { options, redaction, views: BTreeMap::new() }
     }
 
     /// What is blotted out of all text.

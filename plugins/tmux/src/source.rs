@@ -9,10 +9,14 @@ use crate::{
         identity::Server,
         socket,
     },
+    watch::Rules,
     watching::{End, Watching},
 };
 use headwater_plugin::prelude::*;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::{
+    sync::Arc,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
 use tokio::{
     task::{JoinSet, spawn_blocking},
     time::sleep,
@@ -34,6 +38,8 @@ impl Source for Tmux {
     async fn run(config: Config, mut ctx: Context) -> Result<()> {
         let path = config.socket.clone().unwrap_or_else(|| socket::named(&config.socket_name));
         let program = Program::new(config.tmux.clone(), path);
+        // Before a server is there: nobody would look for what is wrong in the settings when it comes.
+        let (redaction, rules) = (Arc::new(config.redaction()?), Arc::new(Rules::new(&config.watch)?));
         let mut tidying = JoinSet::new();
         let socket = program.socket().to_string_lossy().into_owned();
         tidying.spawn(past::clear(past::read(&ctx)?, ctx.emitter(), socket));
@@ -42,7 +48,7 @@ impl Source for Tmux {
         while let Some(server) = wait(&program, &mut ladder, &mut absent_since, &mut ctx).await? {
             // All that is in a server that was born while we waited is new.
             let newborn = absent_since.take().is_some_and(|since| server.started >= since);
-            let watching = Watching::new(&config, &program, server, newborn, &mut ladder)?;
+            let watching = Watching::new(&config, &program, server, newborn, &mut ladder, (&redaction, &rules))?;
             match watching.run(&mut ctx).await? {
                 End::Stopped => break,
                 End::Gone => {}

@@ -32,6 +32,7 @@ use crate::{
         ask::{AskError, Program},
         identity::Server,
     },
+    text::Redaction,
     tree::{Tree, id::PaneId},
     watch::Rules,
 };
@@ -134,6 +135,7 @@ impl<'a> Watching<'a> {
         server: Server,
         newborn: bool,
         ladder: &'a mut Ladder,
+        (redaction, rules): (&Arc<Redaction>, &Arc<Rules>),
     ) -> Result<Self> {
         let inbox = Arc::new(Inbox::default());
         let (exits, watch) = Exits::new()?;
@@ -161,8 +163,8 @@ impl<'a> Watching<'a> {
             wants_clients: false,
             exits_unattached: false,
             floods: Floods::default(),
-            panes: Panes::new(config.text(), config.redaction()?),
-            agents: Agents::new(Rules::new(&config.watch)?),
+            panes: Panes::new(config.text(), Arc::clone(redaction)),
+            agents: Agents::new(Arc::clone(rules)),
             missed_bytes: 0,
             answering: 0,
             last_turn: None,

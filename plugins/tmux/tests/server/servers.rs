@@ -8,7 +8,8 @@ use headwater_testkit::prelude::*;
 async fn mode(run: &mut Run) -> (String, String) {
     let event = next(run, "tmux.mode").await;
     let text = |key: &str| event.data[key].as_str().unwrap_or_default().to_owned();
-    assert_eq!(event.retained.as_deref(), Some("mode"), "a late subscriber knows it too");
+    let key = format!("mode:{}", event.data["socket"].as_str().unwrap());
+    assert_eq!(event.retained, Some(key), "a late subscriber knows it too");
     (text("mode"), text("reason"))
 }
 
@@ -26,6 +27,23 @@ async fn without_tmux_the_source_waits_and_says_so() {
     assert_eq!(run.command("list", json!({})).await.completed(), json!({ "sessions": [] }));
     run.heartbeat().await;
     assert_eq!(run.stop().await, Outcome::Stopped);
+}
+
+/// Nobody would look for them when a server comes at last.
+#[tokio::test]
+async fn wrong_settings_are_told_before_there_is_a_server() {
+    for (wrong, says) in [
+        (json!({ "redact_also": ["("] }), "to redact by"),
+        (
+            json!({ "watch": { "rules": [{ "name": "mine", "agent": "claude", "region": "tail", "regex": "(", "state": "busy" }] } }),
+            "mine",
+        ),
+    ] {
+        let server = Server::absent();
+        let mut run = Testkit::start::<Tmux>(server.settings(wrong));
+        let Outcome::Failed(reason) = run.ended().await else { panic!("it goes on") };
+        assert!(reason.contains(says), "{reason}");
+    }
 }
 
 #[tokio::test]
@@ -164,21 +182,13 @@ async fn the_last_rung_is_polling() {
     assert_eq!(server.hooks().iter().filter(|hook| hook.contains("headwater")).count(), 0);
 }
 
-/// A program in place of tmux: as tmux, but for control clients.
-fn without_control(server: &Server) -> std::path::PathBuf {
-    let program = server.path("tmux");
-    let script = "#!/bin/sh\ncase \" $* \" in *\" -C \"*) echo '%exit'; exit 1 ;; esac\nexec tmux \"$@\"\n";
-    // Another process writes it: a test beside this one that forks meanwhile would keep it from being run.
-    let mut write = std::process::Command::new("sh");
-    write.args(["-c", r#"printf %s "$2" >"$1"; chmod 755 "$1""#, "sh"]).arg(&program).arg(script);
-    assert!(write.status().unwrap().success());
-    program
-}
+/// What ends control clients at once.
+const NO_CONTROL: &str = "case \" $* \" in *\" -C \"*) echo '%exit'; exit 1 ;; esac";
 
 #[tokio::test]
 async fn control_clients_that_end_at_once_are_given_up_for_a_while() {
     let server = Server::start();
-    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "tmux": without_control(&server) })));
+    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "tmux": server.tmux_after(NO_CONTROL) })));
     assert_eq!(mode(&mut run).await, pair("hooks", "control clients end as soon as they start"));
     assert_eq!(run.command("status", json!({})).await.completed()["control_clients"], 0);
     // What hooks tell, they still tell; titles too, which no output brings now.

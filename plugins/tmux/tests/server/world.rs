@@ -83,6 +83,17 @@ impl Server {
 }
 
 impl Server {
+    /// A program in place of tmux: as tmux, but these lines of shell come first.
+    pub(crate) fn tmux_after(&self, script: &str) -> PathBuf {
+        let program = self.path("tmux");
+        let script = format!("#!/bin/sh\n{script}\nexec tmux \"$@\"\n");
+        // Another process writes it: a test beside this one that forks meanwhile would keep it from being run.
+        let mut write = Command::new("sh");
+        write.args(["-c", r#"printf %s "$2" >"$1"; chmod 755 "$1""#, "sh"]).arg(&program).arg(script);
+        assert!(write.status().unwrap().success());
+        program
+    }
+
     /// Watches it with control clients, once they are attached, or it is known that there are none.
     pub(crate) async fn read(&self, more: Value) -> Run {
         let mut run = self.watch(more).await;
