@@ -34,10 +34,12 @@ async fn a_flood_loses_output_which_is_announced_and_nothing_else() {
     scene.run(&["kill-window", "-t", "@1"]).await;
     scene.next("window.removed").await;
     println!("{told} events of output and {} announcements of drops", announced.len());
+    // Where tmux kept output back by itself, since the source was behind, nobody knows how much it was.
+    let amount = |event: &Value| event["data"]["bytes"].as_u64().or(event["data"]["paused_ms"].as_u64());
+    assert!(announced.iter().any(|event| amount(event).is_some()), "{announced:?}");
     for event in &announced {
-        let data = &event["data"];
-        assert!(data["bytes"].as_u64() > Some(0) || data["paused_ms"].as_u64() > Some(0), "{event}");
-        assert_eq!(data["pane_id"], "%1", "only what floods loses anything: {event}");
+        assert_ne!(amount(event), Some(0), "{event}");
+        assert_eq!(event["data"]["pane_id"], "%1", "only what floods loses anything: {event}");
     }
     let counted: u64 = announced.iter().filter_map(|event| event["data"]["bytes"].as_u64()).sum();
     let status = asked(&mut scene.client, "status", json!({})).await;
