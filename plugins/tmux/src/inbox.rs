@@ -185,6 +185,12 @@ impl Inbox {
         }
     }
 
+    /// Forgets whose output of a pane counts where that client does not bring it any more: the pane is in another session
+    /// now. Which panes these are.
+    pub(crate) fn disown(&self, brings: impl Fn(ClientId, PaneId) -> bool) -> Vec<PaneId> {
+        self.state().owners.extract_if(.., |pane, owner| !brings(*owner, *pane)).map(|(pane, _)| pane).collect()
+    }
+
     /// All that came.
     pub(crate) fn take(&self) -> News {
         std::mem::take(&mut self.state().news)
@@ -270,5 +276,11 @@ mod tests {
         inbox.ended(client(1, 1));
         inbox.output(client(2, 2), Id(3), b"b");
         assert_eq!(inbox.take().output[&Id(3)].bytes, b"b", "the other one takes over");
+        inbox.output(client(2, 2), Id(4), b"c");
+        assert_eq!(inbox.disown(|owner, pane| owner.session != Id(2) || pane == Id(4)), [Id(3)]);
+        inbox.output(client(1, 3), Id(3), b"d");
+        inbox.output(client(1, 3), Id(4), b"d");
+        let news = inbox.take();
+        assert_eq!((&news.output[&Id(3)].bytes[..], &news.output[&Id(4)].bytes[..]), (&b"d"[..], &b"c"[..]), "moved");
     }
 }

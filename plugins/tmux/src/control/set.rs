@@ -49,12 +49,14 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Ends the clients of other sessions than these, and starts one for a session that has none, if it may be started now.
-    /// `unrest` is when a session last came, went or changed, or a client of the user did.
+    /// `unrest` is when a session last came, went or changed, or a client of the user did. By attaching we use a session, and a
+    /// plain `tmux attach` goes to that which was used last: so the one that was `used` longest ago comes first.
     pub(crate) fn follow(
         &mut self,
         program: &Program,
         tree: &Tree,
         wanted: &BTreeSet<SessionId>,
+        used: &BTreeMap<SessionId, u32>,
         unrest: Instant,
         now: Instant,
     ) -> Followed {
@@ -67,7 +69,8 @@ impl Clients {
         for session in unwanted {
             self.remove(session, now);
         }
-        let missing = wanted.iter().find(|session| !self.by_session.contains_key(session));
+        let missing = wanted.iter().filter(|session| !self.by_session.contains_key(session));
+        let missing = missing.min_by_key(|session| used.get(session));
         let Some(session) = missing.filter(|_| self.by_session.len() < MOST && self.resting(now).is_none()) else {
             return Followed::default();
         };

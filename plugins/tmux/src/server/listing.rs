@@ -1,7 +1,8 @@
 //! The whole server in one question: every pane with its window and session, and every client.
 //!
 //! Names, titles and paths may hold anything, so each comes with its length before it (`4:prod`). What follows is cut by that
-//! length and by nothing else: no character in a name can end it.
+//! length and by nothing else: no character in a name can end it. tmux 3.4 prints control characters and bytes that are no text
+//! as octal numbers, but the length is that of what they stand for.
 
 use super::ask::{AskError, Program};
 use crate::{
@@ -11,12 +12,12 @@ use crate::{
         id::{Id, PaneId, SessionId, WindowId},
     },
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// One line for each pane of each window of each session. `destroy-unattached` and `exit-unattached` are options: where
 /// they are on, a client of ours would change when the session or the server ends.
 const PANES: &str = "P #{session_id} #{window_id} #{pane_id} #{window_index} #{pane_index} \
-    #{window_active} #{pane_active} #{pane_height} #{pane_width} #{pane_pid} #{pane_dead} #{n:pane_dead_status}:#{pane_dead_status} \
+    #{window_active} #{pane_active} #{pane_height} #{pane_width} #{session_activity} #{pane_pid} #{pane_dead} #{n:pane_dead_status}:#{pane_dead_status} \
     #{n:pane_dead_signal}:#{pane_dead_signal} #{n:destroy-unattached}:#{destroy-unattached} \
     #{n:exit-unattached}:#{exit-unattached} #{n:session_name}:#{session_name} #{n:session_path}:#{session_path} \
     #{n:window_name}:#{window_name} #{n:pane_title}:#{pane_title} #{n:pane_current_command}:#{pane_current_command} \
@@ -39,40 +40,64 @@ const LONGEST_TEXT: usize = 4096;
 pub(crate) struct Listing {
     /// The process of the server.
     pub(crate) server: Option<u32>,
-    /// The sessions, windows and panes.
+    /// The sessions, windows and panes; as yet with nobody attached.
     pub(crate) tree: Tree,
+    /// When each session was last used by somebody, in seconds since 1970.
+    pub(crate) used: BTreeMap<SessionId, u32>,
+    /// The clients: their processes, and where they are attached.
+    clients: Vec<(u32, SessionId)>,
     /// The server ends when nobody is attached: then no client of ours may keep it alive.
     pub(crate) exits_unattached: bool,
     /// The hooks of ours or of a daemon before us, where they were asked for.
     pub(crate) hooks: Option<Vec<hooks::Entry>>,
 }
 
-/// Asks for everything; with `hooks`, also which hooks are set. Clients with these process ids are ours and not counted.
-pub(crate) fn ask(program: &Program, ours: &BTreeSet<u32>, hooks: bool) -> Result<Listing, AskError> {
+impl Listing {
+    /// Counts who is attached. Clients with these process ids are ours.
+    pub(crate) fn count_clients(&mut self, ours: &BTreeSet<u32>) {
+        for (_, session) in self.clients.iter().filter(|(pid, _)| !ours.contains(pid)) {
+            if let Some(session) = self.tree.sessions.get_mut(session) {
+                session.attached += 1;
+            }
+        }
+    }
+}
+
+/// Asks for everything; with `hooks`, also which hooks are set.
+pub(crate) fn ask(program: &Program, hooks: bool) -> Result<Listing, AskError> {
     let mut question = vec!["display-message", "-p", SERVER, ";"];
     question.extend(["list-panes", "-a", "-F", PANES, ";", "list-clients", "-F", CLIENTS]);
     if hooks {
         question.extend([";", "display-message", "-p", HOOKS, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"]);
     }
-    read(&program.ask(&question)?, ours)
+    read(&program.ask(&question)?)
 }
 
 /// Reads the answer.
-pub(crate) fn read(answer: &[u8], ours: &BTreeSet<u32>) -> Result<Listing, AskError> {
+pub(crate) fn read(answer: &[u8]) -> Result<Listing, AskError> {
     let mut listing = Listing::default();
-    let mut cursor = Cursor { rest: answer };
+    let mut cursor = Cursor { rest: answer, escaped: false };
     while let Some(kind) = cursor.kind() {
         let understood = match kind {
             b'S' => cursor.number().and_then(|pid| {
                 listing.server = Some(pid);
                 cursor.end()
             }),
-            b'P' => pane(&mut cursor, &mut listing),
-            b'C' => client(&mut cursor, &mut listing.tree, ours),
-            _ => {
+            b'P' => {
+                let line = cursor.rest;
+                pane(&mut cursor, &mut listing).or_else(|| {
+                    (cursor.rest, cursor.escaped) = (line, true);
+                    let understood = pane(&mut cursor, &mut listing);
+                    cursor.escaped = false;
+                    understood
+                })
+            }
+            b'C' => client(&mut cursor, &mut listing),
+            b'H' => {
                 listing.hooks = Some(hooks::entries(&String::from_utf8_lossy(cursor.rest)));
                 return Ok(listing);
             }
+            _ => None,
         };
         understood.ok_or_else(|| AskError::Strange(format!("at `{}`", cursor.here())))?;
     }
@@ -86,6 +111,7 @@ fn pane(cursor: &mut Cursor<'_>, listing: &mut Listing) -> Option<()> {
     let [window_index, pane_index] = [cursor.number()?, cursor.number()?];
     let [window_active, pane_active] = [cursor.number()? != 0, cursor.number()? != 0];
     let size = (cursor.number()?, cursor.number()?);
+    let used = cursor.number()?;
     let pid = Some(cursor.number()?).filter(|pid| *pid > 1);
     let dead = cursor.number()? != 0;
     let ending = Ending { status: cursor.text()?.parse().ok(), signal: cursor.text()?.parse().ok() };
@@ -98,6 +124,7 @@ fn pane(cursor: &mut Cursor<'_>, listing: &mut Listing) -> Option<()> {
     let [title, command, path_of_pane] = [cursor.text()?, cursor.text()?, cursor.text()?];
     cursor.end()?;
 
+    listing.used.insert(session_id, used);
     let tree = &mut listing.tree;
     let session = tree.sessions.entry(session_id).or_insert_with(|| Session {
         name: session_name,
@@ -119,21 +146,19 @@ fn pane(cursor: &mut Cursor<'_>, listing: &mut Listing) -> Option<()> {
     Some(())
 }
 
-fn client(cursor: &mut Cursor<'_>, tree: &mut Tree, ours: &BTreeSet<u32>) -> Option<()> {
+fn client(cursor: &mut Cursor<'_>, listing: &mut Listing) -> Option<()> {
     let pid = cursor.number()?;
     let session = SessionId::parse(&cursor.text()?);
     cursor.end()?;
-    if !ours.contains(&pid)
-        && let Some(session) = session.and_then(|session| tree.sessions.get_mut(&session))
-    {
-        session.attached += 1;
-    }
+    listing.clients.extend(session.map(|session| (pid, session)));
     Some(())
 }
 
 /// What is not read yet.
 struct Cursor<'a> {
     rest: &'a [u8],
+    /// Texts have octal numbers in place of some bytes.
+    escaped: bool,
 }
 
 impl<'a> Cursor<'a> {
@@ -165,10 +190,20 @@ impl<'a> Cursor<'a> {
         let colon = self.rest.iter().take(12).position(|byte| *byte == b':')?;
         let length: usize = std::str::from_utf8(&self.rest[..colon]).ok()?.parse().ok()?;
         let from = colon + 1;
-        let text = self.rest.get(from..from.checked_add(length)?)?;
-        let after = &self.rest[from + length..];
+        let mut text = Vec::new();
+        let mut after = self.rest.get(from..)?;
+        if self.escaped {
+            while text.len() < length {
+                let (byte, rest) = unescape(after)?;
+                text.push(byte);
+                after = rest;
+            }
+        } else {
+            text.extend_from_slice(after.get(..length)?);
+            after = &after[length..];
+        }
         self.rest = after.strip_prefix(b" ").unwrap_or(after);
-        let text = String::from_utf8_lossy(text);
+        let text = String::from_utf8_lossy(&text);
         Some(text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned())
     }
 
@@ -184,13 +219,28 @@ impl<'a> Cursor<'a> {
     }
 }
 
+/// The first byte of a text in which some are shown by a `\` and three octal digits or a letter.
+fn unescape(text: &[u8]) -> Option<(u8, &[u8])> {
+    let (first, rest) = text.split_first()?;
+    if *first != b'\\' {
+        return Some((*first, rest));
+    }
+    if let Some(digits) = rest.first_chunk::<3>().filter(|digits| digits.iter().all(|c| (b'0'..=b'7').contains(c))) {
+        let value = digits.iter().fold(0_u32, |value, digit| value * 8 + u32::from(digit - b'0'));
+        return Some((u8::try_from(value).ok()?, &rest[3..]));
+    }
+    let letters = [(b'a', 7), (b'b', 8), (b'v', 11), (b'f', 12), (b'r', 13)];
+    let letter = letters.into_iter().find(|(letter, _)| rest.first() == Some(letter));
+    Some(letter.map_or((b'\\', rest), |(_, byte)| (byte, &rest[1..])))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn line(session: &str, name: &str, title: &str) -> String {
         format!(
-            "P {session} @2 %3 4 5 1 1 24 80 99 0 0: 0: 1:0 1:0 {}:{name} 1:/ 1:w {}:{title} 2:sh 4:/tmp\n",
+            "P {session} @2 %3 4 5 1 1 24 80 7 99 0 0: 0: 1:0 1:0 {}:{name} 1:/ 1:w {}:{title} 2:sh 4:/tmp\n",
             name.len(),
             title.len()
         )
@@ -200,7 +250,8 @@ mod tests {
     fn hostile_names_are_names() {
         for name in ["", "a b", "x\nP $9 @9 %9 1 1 1 1 1", "3:abc", "é\u{202e}", "#(touch x)", "\t\u{1f}"] {
             let text = line("$1", name, "t") + &line("$2", "other", name) + "C 7 2:$1\nC 8 2:$2\nC 9 0:\n";
-            let listing = read(text.as_bytes(), &BTreeSet::from([8])).unwrap();
+            let mut listing = read(text.as_bytes()).unwrap();
+            listing.count_clients(&BTreeSet::from([8]));
             let session = &listing.tree.sessions[&Id(1)];
             assert_eq!((session.name.as_str(), session.attached, session.current), (name, 1, Some(4)));
             assert_eq!(listing.tree.sessions[&Id(2)].attached, 0, "our own client is not counted");
@@ -209,25 +260,35 @@ mod tests {
         }
     }
 
+    /// As tmux 3.4 prints them. A directory with such a name must not keep everything else from being seen.
+    #[test]
+    fn characters_that_are_printed_as_numbers_are_one_byte_each() {
+        let called_so = line("$2", r"\001", "t");
+        let sessions = read(called_so.as_bytes()).unwrap().tree.sessions;
+        assert_eq!(sessions[&Id(2)].name, r"\001", "who is really called like that keeps the name");
+        let text = line("$1", "a", "t").replace("4:/tmp", r"7:/\001\r\302\133\z");
+        assert_eq!(read(text.as_bytes()).unwrap().tree.panes[&Id(3)].path, "/\u{1}\r\u{fffd}[\\z");
+    }
+
     #[test]
     fn bytes_that_are_no_text_are_replaced() {
         let mut bytes = line("$1", "ab", "t").into_bytes();
         let at = bytes.windows(4).position(|w| w == b"2:ab").unwrap() + 2;
         bytes[at] = 0xff;
-        assert_eq!(read(&bytes, &BTreeSet::new()).unwrap().tree.sessions[&Id(1)].name, "\u{fffd}b");
+        assert_eq!(read(&bytes).unwrap().tree.sessions[&Id(1)].name, "\u{fffd}b");
     }
 
     #[test]
     fn a_pane_that_remains_after_its_end_says_how_it_ended() {
         let text = line("$1", "a", "t").replace("99 0 0: 0:", "99 1 1:7 0:");
-        let listing = read(text.as_bytes(), &BTreeSet::new()).unwrap();
+        let listing = read(text.as_bytes()).unwrap();
         assert_eq!(listing.tree.panes[&Id(3)].dead, Some(Ending { status: Some(7), signal: None }));
     }
 
     #[test]
     fn sessions_that_end_without_clients_are_known() {
         let text = line("$1", "a", "t").replace("1:0 1:0", "1:1 2:on");
-        let listing = read(text.as_bytes(), &BTreeSet::new()).unwrap();
+        let listing = read(text.as_bytes()).unwrap();
         assert!(listing.tree.sessions[&Id(1)].fleeting && listing.exits_unattached);
     }
 
@@ -235,9 +296,9 @@ mod tests {
     fn what_is_cut_off_or_wrong_is_refused() {
         let whole = line("$1", "a", "t");
         for end in 1..whole.len() {
-            assert!(read(&whole.as_bytes()[..end], &BTreeSet::new()).is_err(), "{end}");
+            assert!(read(&whole.as_bytes()[..end]).is_err(), "{end}");
         }
-        assert!(read(b"P prod @1 %1\n", &BTreeSet::new()).is_err());
-        assert!(read(b"", &BTreeSet::new()).unwrap().tree.sessions.is_empty());
+        assert!(read(b"P prod @1 %1\n").is_err() && read(b"odd\n").is_err());
+        assert!(read(b"").unwrap().tree.sessions.is_empty());
     }
 }

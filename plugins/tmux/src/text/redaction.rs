@@ -1,6 +1,7 @@
 //! What is blotted out of text before anything leaves: tokens, keys, passwords. It works on whole lines as far as they are
 //! known, by the patterns of the settings; it makes leaks rare and cannot make them impossible.
 
+use super::signals::plain;
 use regex::{Regex, RegexBuilder, RegexSet, RegexSetBuilder};
 use std::borrow::Cow;
 
@@ -89,6 +90,11 @@ impl Redaction {
         }
         let any = RegexSetBuilder::new(patterns).size_limit(HEAVIEST_SET).dfa_size_limit(STATES).nest_limit(50).build();
         Ok(Self { any: any.map_err(|_| RedactionError::TooLarge)?, each })
+    }
+
+    /// A title as tmux keeps it, in the form in which [`Seen::Title`](super::Seen::Title) has it.
+    pub fn title(&self, title: &str) -> String {
+        self.clean(&plain(title.as_bytes())).into_owned()
     }
 
     /// The text without its secrets.

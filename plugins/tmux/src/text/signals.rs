@@ -64,6 +64,6 @@ impl Signals {
 }
 
 /// As text of one line: invalid bytes replaced, control characters gone.
-fn plain(bytes: &[u8]) -> String {
+pub(super) fn plain(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).chars().filter(|c| !c.is_control()).take(LONGEST).collect()
 }

@@ -46,7 +46,7 @@ impl Watching<'_> {
             }
         }
         while self.readers.try_join_next().is_some() {} // those of clients that have ended
-        let followed = self.clients.follow(self.program, &self.tree, &wanted, self.unrest, now);
+        let followed = self.clients.follow(self.program, &self.tree, &wanted, &self.used, self.unrest, now);
         if let Some(reader) = followed.reader {
             let inbox = Arc::clone(&self.inbox);
             self.readers.spawn_blocking(move || reader.run(&inbox));

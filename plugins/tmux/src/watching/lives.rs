@@ -42,6 +42,15 @@ struct Watched {
     left: Option<(Place, Instant)>,
 }
 
+/// What is told of ends beside the changes of the tree.
+#[derive(Debug, Default)]
+pub(crate) struct Ends {
+    /// Before the changes: a pane goes after its process.
+    pub(crate) before: Vec<Told>,
+    /// After them: a pane that was not known yet has come first.
+    pub(crate) after: Vec<Told>,
+}
+
 /// What an end under some number means.
 #[derive(Debug)]
 pub(crate) enum Exit {
@@ -55,6 +64,13 @@ pub(crate) enum Exit {
     Nothing,
 }
 
+impl Life {
+    /// One that had ended before it was known; `told`: and how is known too.
+    fn ended(told: bool) -> Self {
+        Self { number: None, awaited: !told, over: told }
+    }
+}
+
 impl Lives {
     /// Watches the server.
     pub(crate) fn new(mut exits: Exits, server: &Server) -> Self {
@@ -62,22 +78,23 @@ impl Lives {
         Self { exits, server, panes: BTreeMap::new(), watched: BTreeMap::new() }
     }
 
-    /// Follows the tree. What it returns happened before the change that it belongs to.
-    pub(crate) fn follow(
-        &mut self,
-        server: &Server,
-        old: &Tree,
-        new: &Tree,
-        changes: &[Change],
-        now: Instant,
-    ) -> Vec<Told> {
-        let mut told = Vec::new();
+    /// Follows the tree.
+    pub(crate) fn follow(&mut self, server: &Server, old: &Tree, new: &Tree, changes: &[Change], now: Instant) -> Ends {
+        let mut ends = Ends::default();
         for change in changes {
             match change {
-                Change::PaneCreated(id, pane) => self.begin(server, *id, pane.pid, pane.dead.is_some()),
+                Change::PaneCreated(id, pane) => {
+                    let known = pane.dead.filter(|ending| *ending != Ending::default());
+                    ends.after.extend(known.map(|ending| exited(Place::pane(server, new, *id), ending)));
+                    match pane.dead {
+                        None => self.begin(server, *id, pane.pid),
+                        // Without a status, tmux is about to say it.
+                        Some(_) => drop(self.panes.insert(*id, Life::ended(known.is_some()))),
+                    }
+                }
                 Change::PaneRespawned(id, pid) => {
                     self.leave(*id, Place::pane(server, new, *id), now);
-                    self.begin(server, *id, *pid, false);
+                    self.begin(server, *id, *pid);
                 }
                 Change::PaneDead(id, Some(ending)) => {
                     let life = self.panes.entry(*id).or_default();
@@ -87,14 +104,14 @@ impl Lives {
                         continue;
                     }
                     if !std::mem::replace(&mut life.over, true) {
-                        told.push(exited(Place::pane(server, new, *id), *ending));
+                        ends.before.push(exited(Place::pane(server, new, *id), *ending));
                     }
                 }
                 Change::PaneRemoved(id) => {
                     let place = Place::pane(server, old, *id);
                     let unseen = self.panes.get(id).is_some_and(|life| life.number.is_none() && !life.over);
                     if unseen {
-                        told.push(exited(place.clone(), Ending::default()));
+                        ends.before.push(exited(place.clone(), Ending::default()));
                     }
                     self.leave(*id, place, now);
                     self.panes.remove(id);
@@ -110,7 +127,7 @@ impl Lives {
             self.watched.remove(&number);
             self.exits.forget(number);
         }
-        told
+        ends
     }
 
     /// A process ended.
@@ -142,12 +159,12 @@ impl Lives {
         untold.then(|| exited(Place::pane(server, tree, pane), Ending::default()))
     }
 
-    fn begin(&mut self, server: &Server, pane: PaneId, pid: Option<u32>, over: bool) {
-        let number = pid.filter(|_| !over).and_then(|pid| self.exits.watch(pid, Some(server.pid)));
+    fn begin(&mut self, server: &Server, pane: PaneId, pid: Option<u32>) {
+        let number = pid.and_then(|pid| self.exits.watch(pid, Some(server.pid)));
         if let Some(number) = number {
             self.watched.insert(number, Watched { pane, left: None });
         }
-        self.panes.insert(pane, Life { number, awaited: false, over });
+        self.panes.insert(pane, Life { number, ..Life::default() });
     }
 
     /// The process is not in the pane any more, and may end later.

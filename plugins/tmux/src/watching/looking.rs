@@ -1,6 +1,9 @@
 //! Looking at the whole server, and telling what differs from the last look.
 
-use super::{Done, End, Watching, schedule::Cause};
+use super::{
+    Done, End, Watching,
+    schedule::{Cause, Look},
+};
 use crate::{
     events::{self, place::Place},
     ladder::Mode,
@@ -14,14 +17,16 @@ use crate::{
     },
 };
 use headwater_plugin::prelude::*;
-use std::{sync::Arc, time::Instant};
+use std::{collections::BTreeSet, sync::Arc, time::Instant};
 
 /// A look at everything.
 #[derive(Debug)]
 pub(crate) struct Looked {
-    cause: Cause,
+    look: Look,
     /// What is known of later than this is newer than the look.
     began: Instant,
+    /// The processes of our clients when it began.
+    ours: BTreeSet<u32>,
     found: Result<Listing, AskError>,
 }
 
@@ -34,26 +39,33 @@ impl Watching<'_> {
         let ours = self.clients.pids(now);
         let hooks = look.hooks && self.hooks.is_some();
         self.work.spawn_blocking(move || {
-            let found = listing::ask(&program, &ours, hooks);
-            Done::Looked(Looked { cause: look.cause, began: now, found })
+            let found = listing::ask(&program, hooks);
+            Done::Looked(Looked { look, began: now, ours, found })
         });
     }
 
     /// Takes what a look has found.
     pub(super) async fn looked(&mut self, ctx: &mut Context, looked: Looked) -> Result<Option<End>> {
-        self.schedule.done();
+        let cause = looked.look.cause;
         let listing = match looked.found {
             Ok(listing) if listing.server != Some(self.server.pid) => return Ok(Some(End::Gone)),
             Ok(mut listing) => {
+                // A client that was started meanwhile may have been seen, and is no user.
+                let mut ours = self.clients.pids(Instant::now());
+                ours.extend(looked.ours);
+                listing.count_clients(&ours);
+                self.clean_titles(&mut listing.tree);
                 self.keep_newer(&mut listing.tree, looked.began);
                 listing
             }
             Err(AskError::NoServer) => return Ok(Some(End::Gone)),
             Err(error) => {
                 warn!("tmux could not be looked at: {error}");
+                self.schedule.failed(looked.look, Instant::now());
                 return Ok(None);
             }
         };
+        self.schedule.done();
         if let (Some(hooks), Some(found)) = (&self.hooks, &listing.hooks)
             && !hooks.complete(found)
         {
@@ -61,8 +73,9 @@ impl Watching<'_> {
             self.work.spawn_blocking(move || Done::Repaired(hooks.repair(&program, &found)));
         }
         self.exits_unattached = listing.exits_unattached;
-        let evidence = looked.cause.evidence(self.mode() == Mode::Poll);
-        if looked.cause == Cause::First && !self.newborn {
+        self.used = listing.used;
+        let evidence = cause.evidence(self.mode() == Mode::Poll);
+        if cause == Cause::First && !self.newborn {
             // What was there before us was not created now: it is only known from now on.
             let changes = diff(&self.tree, &listing.tree);
             self.lives.follow(&self.server, &self.tree, &listing.tree, &changes, Instant::now());
@@ -71,12 +84,23 @@ impl Watching<'_> {
             self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
             self.meet_agents(ctx, &changes).await?;
         } else {
-            let evidence = if looked.cause == Cause::First { Evidence::Inferred } else { evidence };
+            let evidence = if cause == Cause::First { Evidence::Inferred } else { evidence };
             self.become_tree(ctx, listing.tree, evidence).await?;
         }
         self.follow_sessions();
         self.step(ctx).await?;
         Ok(None)
+    }
+
+    /// tmux keeps titles as they were set. They are told as those are that come with the output: one that were told in both
+    /// ways would change with every look, and show its secrets.
+    fn clean_titles(&self, found: &mut Tree) {
+        let redaction = self.redaction();
+        for (id, pane) in &mut found.panes {
+            if self.tree.panes.get(id).is_none_or(|known| known.title != pane.title) {
+                pane.title = redaction.title(&pane.title);
+            }
+        }
     }
 
     /// Titles and commands that were seen after the look began are newer than what it found.
@@ -115,8 +139,9 @@ impl Watching<'_> {
                 _ => {}
             }
         }
-        let exits = self.lives.follow(&self.server, &self.tree, &new, &changes, now);
-        for told in exits.iter().chain(&events::changes::events(&self.server, &self.tree, &new, &changes)) {
+        let ends = self.lives.follow(&self.server, &self.tree, &new, &changes, now);
+        let events = events::changes::events(&self.server, &self.tree, &new, &changes);
+        for told in ends.before.iter().chain(&events).chain(&ends.after) {
             // Nobody tells which command runs: it is found whenever something else is looked at.
             let evidence = if told.kind == "pane.command" { Evidence::Polled } else { evidence };
             told.emit(ctx, evidence, None).await?;
@@ -130,7 +155,19 @@ impl Watching<'_> {
             Change::PaneRemoved(id) => Some(*id),
             _ => None,
         }));
+        self.follow_moved_panes();
         self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
         self.meet_agents(ctx, &changes).await
+    }
+
+    /// A pane that was moved to another session is read by the client of that one from now on. What it printed meanwhile is on
+    /// its screen.
+    fn follow_moved_panes(&mut self) {
+        let tree = &self.tree;
+        // One that is not known yet may be anywhere.
+        let links = |session, pane| tree.panes.get(&pane).is_none_or(|pane| tree.links(session, pane.window));
+        for pane in self.inbox.disown(|client, pane| links(client.session, pane)) {
+            self.clients.ask(&self.tree, pane);
+        }
     }
 }

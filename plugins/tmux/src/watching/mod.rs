@@ -33,13 +33,17 @@ use crate::{
         identity::Server,
     },
     text::Redaction,
-    tree::{Tree, id::PaneId},
+    tree::{
+        Tree,
+        id::{PaneId, SessionId},
+    },
     watch::Rules,
 };
 use headwater_plugin::prelude::*;
 use lives::{Exit, Lives};
 use schedule::Schedule;
 use std::{
+    collections::BTreeMap,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
@@ -100,6 +104,8 @@ pub(crate) struct Watching<'a> {
     /// Why there are no hooks.
     unhooked: Option<String>,
     clients: Clients,
+    /// When each session was last used by somebody, in seconds since 1970.
+    used: BTreeMap<SessionId, u32>,
     /// When a session or somebody at one last came, went or changed, as far as it is known.
     unrest: Instant,
     /// When the next client may be started.
@@ -157,6 +163,7 @@ impl<'a> Watching<'a> {
             hooks: None,
             unhooked: None,
             clients: Clients::default(),
+            used: BTreeMap::new(),
             unrest: Instant::now(),
             next_client: None,
             selection: Selection::new(config.sessions.clone()),

@@ -31,12 +31,28 @@ pub(crate) struct Schedule {
     hooks: bool,
     /// What was told is not looked at before this.
     not_before: Option<Instant>,
+    /// Since when it is put off.
+    put_off: Option<Instant>,
     running: bool,
 }
 
+/// Things that are told one after the other put a look off no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_millis(500);
+
+/// After a look that failed.
+const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(1);
+
 impl Schedule {
     pub(crate) fn new(every: Duration, now: Instant) -> Self {
-        Self { every, next: now + every, wanted: Some(Cause::First), hooks: false, not_before: None, running: false }
+        Self {
+            every,
+            next: now + every,
+            wanted: Some(Cause::First),
+            hooks: false,
+            not_before: None,
+            put_off: None,
+            running: false,
+        }
     }
 
     /// From now on it is looked this often.
@@ -54,7 +70,8 @@ impl Schedule {
     /// Something was told, which is not to be looked at for a moment.
     pub(crate) fn told_with_pause(&mut self, pause: Duration, now: Instant) {
         self.told();
-        self.not_before = Some(now + pause);
+        let longest = *self.put_off.get_or_insert(now) + LONGEST_PAUSE;
+        self.not_before = Some((now + pause).min(longest));
     }
 
     /// The hooks are to be looked at now.
@@ -72,7 +89,7 @@ impl Schedule {
         if self.not_before.is_some_and(|time| time > now) {
             return None;
         }
-        self.not_before = None;
+        (self.not_before, self.put_off) = (None, None);
         let cause = self.wanted.or(on_time.then_some(Cause::Time))?;
         if on_time {
             self.next = now + self.every;
@@ -86,6 +103,19 @@ impl Schedule {
     /// The look is over.
     pub(crate) fn done(&mut self) {
         self.running = false;
+    }
+
+    /// The look is over and has found nothing out: what it was for is still wanted. Forgotten, what was told would be found by
+    /// time and count as not told, and what was there at first as new.
+    pub(crate) fn failed(&mut self, look: Look, now: Instant) {
+        self.running = false;
+        match look.cause {
+            Cause::First => self.wanted = Some(Cause::First),
+            Cause::Told => self.told(),
+            Cause::Time => {}
+        }
+        self.hooks |= look.hooks;
+        self.not_before = Some(now + PAUSE_AFTER_FAILURE);
     }
 
     /// When the next look is due by time.
@@ -111,6 +141,24 @@ impl Cause {
 mod tests {
     use super::*;
 
+    /// A server that is slow for a moment must not make all that it holds new.
+    #[test]
+    fn what_a_failed_look_was_for_is_looked_at_again() {
+        let start = Instant::now();
+        let mut schedule = Schedule::new(Duration::from_secs(10), start);
+        let first = schedule.begin(start).unwrap();
+        schedule.told();
+        schedule.failed(first, start);
+        assert_eq!((schedule.begin(start), schedule.due()), (None, Some(start + PAUSE_AFTER_FAILURE)));
+        let again = start + PAUSE_AFTER_FAILURE;
+        assert_eq!(schedule.begin(again), Some(first));
+        schedule.done();
+        schedule.check_hooks();
+        let told = schedule.begin(again).unwrap();
+        schedule.failed(told, again);
+        assert_eq!(schedule.begin(again + PAUSE_AFTER_FAILURE), Some(Look { cause: Cause::Told, hooks: true }));
+    }
+
     #[test]
     fn what_is_told_during_a_look_leads_to_another_one() {
         let start = Instant::now();
@@ -130,6 +178,12 @@ mod tests {
         schedule.told_with_pause(Duration::from_millis(30), later);
         assert_eq!((schedule.begin(later), schedule.due()), (None, Some(later + Duration::from_millis(30))));
         assert_eq!(schedule.begin(later + Duration::from_millis(30)).map(|look| look.cause), Some(Cause::Told));
+        schedule.done();
+        // Somebody tells something all the time.
+        for ms in 0..50 {
+            schedule.told_with_pause(Duration::from_millis(50), later + Duration::from_millis(20 * ms));
+        }
+        assert!(schedule.begin(later + LONGEST_PAUSE).is_some(), "it is put off, not given up");
         schedule.done();
         schedule.every(Duration::from_secs(1), later);
         assert_eq!(schedule.due(), Some(later + Duration::from_secs(1)));

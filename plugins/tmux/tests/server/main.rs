@@ -7,4 +7,5 @@ mod hostile;
 mod lifecycle;
 mod output;
 mod servers;
+mod slow;
 mod world;
