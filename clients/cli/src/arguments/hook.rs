@@ -46,6 +46,10 @@ pub struct ReportOptions {
     #[arg(long, env = "HEADWATER_SPOOL_BYTES", value_name = "N")]
     pub spool_bytes: Option<u64>,
 
+    /// The most milliseconds that a report may keep its agent waiting; where time is short, reports are lost [default: 50]
+    #[arg(long, env = "HEADWATER_WITHIN_MS", value_name = "N")]
+    pub within_ms: Option<u64>,
+
     /// Report the text of prompts and tools too, not only its size
     #[arg(long, env = "HEADWATER_TEXT", value_parser = FalseyValueParser::new())]
     pub text: bool,

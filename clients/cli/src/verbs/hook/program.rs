@@ -30,6 +30,9 @@ impl Program {
         if let Some(bytes) = options.spool_bytes {
             words.extend(["--spool-bytes".to_owned(), bytes.to_string()]);
         }
+        if let Some(time) = options.within_ms {
+            words.extend(["--within-ms".to_owned(), time.to_string()]);
+        }
         if options.text {
             words.push("--text".to_owned());
         }
@@ -130,11 +133,16 @@ mod tests {
         let program = |url: &str, options| Program::new("/opt/head water/headwater".into(), &globals(url), &options);
         let line = program(DEFAULT_URL, ReportOptions::default()).line("claude");
         assert_eq!(line, "'/opt/head water/headwater' hook run claude");
-        let options = ReportOptions { spool: Some("/var/spool/it's".into()), spool_bytes: Some(9), text: true };
+        let options = ReportOptions {
+            spool: Some("/var/spool/it's".into()),
+            spool_bytes: Some(9),
+            within_ms: Some(200),
+            text: true,
+        };
         let line = program("http://box:1", options).line("claude");
         assert_eq!(
             line,
-            r"'/opt/head water/headwater' hook run claude --url http://box:1 --spool '/var/spool/it'\''s' --spool-bytes 9 --text"
+            r"'/opt/head water/headwater' hook run claude --url http://box:1 --spool '/var/spool/it'\''s' --spool-bytes 9 --within-ms 200 --text"
         );
         assert_eq!(binary_of(&line).unwrap(), Path::new("/opt/head water/headwater"));
     }

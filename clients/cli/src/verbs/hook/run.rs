@@ -25,10 +25,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a report may take: 50 ms of its agent's time in all, less what it takes to start and end a process.
-pub(super) const BUDGET: Duration = Duration::from_millis(45);
-/// What of it is left when earlier reports have been sent, for this one.
-const OWN: Duration = Duration::from_millis(25);
+/// What a report may take of its agent's time in all, where nobody says otherwise.
+const WITHIN_MS: u64 = 50;
+/// What of it goes into starting and ending a process.
+const PROCESS_MS: u64 = 5;
 /// The largest report that is read. A daemon takes 4 MiB in one call.
 pub(super) const LARGEST: usize = (4 << 20) - (64 << 10);
 
@@ -57,7 +57,7 @@ pub fn hook_run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         match Command::try_parse_from(std::iter::once(name).chain(words)) {
             Ok(command) => run(&command.args, &command.globals, begun),
             // An agent that is still writing would take a closed pipe for a fault.
-            Err(_) => drop(standard_input(begun + BUDGET)),
+            Err(_) => drop(standard_input(begun + budget(None))),
         }
     }));
     Some(ExitCode::SUCCESS)
@@ -88,6 +88,12 @@ fn words_of_run(words: impl IntoIterator<Item = OsString>) -> Option<Vec<OsStrin
     Some(found)
 }
 
+/// What a report may take.
+fn budget(within_ms: Option<u64>) -> Duration {
+    // Longer than an hour is as good as for ever.
+    Duration::from_millis(within_ms.unwrap_or(WITHIN_MS).min(3_600_000).saturating_sub(PROCESS_MS))
+}
+
 /// Reports; fails at nothing.
 pub(crate) fn run(args: &RunArgs, globals: &Globals, begun: Instant) {
     if args.stream {
@@ -96,7 +102,7 @@ pub(crate) fn run(args: &RunArgs, globals: &Globals, begun: Instant) {
         }
         return;
     }
-    let deadline = begun + BUDGET;
+    let deadline = begun + budget(args.options.within_ms);
     let payload_given = args.payload.clone().map(String::into_bytes);
     let Some(text) = payload_given.or_else(|| standard_input(deadline)) else { return };
     let Some(reporter) = Reporter::new(args, globals) else { return };
@@ -140,6 +146,7 @@ fn standard_input(deadline: Instant) -> Option<Vec<u8>> {
 pub(super) struct Reporter {
     route: String,
     keeps_text: bool,
+    budget: Duration,
     target: Target,
     spool: Option<Spool>,
     caller: Caller,
@@ -157,10 +164,16 @@ impl Reporter {
         Some(Self {
             route: format!("/v1/hooks/{emitter}{text}"),
             keeps_text: args.options.text || emitter == "report",
+            budget: budget(args.options.within_ms),
             target: Target::new(&globals.url, globals.token.as_deref())?,
             spool: args.options.spool.as_deref().map(|directory| Spool::new(directory, args.options.spool_bytes)),
             caller: Caller::look(),
         })
+    }
+
+    /// When a report that begins now has to be over.
+    pub(super) fn deadline(&self) -> Instant {
+        Instant::now() + self.budget
     }
 
     /// Sends one, after those that were kept, or keeps it. `session` is whose it is, where the payload does not say that.
@@ -170,7 +183,8 @@ impl Reporter {
             return;
         };
         let now = Timestamp::now();
-        let earlier = spool.send(&self.target, deadline.checked_sub(OWN).unwrap_or(deadline));
+        // More than half of the time is left for this one.
+        let earlier = spool.send(&self.target, deadline.checked_sub(self.budget * 5 / 9).unwrap_or(deadline));
         let posted = match earlier {
             Posted::Away => Posted::Away,
             _ => self.target.post(&self.route, &self.body(payload, session, None), deadline),
@@ -232,6 +246,17 @@ mod tests {
         for line in ["hook", "hook install claude", "pub hook run {}", "sub hook run", "", "--url hook run claude"] {
             assert_eq!(words(line), None, "{line}");
         }
+    }
+
+    #[test]
+    fn a_report_takes_as_long_as_it_may_and_no_longer() {
+        let millis = |within| budget(within).as_millis();
+        assert_eq!([None, Some(0), Some(200), Some(u64::MAX)].map(millis), [45, 0, 195, 3_599_995]);
+        let reporter = |words: &[&str]| {
+            let command = command(words);
+            Reporter::new(&command.args, &command.globals).unwrap()
+        };
+        assert_eq!(reporter(&["claude", "--within-ms", "300"]).budget.as_millis(), 295);
     }
 
     #[test]

@@ -4,7 +4,7 @@
 //! what does not fit. Later lines of Codex do not say whose they are; the thread that the first one names is told
 //! with them.
 
-use super::run::{BUDGET, LARGEST, Reporter, payload};
+use super::run::{LARGEST, Reporter, payload};
 use serde::Deserialize;
 use std::{
     io::{BufRead, Read},
@@ -72,7 +72,7 @@ fn send(reporter: &Reporter, queue: &Receiver<Vec<u8>>, held: &AtomicUsize, ende
         }
         if !line.trim_ascii().is_empty() {
             thread = thread_of(&line).or(thread);
-            reporter.report(&payload(&line), thread.as_deref(), Instant::now() + BUDGET);
+            reporter.report(&payload(&line), thread.as_deref(), reporter.deadline());
         }
     }
 }
