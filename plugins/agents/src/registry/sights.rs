@@ -7,6 +7,9 @@ use headwater_plugin::Evidence;
 use jiff::Timestamp;
 use std::time::Duration;
 
+/// How long an agent that has said that it goes may still be seen: it tidies its terminal up before it ends.
+const GOING: Duration = Duration::from_secs(10);
+
 /// The process in the foreground of a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Foreground {
@@ -91,6 +94,12 @@ impl Registry {
                 self.touched_agents.insert(agent.id.clone());
             }
         }
+        // One that went before its pane was told of is remembered in it all the same.
+        for dead in &mut self.dead {
+            if let Some(its) = dead.agent.pane.as_mut().filter(|its| its.is(&whole)) {
+                its.clone_from(&whole);
+            }
+        }
     }
 
     fn seen(
@@ -128,10 +137,21 @@ impl Registry {
                     self.touched_agents.insert(id.clone());
                     self.watch(&id, front);
                 }
+                None if self.is_going(pane, program, front.as_ref()) => {}
                 None => self.first_seen(pane, program, status, front, how),
             },
             (Some((_, true)), _, None) | (None, None, _) => {}
         }
+    }
+
+    /// Whether what is seen is an agent that has said good-bye and is not out of its pane yet.
+    fn is_going(&self, pane: &Pane, program: &str, front: Option<&Foreground>) -> bool {
+        self.dead.iter().any(|dead| {
+            let said = dead.evidence == Evidence::Observed && self.now.clock.saturating_sub(dead.clock) < GOING;
+            let there = dead.agent.emitter == program && dead.agent.pane.as_ref().is_some_and(|its| its.is(pane));
+            let other = dead.agent.process.zip(front).is_some_and(|(its, front)| its != front.process);
+            said && there && !other
+        })
     }
 
     /// The agent that emitters tell of and whose place nobody knows, if only one works in the directory of what is seen. One

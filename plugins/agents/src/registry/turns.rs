@@ -113,6 +113,13 @@ impl Registry {
             }
         };
         agent.ending.take_if(|ending| ending.evidence == Evidence::Inferred);
+        if agent.status == AgentStatus::Waiting && agent.evidence == Evidence::Inferred {
+            // Seen before it was heard: now it is known what for.
+            agent.reason = Some(reason.to_owned());
+            agent.evidence = how.evidence;
+            self.touched_agents.insert(id.clone());
+            return;
+        }
         self.go(id, AgentStatus::Waiting, reason, how);
     }
 

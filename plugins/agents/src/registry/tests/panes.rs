@@ -122,6 +122,49 @@ fn a_dialog_that_looks_idle_is_no_interruption_but_one_that_was_left_is() {
     assert_eq!(world.registry.counts().cancelled, 1);
 }
 
+/// A pane may be seen to wait before the hook says what for, which told "seen" for good.
+#[test]
+fn a_wait_that_was_seen_first_is_told_by_its_reason() {
+    let mut world = World::new();
+    world.hears(&said("s", prompt()), &in_pane("%3"));
+    seen(&mut world, "%3", Some("claude"), AgentStatus::Waiting, Some(AgentStatus::Active));
+    world.happened();
+    world.hears(&said("s", What::Waiting(Wait::Permission { step: None })), &in_pane("%3"));
+    let agent = world.registry.agent("claude:s").unwrap();
+    assert_eq!((agent.reason.as_deref(), agent.evidence), (Some("permission"), Evidence::Observed));
+    assert!(world.registry.take().iter().any(|change| matches!(change.what, Happened::AgentState(_))));
+}
+
+/// Codex says good-bye, gives its title back, and then ends: it was told of once more, as another agent.
+#[test]
+fn an_agent_that_has_said_good_bye_does_not_come_back_by_being_seen() {
+    let place = |pid| Place { processes: vec![Ancestor { pid, started: 7, name: "claude".into() }], ..in_pane("%3") };
+    let mut world = World::new();
+    world.hears(&said("s", What::Started { resumed: false }), &place(40));
+    world.hears(&said("s", What::Gone { reason: None }), &place(40));
+    world.happened();
+    seen_in(&mut world, "%3", 40, "/a", AgentStatus::Idle);
+    assert!(world.happened().is_empty());
+    seen_in(&mut world, "%3", 41, "/a", AgentStatus::Idle);
+    assert_eq!(world.happened(), ["agent_created (inferred)"], "the next one in that pane");
+    let mut world = World::new();
+    world.hears(&said("s", What::Gone { reason: None }), &place(40));
+    seen_in(&mut world, "%4", 40, "/a", AgentStatus::Idle);
+    assert_eq!(world.happened(), ["agent_created (inferred)"], "nobody has gone from there");
+}
+
+/// Hooks may be faster than the source of tmux.
+#[test]
+fn an_agent_that_went_before_its_pane_was_told_of_is_remembered_in_it() {
+    let mut world = World::new();
+    world.hears(&said("s", What::Started { resumed: false }), &in_pane("%3"));
+    world.hears(&said("s", What::Gone { reason: None }), &in_pane("%3"));
+    let now = world.now();
+    world.registry.sight(Sight::Pane { pane: pane("%3"), pid: Some(50) }, now.at, now);
+    let dead = world.registry.dead().next().unwrap();
+    assert_eq!(dead.agent.pane.as_ref().unwrap().session.as_deref(), Some("work"));
+}
+
 #[test]
 fn a_pane_that_goes_takes_the_agent_with_it_that_nothing_else_tells_of() {
     let mut world = World::new();
