@@ -1,7 +1,7 @@
 //! Names and keys that try to be more than names and keys. They are told and typed as they are: nothing in them is run, and
 //! no other session is reached.
 
-use super::{Scene, asked, ids};
+use super::{Scene, asked, ids, listener};
 use headwater_tests::{Tmux, eventually};
 use serde_json::{Value, json};
 use std::{collections::BTreeSet, fs, path::Path};
@@ -189,6 +189,8 @@ async fn programs_that_give_hostile_names_and_titles_are_told() {
     for name in &names {
         scene.tmux.types("%1", format!("\x1bk{name}\x1b\\\x1b]2;{name}\x1b\\\r").as_bytes()).await;
     }
+    // The first one has not read for long, and may have been given up.
+    scene.client = listener(&scene.daemon).await;
     scene.tmux.types("%1", b"\x1bkthe end\x1b\\\r").await;
     scene.next_with("window.renamed", "new_name", "the end").await;
     assert!(!sentinel.exists(), "a name or a title was run");

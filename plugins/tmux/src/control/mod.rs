@@ -5,3 +5,4 @@ pub(crate) mod client;
 pub(crate) mod flood;
 pub(crate) mod parse;
 pub(crate) mod set;
+pub(crate) mod unrest;

@@ -3,6 +3,7 @@
 use super::{
     backoff::{AT_ONCE, Backoff},
     client::{Client, Reader},
+    unrest::{CALM, Unrest},
 };
 use crate::{
     inbox::ClientId,
@@ -15,16 +16,11 @@ use crate::{
 use headwater_plugin::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::{Duration, Instant},
+    time::Instant,
 };
 
 /// More sessions than this get no client. Each is a process and a thread.
 const MOST: usize = 128;
-
-/// For so long nothing must have happened to any session when a client is started. tmux, 3.3a at least, tells of sessions that
-/// come, go and get other names, and of clients that leave, to clients that are still introducing themselves, and crashes by
-/// that, with all that the user runs. It takes a client less than a millisecond; sessions often come one after the other.
-const CALM: Duration = Duration::from_millis(200);
 
 /// What following the sessions has led to.
 #[derive(Debug, Default)]
@@ -57,7 +53,7 @@ impl Clients {
         tree: &Tree,
         wanted: &BTreeSet<SessionId>,
         used: &BTreeMap<SessionId, u32>,
-        unrest: Instant,
+        unrest: Unrest,
         now: Instant,
     ) -> Followed {
         for session in std::mem::take(&mut self.suspects) {
@@ -94,8 +90,8 @@ impl Clients {
     }
 
     /// When the next client may be started: when nothing is about to be told to all of them, and none is introducing itself.
-    fn may_start(&self, unrest: Instant) -> Instant {
-        let calm = self.former.iter().map(|(_, since)| *since).fold(unrest, Instant::max) + CALM;
+    fn may_start(&self, unrest: Unrest) -> Instant {
+        let calm = self.former.iter().map(|(_, since)| *since + CALM).fold(unrest.over(), Instant::max);
         let introduced = self.by_session.values().filter(|client| !client.is_attached());
         introduced.map(|client| client.started() + AT_ONCE).fold(calm, Instant::max)
     }

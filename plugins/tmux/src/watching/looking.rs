@@ -123,12 +123,11 @@ impl Watching<'_> {
             return Ok(());
         }
         let now = Instant::now();
+        if changes.iter().any(is_unrest) {
+            self.unrest.happened(now);
+        }
         for change in &changes {
             match change {
-                Change::SessionCreated(..)
-                | Change::SessionRemoved(_)
-                | Change::SessionRenamed(..)
-                | Change::SessionClients(..) => self.unrest = now,
                 Change::PaneCreated(id, _) => self.panes.created(*id, now),
                 Change::PaneRemoved(id) => {
                     let place = Place::pane(&self.server, &self.tree, *id);
@@ -170,4 +169,15 @@ impl Watching<'_> {
             self.clients.ask(&self.tree, pane);
         }
     }
+}
+
+/// Whether tmux tells all control clients of this.
+fn is_unrest(change: &Change) -> bool {
+    matches!(
+        change,
+        Change::SessionCreated(..)
+            | Change::SessionRemoved(_)
+            | Change::SessionRenamed(..)
+            | Change::SessionClients(..)
+    )
 }

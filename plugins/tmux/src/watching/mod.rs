@@ -16,7 +16,7 @@ use crate::{
     Config,
     agents::Agents,
     commands,
-    control::{flood::Floods, set::Clients},
+    control::{flood::Floods, set::Clients, unrest::Unrest},
     events::{
         place::Place,
         snapshots::{Extras, Snapshots},
@@ -107,7 +107,7 @@ pub(crate) struct Watching<'a> {
     /// When each session was last used by somebody, in seconds since 1970.
     used: BTreeMap<SessionId, u32>,
     /// When a session or somebody at one last came, went or changed, as far as it is known.
-    unrest: Instant,
+    unrest: Unrest,
     /// When the next client may be started.
     next_client: Option<Instant>,
     selection: Selection,
@@ -164,7 +164,7 @@ impl<'a> Watching<'a> {
             unhooked: None,
             clients: Clients::default(),
             used: BTreeMap::new(),
-            unrest: Instant::now(),
+            unrest: Unrest::new(Instant::now()),
             next_client: None,
             selection: Selection::new(config.sessions.clone()),
             wants_clients: false,
