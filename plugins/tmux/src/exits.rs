@@ -7,7 +7,7 @@
 use crate::{inbox::Inbox, tree::Ending};
 use rustix::{
     event::epoll::{self, CreateFlags, EventData, EventFlags},
-    process::{Pid, PidfdFlags, pidfd_open},
+    process::{Pid, PidfdFlags, Resource, getrlimit, pidfd_open},
 };
 use std::{
     collections::BTreeMap,
@@ -26,6 +26,9 @@ pub(crate) struct Exits {
     shared: Arc<Shared>,
     wake: UnixStream,
     next: u64,
+    /// So many are watched at most. Each takes two of the files that a process may open, of which at least half are left: without
+    /// any, tmux could not be asked at all.
+    most: usize,
 }
 
 #[derive(Debug)]
@@ -55,12 +58,17 @@ impl Exits {
         let (wake, sleeper) = UnixStream::pair()?;
         epoll::add(&epoll, &sleeper, EventData::new_u64(WAKE), EventFlags::IN)?;
         let shared = Arc::new(Shared { epoll, watched: Mutex::default() });
-        Ok((Self { shared: Arc::clone(&shared), wake, next: 0 }, Watch { shared, _sleeper: sleeper }))
+        let files = getrlimit(Resource::Nofile).current.and_then(|files| usize::try_from(files).ok());
+        let most = files.map_or(usize::MAX, |files| files / 4);
+        Ok((Self { shared: Arc::clone(&shared), wake, next: 0, most }, Watch { shared, _sleeper: sleeper }))
     }
 
     /// Watches a process, if its parent is this one: a number that was given away anew is another's. The end is told under
     /// the number that this returns. `None`: it has ended already, or it cannot be watched.
     pub(crate) fn watch(&mut self, pid: u32, parent: Option<u32>) -> Option<u64> {
+        if self.shared.watched().len() >= self.most {
+            return None;
+        }
         let pidfd = pidfd_open(Pid::from_raw(i32::try_from(pid).ok()?)?, PidfdFlags::empty()).ok()?;
         // Opened now: by its number nobody may find it later.
         let stat = File::open(format!("/proc/{pid}/stat")).ok();

@@ -1,6 +1,6 @@
 //! Servers that are not there yet, come, are killed, and come again as others.
 
-use super::{Scene, asked, ids, is_watched};
+use super::{Scene, asked, ids, is_watched, listener};
 use headwater_tests::{Daemon, Tmux, World, built, eventually, runs};
 use serde_json::{Value, json};
 use std::collections::BTreeSet;
@@ -135,6 +135,25 @@ async fn a_server_survives_sessions_that_come_and_go_all_at_once() {
             scene.run(&["kill-session", "-t", &format!("=s{round}-{number}")]).await;
         }
     }
-    scene.next_with("session.removed", "session", "s9-9").await;
-    assert_eq!(scene.run(&["list-sessions", "-F", "#{session_name}"]).await, "main");
+    // The first one has not read for long, and may have been given up.
+    scene.client = listener(&scene.daemon).await;
+    scene.run(&["new-session", "-d", "-s", "last", "cat"]).await;
+    scene.next_with("session.created", "session", "last").await;
+    assert_eq!(scene.run(&["list-sessions", "-F", "#{session_name}"]).await, "last\nmain");
+}
+
+/// Each process that is watched takes two. Were all taken, tmux could not be asked any more.
+#[tokio::test]
+async fn more_panes_than_files_may_be_open_are_told_all_the_same() {
+    let tmux = Tmux::start().await;
+    let window = ["new-window", "-d", "-t", "$0:", "cat", ";"];
+    let windows: Vec<&str> = std::iter::repeat_n(window, 99).flatten().collect();
+    tmux.run(&windows).await;
+    let few = ["prlimit", "--nofile=128:128", "--"];
+    let daemon = World::new().tmux(&tmux, "mode = \"hooks\"").under(&few).start().await;
+    is_watched(&daemon).await;
+    let mut client = listener(&daemon).await;
+    assert_eq!(asked(&mut client, "status", json!({})).await["result"]["panes"], 100);
+    tmux.run(&["rename-window", "-t", "@0", "told"]).await;
+    assert_eq!(client.next_of("window.renamed").await["data"]["new_name"], "told");
 }
