@@ -90,6 +90,9 @@ impl Story {
         let part = self.parts.last_mut().expect("there is one now");
         match kind {
             "agent.status" => part.seen.push(line),
+            // Programs that start may look busy for a moment, and then nothing follows.
+            "agent_status_changed"
+                if text("reason") == "seen" && text("new_status") == "idle" && part.early.take().is_some() => {}
             "agent_status_changed" if text("reason") == "seen" && text("new_status") == "active" => {
                 part.early = Some(line);
             }
