@@ -22,7 +22,12 @@ impl Word<'_> {
     pub(super) fn is(&self, event: &Value) -> bool {
         match self {
             Self::Event(kind) => event["type"] == *kind,
-            Self::Agent(status) => event["type"] == "agent_status_changed" && event["data"]["new_status"] == *status,
+            Self::Agent(status) => {
+                let data = &event["data"];
+                // Of an agent at work a pane tells no more than that it looks idle.
+                let only_seen = *status == "idle" && data["reason"] == "seen";
+                event["type"] == "agent_status_changed" && data["new_status"] == *status && !only_seen
+            }
             Self::Pane(status) => event["type"] == "agent.status" && event["data"]["status"] == *status,
         }
     }
