@@ -1,6 +1,6 @@
 //! The event with its position, and its encoded forms, which those who read it later share.
 
-use crate::{ChannelName, Draft, Evidence, Payload, Position, Severity, Timestamp};
+use crate::{ChannelName, Draft, Evidence, Payload, Position, Severity, Timestamp, digits::HEXADECIMAL};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use uuid::Uuid;
@@ -75,6 +75,16 @@ impl Event {
         self.severity.unwrap_or(Severity::Info)
     }
 
+    /// The id as text, in ASCII: `01930000-0000-7000-8000-000000000000`.
+    pub fn id_digits(&self) -> [u8; 36] {
+        const PLACES: [usize; 16] = [0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34];
+        let mut text = [b'-'; 36];
+        for (place, byte) in PLACES.into_iter().zip(self.id.into_bytes()) {
+            text[place..place + 2].copy_from_slice(&HEXADECIMAL[usize::from(byte)]);
+        }
+        text
+    }
+
     /// The attribute of this name.
     pub fn attribute(&self, name: &str) -> Option<&str> {
         self.attributes.iter().find(|(n, _)| &**n == name).map(|(_, value)| &**value)
@@ -99,5 +109,22 @@ impl Event {
         let attributes: usize = self.attributes.iter().map(|(n, v)| n.len() + v.len() + 32).sum();
         let encoded = size_of::<[OnceLock<Bytes>; ENCODINGS]>();
         size_of::<Self>() + encoded + attributes + 2 * self.data.as_bytes().len() + self.kind.len() + 256
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Epoch;
+
+    #[test]
+    fn an_id_is_written_as_uuids_are() {
+        let channel = ChannelName::new("a").unwrap();
+        let data = Payload::new(Bytes::from_static(b"1")).unwrap();
+        let draft = Draft::new(channel, "t", "s", data);
+        for id in [Uuid::nil(), Uuid::max(), Uuid::from_u128(0x0193_89ab_cdef_7012_8345_6789_abcd_ef01)] {
+            let event = Event::new(draft.clone(), Position { epoch: Epoch(1), offset: 1 }, id);
+            assert_eq!(std::str::from_utf8(&event.id_digits()).unwrap(), id.to_string());
+        }
     }
 }

@@ -4,6 +4,7 @@
 //! it stands: the dialect at the edge converts.
 
 mod channel;
+mod digits;
 mod draft;
 mod event;
 mod gap;

@@ -1,5 +1,6 @@
 //! Positions: an epoch names one unbroken life of a channel's log, an offset counts in it.
 
+use crate::digits::HEXADECIMAL;
 use std::fmt;
 
 /// One unbroken numbering of a channel. Random; a client that comes with another epoch is told of the break.
@@ -14,7 +15,11 @@ impl Epoch {
 
     /// The 16 digits, as ASCII. Every event's message has them.
     pub fn digits(self) -> [u8; 16] {
-        std::array::from_fn(|place| b"0123456789abcdef"[(self.0 >> (60 - 4 * place)) as usize & 15])
+        let mut text = [0; 16];
+        for (two, byte) in text.chunks_exact_mut(2).zip(self.0.to_be_bytes()) {
+            two.copy_from_slice(&HEXADECIMAL[usize::from(byte)]);
+        }
+        text
     }
 }
 

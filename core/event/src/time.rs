@@ -1,5 +1,6 @@
 //! When an event was observed. Offsets, not clocks, order events.
 
+use crate::digits::DECIMAL;
 use std::{
     fmt,
     time::{SystemTime, UNIX_EPOCH},
@@ -25,15 +26,15 @@ impl Timestamp {
     /// RFC 3339 in UTC with microseconds, as ASCII: `2026-11-20T09:30:00.123456Z`. By hand, for it is written into every
     /// event's message, where a general printer would be a good part of the whole.
     pub fn rfc_3339(self) -> [u8; 27] {
-        const DAY: i64 = 86_400_000_000;
-        let micros = self.0.div_euclid(1_000);
-        let (year, month, day) = date(micros.div_euclid(DAY) as i32);
-        let micros = micros.rem_euclid(DAY);
-        let (second, fraction) = ((micros / 1_000_000) as u32, (micros % 1_000_000) as u32);
+        const SECOND: i64 = 1_000_000_000;
+        // Counted from the first of March of the year 0, so that nothing is negative: what 64 bits of nanoseconds reach lies
+        // between 1677 and 2262.
+        let seconds = (self.0.div_euclid(SECOND) + 719_468 * 86_400) as u64;
+        let (year, month, day) = date((seconds / 86_400) as u32);
+        let (second, micros) = ((seconds % 86_400) as u32, self.0.rem_euclid(SECOND) as u32 / 1_000);
         let mut text = *b"0000-00-00T00:00:00.000000Z";
         let mut put = |place: usize, value: u32| {
-            text[place] = b'0' + (value / 10) as u8;
-            text[place + 1] = b'0' + (value % 10) as u8;
+            text[place..place + 2].copy_from_slice(&DECIMAL[value as usize]);
         };
         put(0, year / 100);
         put(2, year % 100);
@@ -42,24 +43,22 @@ impl Timestamp {
         put(11, second / 3_600);
         put(14, second / 60 % 60);
         put(17, second % 60);
-        put(20, fraction / 10_000);
-        put(22, fraction / 100 % 100);
-        put(24, fraction % 100);
+        put(20, micros / 10_000);
+        put(22, micros / 100 % 100);
+        put(24, micros % 100);
         text
     }
 }
 
-/// Year, month and day of a day counted from 1970: the Gregorian calendar in eras of 400 years that begin in March, so
-/// that a leap day is the last of its year.
-fn date(day: i32) -> (u32, u32, u32) {
-    let day = day + 719_468;
-    let (era, day) = (day.div_euclid(146_097), day.rem_euclid(146_097) as u32);
+/// Year, month and day of a day counted from the first of March of the year 0: the Gregorian calendar in eras of 400 years
+/// that begin in March, so that a leap day is the last of its year.
+fn date(day: u32) -> (u32, u32, u32) {
+    let (era, day) = (day / 146_097, day % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
     let month = (5 * day + 2) / 153;
     let (day, month) = (day - (153 * month + 2) / 5 + 1, if month < 10 { month + 3 } else { month - 9 });
-    // What 64 bits of nanoseconds reach lies between 1677 and 2262.
-    (era as u32 * 400 + year + u32::from(month <= 2), month, day)
+    (era * 400 + year + u32::from(month <= 2), month, day)
 }
 
 /// As [`Timestamp::rfc_3339`].

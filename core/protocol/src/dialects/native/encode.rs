@@ -18,7 +18,7 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
     out.extend_from_slice(b"\",\"timestamp\":\"");
     out.extend_from_slice(&event.time.rfc_3339());
     out.extend_from_slice(b"\",\"message_id\":\"");
-    out.extend_from_slice(event.id.hyphenated().encode_lower(&mut [0; 36]).as_bytes());
+    out.extend_from_slice(&event.id_digits());
     out.extend_from_slice(b"\",\"epoch\":\"");
     out.extend_from_slice(&event.position.epoch.digits());
     out.extend_from_slice(b"\",\"offset\":");
@@ -52,7 +52,7 @@ pub(super) fn event(event: &Event, out: &mut Vec<u8>) {
         }
         out.push(b'}');
     }
-    text::key(out, "data");
+    out.extend_from_slice(b",\"data\":");
     out.extend_from_slice(event.data.as_bytes());
     out.push(b'}');
 }
