@@ -1,7 +1,11 @@
 //! Channel names and channel patterns: what may be published to, what may be asked for.
 
 use crate::Glob;
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+};
 
 /// The longest name, in bytes. Names stand in every frame and in every index; without a bound one publisher could
 /// make each of them large.
@@ -22,7 +26,7 @@ pub enum NameError {
 }
 
 /// The name of a channel: 1 to 128 bytes of letters, digits and `_ - . : /`.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Eq, PartialOrd, Ord)]
 pub struct ChannelName(Arc<str>);
 
 impl ChannelName {
@@ -35,6 +39,19 @@ impl ChannelName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+}
+
+impl PartialEq for ChannelName {
+    fn eq(&self, other: &Self) -> bool {
+        // The events of a channel share its name: then there is nothing to compare.
+        Arc::ptr_eq(&self.0, &other.0) || self.0 == other.0
+    }
+}
+
+impl Hash for ChannelName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.0.hash(state);
     }
 }
 
@@ -69,7 +86,7 @@ impl ChannelPattern {
     /// Reads a name or a pattern: with `*` or `?` it is a pattern.
     pub fn parse(text: &str) -> Result<Self, NameError> {
         if text.contains(['*', '?']) {
-            check(text, |c| c == '*' || c == '?')?;
+            check(text, |byte| byte == b'*' || byte == b'?')?;
             Ok(Self::Glob(Glob::new(text)))
         } else {
             ChannelName::new(text).map(Self::Exact)
@@ -99,19 +116,21 @@ impl fmt::Display for ChannelPattern {
     }
 }
 
-fn check(name: &str, also: impl Fn(char) -> bool) -> Result<(), NameError> {
+fn check(name: &str, also: impl Fn(u8) -> bool) -> Result<(), NameError> {
     if name.is_empty() {
         return Err(NameError::Empty);
     }
     if name.len() > MAX_NAME {
         return Err(NameError::TooLong(name.len()));
     }
-    for (index, c) in name.chars().enumerate() {
-        if !(c.is_ascii_alphanumeric() || "_-.:/".contains(c) || also(c)) {
-            return Err(NameError::Character(c, index + 1));
-        }
+    // What may stand there is ASCII: up to the first byte that may not, columns are bytes.
+    let stands = |byte: u8| {
+        matches!(byte, b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'_' | b'-' | b'.' | b':' | b'/') || also(byte)
+    };
+    match name.bytes().position(|byte| !stands(byte)).and_then(|place| Some((name[place..].chars().next()?, place))) {
+        None => Ok(()),
+        Some((wrong, place)) => Err(NameError::Character(wrong, place + 1)),
     }
-    Ok(())
 }
 
 #[cfg(test)]
@@ -123,6 +142,7 @@ mod tests {
         assert!(ChannelName::new("workflow:wf_123").is_ok());
         assert_eq!(ChannelName::new(""), Err(NameError::Empty));
         assert_eq!(ChannelName::new("a b"), Err(NameError::Character(' ', 2)));
+        assert_eq!(ChannelName::new("a/ü"), Err(NameError::Character('ü', 3)));
         assert_eq!(ChannelName::new(&"x".repeat(129)), Err(NameError::TooLong(129)));
         assert!(ChannelName::new("a*").is_err());
     }
