@@ -91,7 +91,7 @@ fn decode(request: &[u8]) -> Result<Subscribe, String> {
         serde_json::from_slice(request).map_err(|error| format!("the request is no JSON object: {error}"))?;
     body.insert("type".into(), "subscribe".into());
     let text = serde_json::Value::Object(body).to_string();
-    match dialects::native().decode(&text) {
+    match dialects::native().decode(&text, None) {
         Ok(Request::Subscribe(subscribe)) => Ok(subscribe),
         Ok(_) => unreachable!("the type is set to subscribe"),
         Err(error) => Err(error.message),

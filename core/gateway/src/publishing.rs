@@ -58,12 +58,8 @@ impl Publisher {
     }
 
     /// Publishes the items that have not been published before, all or none of them.
-    pub(crate) fn publish(&self, mut items: Vec<Draft>, source: &Arc<str>) -> Result<Published, RouterError> {
-        let mut keyed = false;
-        for item in &mut items {
-            item.source = source.clone();
-            keyed |= item.idempotency_key.is_some();
-        }
+    pub(crate) fn publish(&self, items: Vec<Draft>) -> Result<Published, RouterError> {
+        let keyed = items.iter().any(|item| item.idempotency_key.is_some());
         if keyed { self.publish_keyed(items, Instant::now()) } else { self.router.publish(items).map(Published::Plain) }
     }
 
@@ -226,7 +222,7 @@ mod tests {
     #[tokio::test]
     async fn without_keys_nothing_is_remembered() {
         let publisher = publisher(1);
-        let published = publisher.publish(vec![item("a", None)], &"client".into()).unwrap();
+        let published = publisher.publish(vec![item("a", None)]).unwrap();
         assert!(matches!(published.try_now(), Ok(Ok(positions)) if positions.len() == 1));
         assert!(publisher.recent.lock().unwrap().shares.is_empty());
     }

@@ -7,12 +7,7 @@ use serde::{
     de::{DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer},
 };
 use serde_json::value::RawValue;
-use std::{
-    borrow::Cow,
-    collections::BTreeMap,
-    fmt,
-    sync::{Arc, LazyLock},
-};
+use std::{borrow::Cow, collections::BTreeMap, fmt, sync::Arc};
 
 /// The most events of one message or batch.
 pub const MAX_ITEMS: usize = 1000;
@@ -146,7 +141,7 @@ impl RawItem<'_> {
             channel,
             kind,
             time: time(self.timestamp, now)?,
-            source: nobody(),
+            source: before.map_or_else(client, |before| before.source.clone()),
             severity: severity(self.severity)?,
             attributes: attributes(self.attributes)?,
             evidence: None,
@@ -157,10 +152,11 @@ impl RawItem<'_> {
     }
 }
 
-/// The source of an item, which the gateway names; shared until then, so that it costs nothing.
-fn nobody() -> Arc<str> {
-    static NOBODY: LazyLock<Arc<str>> = LazyLock::new(|| "".into());
-    NOBODY.clone()
+/// The source of every event that a client hands in.
+pub(crate) fn client() -> Arc<str> {
+    // One for each thread: those who count the holders of one and the same wait for each other.
+    thread_local!(static CLIENT: Arc<str> = "client".into());
+    CLIENT.with(Arc::clone)
 }
 
 fn time(timestamp: Option<Text<'_>>, now: Timestamp) -> Result<Timestamp, RequestError> {
@@ -262,7 +258,7 @@ mod tests {
     #[test]
     fn an_item_has_a_channel_and_a_type() {
         let draft = decode_item(br#"{"channel":"a","type":"t","data":{"x":1},"severity":"high","key":"k"}"#).unwrap();
-        assert_eq!((draft.channel.as_str(), &*draft.kind, &*draft.source), ("a", "t", ""));
+        assert_eq!((draft.channel.as_str(), &*draft.kind, &*draft.source), ("a", "t", "client"));
         assert_eq!(draft.severity, Some(Severity::Error));
         assert_eq!(draft.retention, Retention::Keep("k".into()));
         assert_eq!(draft.data.as_bytes(), br#"{"x":1}"#);

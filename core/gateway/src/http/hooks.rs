@@ -5,7 +5,7 @@ use super::{
     answer,
     app::{App, Peer},
     channels::bad_query,
-    ingest::{SOURCE, idempotency_key, too_fast, uncompressed, unpublished, whole},
+    ingest::{idempotency_key, too_fast, uncompressed, unpublished, whole},
     items::Format,
     problem::{Kind, Problem},
 };
@@ -93,8 +93,7 @@ fn publish(app: &App, peer: &Peer, headers: &HeaderMap, mut items: Vec<Draft>) -
     }
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     app.ingest.take(peer.address.ip(), count, Instant::now()).map_err(|wait| too_fast(app, wait))?;
-    let ack =
-        app.publisher.publish(items, &SOURCE.into()).map_err(|error| unpublished(&error, "nothing was published"))?;
+    let ack = app.publisher.publish(items).map_err(|error| unpublished(&error, "nothing was published"))?;
     // The events are on their way. Whether the disk has them is for nobody to wait for: an agent stands still meanwhile.
     drop(ack);
     Ok(())

@@ -30,9 +30,6 @@ use std::{
 /// How long a body may take to arrive. One byte a minute would otherwise hold a connection for years.
 const BODY_DEADLINE: Duration = Duration::from_secs(30);
 
-/// What events have as their source when a client brings them.
-pub(super) const SOURCE: &str = "client";
-
 /// The answer. It borrows: a body of thousands of events has an answer of thousands of positions.
 #[derive(Serialize)]
 struct Published<'a> {
@@ -114,9 +111,8 @@ pub(super) async fn publish(
     drop(body);
     let count = u32::try_from(items.len()).unwrap_or(u32::MAX);
     app.ingest.take(peer.address.ip(), count, Instant::now()).map_err(|wait| too_fast(&app, wait))?;
-    let source = SOURCE.into();
     let channels: Vec<ChannelName> = items.iter().map(|item| item.channel.clone()).collect();
-    let ack = app.publisher.publish(items, &source).map_err(|error| unpublished(&error, "nothing was published"))?;
+    let ack = app.publisher.publish(items).map_err(|error| unpublished(&error, "nothing was published"))?;
     // By now a local engine has handed the events to their readers; only their keeping has failed.
     let positions =
         ack.await.map_err(|error| unpublished(&error.into(), "the events may have been seen, but are not kept"))?;

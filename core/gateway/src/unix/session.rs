@@ -8,10 +8,10 @@ use crate::{
     refusal,
 };
 use bytes::Bytes;
-use headwater_event::{ChannelName, Draft};
+use headwater_event::{ChannelName, Draft, Timestamp};
 use headwater_follow::{Follow, Follower, Item, Lag, Until};
 use headwater_protocol::{
-    ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects, publish::decode_item,
+    ErrorCode, LagPolicy, Reply, Request, RequestError, RequestId, Subscribe, dialects, publish::decode_next,
 };
 use std::{sync::Arc, time::Instant};
 use tokio::{io::AsyncReadExt, net::unix::OwnedReadHalf, sync::mpsc, task::JoinSet};
@@ -22,13 +22,10 @@ const CHUNK: usize = 64 * 1024;
 const PIECE: usize = 64 * 1024;
 /// Publishes whose answer is awaited at once; with more, the client is not read from.
 const UNANSWERED: usize = 64;
-/// What events have as their source when a client brings them.
-const SOURCE: &str = "client";
 
 /// The reading half of a connection.
 pub(super) struct Session {
     app: Arc<App>,
-    source: Arc<str>,
     rate: Rate,
     published: Bucket,
     /// Read, and not yet handed to the router.
@@ -53,7 +50,6 @@ impl Session {
         Self {
             published: Bucket::new(rate, Instant::now()),
             rate,
-            source: SOURCE.into(),
             items: Vec::new(),
             gathered: (0, 0),
             line: 0,
@@ -121,15 +117,17 @@ impl Session {
             self.tell(RequestError::new(ErrorCode::InvalidJson, "no UTF-8")).await;
             return Ok(());
         };
-        let request = match dialects::native().decode(line) {
+        let request = match dialects::native().decode(line, self.items.last()) {
             // No request, then an event as `POST /v1/events` takes it.
-            Err(error) if error.code == ErrorCode::UnknownMessageType => match decode_item(line.as_bytes()) {
-                Ok(item) => {
-                    self.gather([item]);
-                    return Ok(());
+            Err(error) if error.code == ErrorCode::UnknownMessageType => {
+                match decode_next(line, self.items.last(), Timestamp::now()) {
+                    Ok(item) => {
+                        self.gather([item]);
+                        return Ok(());
+                    }
+                    Err(error) => Err(error),
                 }
-                Err(error) => Err(error),
-            },
+            }
             other => other,
         };
         if let Ok(Request::Publish { items, request_id: None }) = request {
@@ -173,7 +171,7 @@ impl Session {
             Some(_) => items.iter().map(|item| item.channel.clone()).collect(),
             None => Vec::new(),
         };
-        let published = match self.app.publisher.publish(items, &self.source) {
+        let published = match self.app.publisher.publish(items) {
             Ok(published) => published,
             Err(error) => {
                 let place = match self.gathered {

@@ -6,15 +6,13 @@ use crate::{limits::Bucket, publishing::Published, refusal};
 use headwater_event::{ChannelName, Draft, Position};
 use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId};
 use headwater_router::EngineError;
-use std::{rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, time::Instant};
 
 /// A message with so many events goes to the router by itself: moving them would cost more than it saves.
 const LARGE: usize = 16;
 
 /// What has been gathered of one client.
 pub(super) struct Publishing {
-    /// Who publishes, for the events.
-    source: Arc<str>,
     rate: Bucket,
     waiting: Vec<Batch>,
 }
@@ -38,7 +36,12 @@ struct Unanswered {
 impl Publishing {
     /// Nothing yet.
     pub(super) fn new(shard: &Shard) -> Self {
-        Self { source: "client".into(), rate: Bucket::new(shard.publish_rate(), Instant::now()), waiting: Vec::new() }
+        Self { rate: Bucket::new(shard.publish_rate(), Instant::now()), waiting: Vec::new() }
+    }
+
+    /// The last event that waits.
+    pub(super) fn last(&self) -> Option<&Draft> {
+        self.waiting.last()?.items.last()
     }
 
     /// Takes the events of a message, if they are not too many.
@@ -73,7 +76,7 @@ impl Publishing {
     pub(super) fn flush(&mut self, shard: &mut Shard, connection: &Rc<Connection>) {
         let mut unanswered = Vec::new();
         for batch in self.waiting.drain(..) {
-            unanswered.extend(shard.publish(connection, batch, &self.source));
+            unanswered.extend(shard.publish(connection, batch));
         }
         if !unanswered.is_empty() {
             shard.answer_later(connection, unanswered);
@@ -82,11 +85,11 @@ impl Publishing {
 }
 
 impl Shard {
-    fn publish(&mut self, connection: &Rc<Connection>, batch: Batch, source: &Arc<str>) -> Option<Unanswered> {
+    fn publish(&mut self, connection: &Rc<Connection>, batch: Batch) -> Option<Unanswered> {
         let Batch { items, request_id, owed } = batch;
         let answered = request_id.is_some();
         let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel.clone()).collect();
-        match self.publisher.publish(items, source) {
+        match self.publisher.publish(items) {
             Ok(_) if !answered => {}
             Ok(ack) => match ack.try_now() {
                 Ok(outcome) => {

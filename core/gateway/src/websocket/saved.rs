@@ -77,7 +77,7 @@ fn to_json(kept: &Kept) -> Value {
 fn from_json(kept: &Value) -> Option<Kept> {
     let mut session = Session::default();
     for message in kept["subscriptions"].as_array()? {
-        let request = dialects::native().decode(&message.to_string()).ok()?;
+        let request = dialects::native().decode(&message.to_string(), None).ok()?;
         let Request::Subscribe(Subscribe { channels, filter, options, start: Start::At(StartAt::Latest), .. }) =
             request
         else {

@@ -22,7 +22,7 @@ impl Session {
 
     /// Handles one message of this moment.
     pub(super) fn message(&mut self, shard: &mut Shard, connection: &Rc<Connection>, text: &str, now: Instant) {
-        match connection.dialect.decode(text) {
+        match connection.dialect.decode(text, self.publishing.last()) {
             Ok(Request::Publish { items, request_id }) => {
                 self.publishing.gather(shard, connection, items, request_id, now);
             }

@@ -3,7 +3,7 @@
 //! type `headwater.` and the type of the native reply, its data that reply. Requests are those of the native protocol.
 
 use crate::{Dialect, Reply, Request, RequestError, RequestId, cloudevents, text};
-use headwater_event::{Encoding, Event, Timestamp};
+use headwater_event::{Draft, Encoding, Event, Timestamp};
 use serde::{Deserialize, de::IgnoredAny};
 use uuid::Uuid;
 
@@ -19,9 +19,9 @@ impl Dialect for CloudEvents {
         Encoding(1)
     }
 
-    fn decode(&self, text: &str) -> Result<Request, RequestError> {
+    fn decode(&self, text: &str, before: Option<&Draft>) -> Result<Request, RequestError> {
         if !is_event(text) {
-            return super::native().decode(text);
+            return super::native().decode(text, before);
         }
         match cloudevents::decode_structured(text.as_bytes(), None) {
             Ok(item) => Ok(Request::Publish { items: vec![item], request_id: None }),
@@ -88,27 +88,27 @@ mod tests {
     #[test]
     fn native_requests_and_events_are_told_apart() {
         let dialect = super::super::cloudevents();
-        let Ok(Request::Subscribe(subscribe)) = dialect.decode(r#"{"type":"subscribe","channels":"a"}"#) else {
+        let Ok(Request::Subscribe(subscribe)) = dialect.decode(r#"{"type":"subscribe","channels":"a"}"#, None) else {
             panic!()
         };
         assert_eq!(subscribe.channels.len(), 1);
         let event = r#"{"specversion":"1.0","id":"1","source":"/x","type":"subscribe","channel":"a","data":1}"#;
-        let Ok(Request::Publish { items, request_id: None }) = dialect.decode(event) else { panic!() };
+        let Ok(Request::Publish { items, request_id: None }) = dialect.decode(event, None) else { panic!() };
         assert_eq!((items.len(), items[0].idempotency_key.as_deref()), (1, Some("/x 1")));
         // The word alone makes no CloudEvent.
         let native = r#"{"type":"publish","channel":"a","event":"t","data":{"specversion":"1.0"}}"#;
-        let Ok(Request::Publish { items, .. }) = dialect.decode(native) else { panic!() };
+        let Ok(Request::Publish { items, .. }) = dialect.decode(native, None) else { panic!() };
         assert_eq!(items[0].idempotency_key.as_deref(), None);
     }
 
     #[test]
     fn a_refused_event_is_named_by_its_id() {
         let dialect = super::super::cloudevents();
-        let error = dialect.decode(r#"{"specversion":"1.0","id":"e7","source":"/x","type":"t"}"#).unwrap_err();
+        let error = dialect.decode(r#"{"specversion":"1.0","id":"e7","source":"/x","type":"t"}"#, None).unwrap_err();
         assert_eq!(error.request_id.unwrap().as_json(), "\"e7\"");
-        let error = dialect.decode(r#"{"specversion":"1.0","id":{},"source":"/x","type":"t"}"#).unwrap_err();
+        let error = dialect.decode(r#"{"specversion":"1.0","id":{},"source":"/x","type":"t"}"#, None).unwrap_err();
         assert_eq!((error.request_id, error.code), (None, ErrorCode::Validation));
-        assert_eq!(dialect.decode("{\"specversion\"").unwrap_err().code, ErrorCode::InvalidJson);
+        assert_eq!(dialect.decode("{\"specversion\"", None).unwrap_err().code, ErrorCode::InvalidJson);
     }
 
     /// A client reads whatever comes with one reader: all of it is CloudEvents.

@@ -17,6 +17,7 @@ pub use body::{decode, decode_lines};
 pub use otlp::{Logs, decode_logs};
 pub use reduce::reduce;
 
+use crate::publish::client;
 use headwater_event::{ChannelName, Draft, Evidence, Payload, Timestamp};
 use serde_json::{Map, Value};
 
@@ -41,6 +42,7 @@ fn item(emitter: &str, data: &Map<String, Value>, time: Option<Timestamp>) -> Dr
     let json = serde_json::to_vec(data).expect("invariant: JSON values have only strings as keys");
     let data = Payload::new(json.into()).expect("invariant: serde_json writes JSON");
     let mut draft = Draft::new(channel, &format!("hook.{emitter}"), "", data);
+    draft.source = client();
     // The emitter itself has said it.
     draft.evidence = Some(Evidence::Observed);
     if let Some(time) = time {

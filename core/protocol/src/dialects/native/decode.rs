@@ -16,7 +16,7 @@ use crate::{
     publish::{Items, Text, object, syntax},
 };
 use bytes::Bytes;
-use headwater_event::ChannelPattern;
+use headwater_event::{ChannelPattern, Draft};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::collections::BTreeMap;
@@ -69,12 +69,12 @@ struct Head<'a> {
     request_id: Option<RequestId>,
 }
 
-pub(super) fn request(text: &str) -> Result<Request, RequestError> {
+pub(super) fn request(text: &str, before: Option<&Draft>) -> Result<Request, RequestError> {
     object(text.as_bytes())?;
     match serde_json::from_str::<Message<'_>>(text) {
         Ok(message) if message.kind.as_ref().is_some_and(|Text(kind)| kind == "publish") => {
             let request_id = message.request_id.clone();
-            let items = publish::items(message).map_err(|error| error.answering(request_id.clone()))?;
+            let items = publish::items(message, before).map_err(|error| error.answering(request_id.clone()))?;
             Ok(Request::Publish { items, request_id })
         }
         Ok(Message { kind, command, request_id, .. }) => {
@@ -184,7 +184,7 @@ mod tests {
     use super::*;
 
     fn refused(text: &str) -> RequestError {
-        request(text).unwrap_err()
+        request(text, None).unwrap_err()
     }
 
     #[test]
@@ -204,14 +204,14 @@ mod tests {
     #[test]
     fn a_command_without_a_type_is_understood() {
         let text = r#"{"command":"measure","request_id":"r"}"#;
-        let Request::Command(command) = request(text).unwrap() else { panic!() };
+        let Request::Command(command) = request(text, None).unwrap() else { panic!() };
         assert_eq!((command.target.as_str(), &*command.parameters), ("measure", &b"{}"[..]));
     }
 
     #[test]
     fn a_publish_can_be_sent_again() {
         let keys = |text: &str| -> Vec<String> {
-            let Ok(Request::Publish { items, .. }) = request(text) else { panic!("{text}") };
+            let Ok(Request::Publish { items, .. }) = request(text, None) else { panic!("{text}") };
             items.iter().map(|item| item.idempotency_key.as_deref().unwrap_or("").to_owned()).collect()
         };
         assert_eq!(keys(r#"{"type":"publish","channel":"a","event":"t","idempotency_key":"k"}"#), ["k"]);
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn publish_takes_one_event_or_a_list_and_names_the_wrong_item() {
         let one = r#"{"type":"publish","channel":"a","event":"t","data":1}"#;
-        assert!(matches!(request(one).unwrap(), Request::Publish { items, .. } if items.len() == 1));
+        assert!(matches!(request(one, None).unwrap(), Request::Publish { items, .. } if items.len() == 1));
         let list = r#"{"type":"publish","events":[{"channel":"a","type":"t"},{"channel":"a b","type":"t"}]}"#;
         assert!(refused(list).message.contains("item 1"));
         let mistyped =

@@ -5,7 +5,7 @@ mod decode;
 mod encode;
 
 use crate::{Dialect, HistoryData, Reply, Request, RequestError};
-use headwater_event::{Encoding, Event};
+use headwater_event::{Draft, Encoding, Event};
 
 /// The native protocol.
 pub(super) struct Native;
@@ -19,8 +19,8 @@ impl Dialect for Native {
         Encoding(0)
     }
 
-    fn decode(&self, text: &str) -> Result<Request, RequestError> {
-        decode::request(text)
+    fn decode(&self, text: &str, before: Option<&Draft>) -> Result<Request, RequestError> {
+        decode::request(text, before)
     }
 
     fn event(&self, event: &Event, out: &mut Vec<u8>) {

@@ -9,13 +9,13 @@ use headwater_event::{Draft, Timestamp};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-/// The events of a message, checked.
-pub(super) fn items(message: Message<'_>) -> Result<Vec<Draft>, RequestError> {
+/// The events of a message, checked. One by itself shares its names with the one before.
+pub(super) fn items(message: Message<'_>, before: Option<&Draft>) -> Result<Vec<Draft>, RequestError> {
     let Message { channel, event, data, severity, attributes, timestamp, key, idempotency_key, events, .. } = message;
     if channel.is_some() {
         let item =
             RawItem { channel, kind: None, event: None, data, severity, attributes, timestamp, key, idempotency_key };
-        return item.check_as(event, None, Timestamp::now()).map(|item| vec![item]);
+        return item.check_as(event, before, Timestamp::now()).map(|item| vec![item]);
     }
     let Items(mut items) =
         events.ok_or_else(|| RequestError::validation("`channel` is missing, and so is `events`"))?;

@@ -107,7 +107,7 @@ mod tests {
     use headwater_event::{Severity, Timestamp};
 
     fn subscribed(rest: &str) -> Result<Subscribe, RequestError> {
-        match request(&format!(r#"{{"type":"subscribe","channels":"a",{rest}}}"#))? {
+        match request(&format!(r#"{{"type":"subscribe","channels":"a",{rest}}}"#), None)? {
             Request::Subscribe(subscribe) => Ok(subscribe),
             other => panic!("{other:?}"),
         }
@@ -119,7 +119,7 @@ mod tests {
             r#"{"type":"subscribe","channels":"workflow:*"}"#,
             r#"{"type":"subscribe","channels":["workflow:*"],"options":{"include_historical":false}}"#,
         ] {
-            let Request::Subscribe(subscribe) = request(text).unwrap() else { panic!("{text}") };
+            let Request::Subscribe(subscribe) = request(text, None).unwrap() else { panic!("{text}") };
             assert_eq!(subscribe.channels, [ChannelPattern::parse("workflow:*").unwrap()]);
             assert_eq!(subscribe.start, Start::At(StartAt::Latest));
         }
@@ -128,11 +128,11 @@ mod tests {
     #[test]
     fn a_bad_name_makes_a_partial_subscription() {
         let text = r#"{"type":"subscribe","channels":["tmux","no good"],"request_id":7}"#;
-        let Request::Subscribe(subscribe) = request(text).unwrap() else { panic!() };
+        let Request::Subscribe(subscribe) = request(text, None).unwrap() else { panic!() };
         assert_eq!((subscribe.channels.len(), subscribe.refused.len()), (1, 1));
         assert_eq!(subscribe.request_id.unwrap().as_json(), "7");
         let long = format!(r#"{{"type":"subscribe","channels":"{}"}}"#, "é".repeat(100_000));
-        let Request::Subscribe(subscribe) = request(&long).unwrap() else { panic!() };
+        let Request::Subscribe(subscribe) = request(&long, None).unwrap() else { panic!() };
         assert_eq!(subscribe.refused[0].0.chars().count(), MAX_NAME);
     }
 
@@ -140,7 +140,7 @@ mod tests {
     fn from_is_a_word_a_position_or_positions_by_channel() {
         let start = |from: &str| {
             let text = format!(r#"{{"type":"subscribe","channels":"a","from":{from}}}"#);
-            request(&text).map(|request| match request {
+            request(&text, None).map(|request| match request {
                 Request::Subscribe(subscribe) => subscribe.start,
                 _ => unreachable!(),
             })

@@ -42,14 +42,14 @@ fn messages() -> Vec<Value> {
 #[test]
 fn each_message_is_read() {
     for message in messages() {
-        let read = request(&message.to_string());
+        let read = request(&message.to_string(), None);
         assert!(read.is_ok(), "{message}: {read:?}");
     }
 }
 
 /// What an error is, whatever it is about.
 fn check(text: &str) -> Result<(), TestCaseError> {
-    let Err(error) = request(text) else { return Ok(()) };
+    let Err(error) = request(text, None) else { return Ok(()) };
     let known = [ErrorCode::InvalidJson, ErrorCode::UnknownMessageType, ErrorCode::Validation];
     prop_assert!(known.contains(&error.code), "{error}");
     prop_assert!(!error.message.is_empty() && error.message.len() <= 512, "{error}");
