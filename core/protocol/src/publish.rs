@@ -14,7 +14,8 @@ pub const MAX_ITEMS: usize = 1000;
 
 type Attributes = Box<[(Box<str>, Box<str>)]>;
 
-/// A list has room for so many before it must grow. Who sends a list mostly has more than a few to send.
+/// A list that has more than a few gets room for so many more at once: who sends one mostly has many to send. One of a few gets
+/// no more than it needs.
 const USUAL: usize = 32;
 
 /// The most attributes of one event, and the longest of their names and values. They are held parsed for as long as
@@ -68,11 +69,14 @@ impl<'de> Deserialize<'de> for Items {
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Items, A::Error> {
-                let (mut items, now) = (Vec::with_capacity(USUAL), Timestamp::now());
+                let (mut items, now) = (Vec::new(), Timestamp::now());
                 while items.len() <= MAX_ITEMS {
-                    let next = Next { before: items.last(), now };
-                    let Some(item) = list.next_element_seed(next)? else { return Ok(Items(items)) };
-                    items.push(item);
+                    if items.len() == items.capacity() && !items.is_empty() {
+                        items.reserve(USUAL);
+                    }
+                    if list.next_element_seed(Next { items: &mut items, now })?.is_none() {
+                        return Ok(Items(items));
+                    }
                 }
                 while list.next_element::<IgnoredAny>()?.is_some() {}
                 Ok(Items(items))
@@ -82,30 +86,35 @@ impl<'de> Deserialize<'de> for Items {
     }
 }
 
-/// The item after another one. It must be an object: a derived struct would also read a list as its fields in order.
+/// Reads one more item behind those before, straight into the list: each step of the parser would otherwise move it. It must
+/// be an object: a derived struct would also read a list as its fields in order.
 struct Next<'b> {
-    before: Option<&'b Draft>,
+    items: &'b mut Vec<Draft>,
     now: Timestamp,
 }
 
 impl<'de> DeserializeSeed<'de> for Next<'_> {
-    type Value = Draft;
+    type Value = ();
 
-    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Draft, D::Error> {
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
         deserializer.deserialize_map(self)
     }
 }
 
 impl<'de> Visitor<'de> for Next<'_> {
-    type Value = Draft;
+    type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a JSON object")
     }
 
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Draft, A::Error> {
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<(), A::Error> {
         let raw = RawItem::deserialize(MapAccessDeserializer::new(map))?;
-        raw.check(self.before, self.now).map_err(|error| A::Error::custom(error.message))
+        match raw.check(self.items.last(), self.now) {
+            Ok(item) => self.items.push(item),
+            Err(error) => return Err(A::Error::custom(error.message)),
+        }
+        Ok(())
     }
 }
 
