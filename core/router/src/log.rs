@@ -141,23 +141,23 @@ impl ChannelLog {
         mut force: bool,
     ) -> Appended {
         let mut inner = self.lock();
-        let expired = inner.ring.expire(limits.channel_age, now);
-        budget.used.fetch_sub(expired.bytes, Relaxed);
-        let mut done = Appended { interest: inner.interest, trimmed: expired, ..Appended::default() };
+        let trimmed = inner.ring.expire(limits.channel_age, now);
+        let mut done = Appended { interest: inner.interest, trimmed, ..Appended::default() };
+        // Once for the run, here and at its end: all publishers count in this one place.
+        let used = budget.used.load(Relaxed);
         for event in run {
             let weight = event.weight();
-            let trimmed = inner.ring.make_room(event, weight, limits);
-            budget.used.fetch_sub(trimmed.bytes, Relaxed);
-            done.trimmed += trimmed;
-            if budget.used.load(Relaxed) + weight > budget.limit && !force {
+            done.trimmed += inner.ring.make_room(event, weight, limits);
+            if used + done.bytes + weight > budget.limit + done.trimmed.bytes && !force {
                 break;
             }
             force = false;
-            budget.used.fetch_add(weight, Relaxed);
             inner.ring.push(event.clone(), weight, limits.channel_age, now);
             done.events += 1;
             done.bytes += weight;
         }
+        budget.used.fetch_add(done.bytes, Relaxed);
+        budget.used.fetch_sub(done.trimmed.bytes, Relaxed);
         self.bytes.store(inner.ring.bytes(), Relaxed);
         done
     }
