@@ -65,10 +65,13 @@ pub(super) fn decode(format: Format, body: &[u8]) -> Result<Vec<Draft>, Problem>
         }
         Format::Lines => {
             let text = std::str::from_utf8(body).map_err(|error| no_text(body, error.valid_up_to()))?;
-            let filled = text.split('\n').zip(1..).filter(|(text, _)| !text.trim_ascii().is_empty());
-            let count = filled.clone().count();
-            within(count)?;
-            filled.enumerate().for_each(|(item, (text, line))| take(item, Some(line), text));
+            let mut filled = text.split('\n').zip(1..).filter(|(text, _)| !text.trim_ascii().is_empty()).enumerate();
+            let mut count = 0;
+            for (item, (text, line)) in filled.by_ref().take(MAX_ITEMS) {
+                take(item, Some(line), text);
+                count += 1;
+            }
+            within(count + filled.count())?;
             count
         }
     };
