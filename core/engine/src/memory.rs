@@ -6,7 +6,7 @@ use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
 use std::{
     collections::{HashMap, HashSet},
     hash::{BuildHasher, RandomState},
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 /// Keeps nothing but the last offset of each channel.
@@ -108,7 +108,7 @@ impl Engine for MemoryEngine {
             channel.last += 1;
             let position = Position { epoch: channel.epoch, offset: channel.last };
             positions.push(position);
-            events.push(Arc::new(Event::new(draft, position, ids.next())));
+            events.push(Event::shared(draft, position, ids.next()));
         }
         committed(events);
         Ok(Ack::ready(Ok(positions)))
@@ -148,6 +148,7 @@ mod tests {
     use crate::conformance::{a_refused_batch_leaves_nothing, conformance};
     use bytes::Bytes;
     use headwater_event::Payload;
+    use std::sync::Arc;
 
     fn name(text: &str) -> ChannelName {
         ChannelName::new(text).unwrap()

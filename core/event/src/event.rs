@@ -103,6 +103,14 @@ impl Event {
         self.encoded.get()?[usize::from(encoding.0)].get()
     }
 
+    /// Frees what it holds, all but its names, which many share.
+    pub(crate) fn clear(&mut self) {
+        self.attributes = Box::default();
+        self.retention = Retention::None;
+        self.data = Payload::null();
+        self.encoded = OnceLock::new();
+    }
+
     /// About how many bytes it holds in memory, for the budget of the logs. The frame counts before it exists:
     /// otherwise a budget kept at publish would be broken by reading.
     pub fn weight(&self) -> usize {

@@ -12,6 +12,7 @@ mod glob;
 mod payload;
 mod position;
 mod severity;
+mod spare;
 mod time;
 
 pub use channel::{ChannelName, ChannelPattern, MAX_NAME, NameError};

@@ -155,7 +155,7 @@ impl RawItem<'_> {
             attributes: attributes(self.attributes)?,
             evidence: None,
             retention: retention(self.key)?,
-            data: self.data.map_or_else(|| Payload::from_raw(RawValue::NULL), Payload::from_raw),
+            data: self.data.map_or_else(Payload::null, Payload::from_raw),
             idempotency_key: self.idempotency_key.map(checked_key).transpose()?,
         })
     }

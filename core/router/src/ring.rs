@@ -131,6 +131,7 @@ impl Ring {
         self.tail += 1;
         let bytes = event.weight();
         self.bytes -= bytes;
+        Event::retire(event);
         while self.marks.get(1).is_some_and(|second| second.offset <= self.tail) {
             self.marks.pop_front();
         }

@@ -162,7 +162,7 @@ impl Live {
             draft.channel = channel.name.clone();
             channel.last += 1;
             let position = Position { epoch: channel.lineage.epoch(), offset: channel.last };
-            let event = Arc::new(Event::new(draft, position, self.ids.next()));
+            let event = Event::shared(draft, position, self.ids.next());
             numbered.positions.push(position);
             numbered.events.push(event.clone());
             if !channel.store {
