@@ -5,6 +5,6 @@ mod poller;
 mod server;
 mod watcher;
 
-pub use poller::{Capture, EVERY, Poller};
+pub use poller::{Capture, Poller, Seen};
 pub use server::{Hand, Tmux};
 pub use watcher::{Heard, Watcher};

@@ -14,7 +14,7 @@ use std::{
 };
 
 /// Between two looks: what the monitor did that the tmux dialect comes from.
-pub const EVERY: Duration = Duration::from_millis(500);
+const EVERY: Duration = Duration::from_millis(500);
 
 /// How the panes are captured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +23,15 @@ pub enum Capture {
     Each,
     /// One `tmux` for all of them, which is the best that one can do.
     Together,
+}
+
+/// A change that was seen.
+#[derive(Debug)]
+pub struct Seen {
+    /// What it was known by.
+    pub mark: String,
+    /// How long that took.
+    pub after: Duration,
 }
 
 /// A thread that looks until it is dropped.
@@ -38,11 +47,11 @@ struct Shared {
     over: AtomicBool,
 }
 
-/// What is looked for, since when; and how long the last one took to be seen.
+/// What is looked for, since when; and what was seen.
 #[derive(Debug, Default)]
 struct Wanted {
-    mark: Option<(String, Instant)>,
-    seen: Vec<Duration>,
+    marks: Vec<(String, Instant)>,
+    seen: Vec<Seen>,
     failed: Option<String>,
 }
 
@@ -70,18 +79,18 @@ impl Poller {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Whether the last change has been seen, so that another one may be looked for.
-    pub fn is_free(&self) -> bool {
-        self.shared.wanted().mark.is_none()
+    /// How many changes have not been seen yet.
+    pub fn unseen(&self) -> usize {
+        self.shared.wanted().marks.len()
     }
 
     /// Something with this text was made to be at this moment.
     pub fn expects(&self, mark: &str, since: Instant) {
-        self.shared.wanted().mark = Some((mark.to_owned(), since));
+        self.shared.wanted().marks.push((mark.to_owned(), since));
     }
 
-    /// How long each change took to be seen, since this was last asked.
-    pub fn seen(&self) -> io::Result<Vec<Duration>> {
+    /// The changes that were seen since this was last asked.
+    pub fn seen(&self) -> io::Result<Vec<Seen>> {
         let mut wanted = self.shared.wanted();
         match wanted.failed.take() {
             Some(failed) => Err(io::Error::other(failed)),
@@ -130,12 +139,8 @@ impl Shared {
     }
 
     fn saw(&self, text: &str) {
-        let mut wanted = self.wanted();
-        let seen =
-            wanted.mark.as_ref().filter(|(mark, _)| text.contains(mark.as_str())).map(|(_, since)| since.elapsed());
-        if let Some(seen) = seen {
-            wanted.mark = None;
-            wanted.seen.push(seen);
-        }
+        let Wanted { marks, seen, .. } = &mut *self.wanted();
+        let found = marks.extract_if(.., |(mark, _)| text.contains(mark.as_str()));
+        seen.extend(found.map(|(mark, since)| Seen { mark, after: since.elapsed() }));
     }
 }

@@ -25,7 +25,7 @@ struct Cost {
 }
 
 pub(crate) fn measure(bench: &Bench) -> io::Result<()> {
-    let span = Duration::from_secs(if bench.short { 2 } else { 30 });
+    let span = Duration::from_secs(if bench.short { 2 } else { 25 });
     let tmux = Tmux::start()?;
     // The first session is there already, with a pane. All in one go: each `tmux` by itself takes its time.
     let (mut question, names): (Vec<&str>, Vec<String>) =

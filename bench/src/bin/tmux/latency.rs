@@ -1,11 +1,11 @@
 //! From a change in tmux until a client knows of it. Changes come at random moments, one after the other: a program prints a
-//! line, a window gets another name, a window comes. The poll runs all the time and looks for one change at a time; of those
-//! in between, only Headwater's figures are taken.
+//! line, a window gets another name, a window comes. The poll runs all the time and looks for the same changes, each of which
+//! stays until it has seen it.
 
 use super::{Bench, word};
 use headwater_bench::{
     report::{print_table, short},
-    tmux::{Capture, EVERY, Poller, Tmux, Watcher},
+    tmux::{Capture, Poller, Tmux, Watcher},
 };
 use std::{
     fs::{File, OpenOptions},
@@ -22,6 +22,9 @@ const SOONER: f64 = 50.0;
 /// Between two changes at least: longer than output is gathered. And how much more that may be.
 const PAUSE: Duration = Duration::from_millis(60);
 const MORE: Duration = Duration::from_millis(80);
+
+/// Windows that get other names, in turn. The poll has seen a name long before the window gets the next one.
+const NAMED: usize = 8;
 
 /// What changes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,41 +46,40 @@ impl Kind {
     }
 }
 
-/// Two panes and two windows: those whose changes the poll looks for too are left as they are until it has seen them.
+/// A pane that prints what is written into a pipe, and windows to name.
 struct Stage {
     tmux: Tmux,
     hand: headwater_bench::tmux::Hand,
-    pipes: [File; 2],
+    pipe: File,
 }
 
 impl Stage {
     fn set() -> io::Result<Self> {
         let tmux = Tmux::start()?;
-        let mut pipes = Vec::new();
-        for name in ["one", "two"] {
-            let path = tmux.path(name);
-            make_fifo(&path)?;
-            let reader = format!("exec cat '{}'", path.display());
-            tmux.run(&["new-window", "-d", "-t", "$0:", "-n", name, &reader])?;
-            // For both ends: it is never at its end, and nobody waits for anybody.
-            pipes.push(OpenOptions::new().read(true).write(true).open(&path)?);
+        let path = tmux.path("pipe");
+        make_fifo(&path)?;
+        let reader = format!("exec cat '{}'", path.display());
+        for turn in 1..=NAMED {
+            let command = if turn == 1 { reader.as_str() } else { "cat" };
+            tmux.run(&["new-window", "-d", "-t", "$0:", "-n", "named", command])?;
         }
-        let pipes = pipes.try_into().map_err(|_| io::Error::other("two names make two pipes"))?;
-        Ok(Self { hand: tmux.hand()?, tmux, pipes })
+        // For both ends: it is never at its end, and nobody waits for anybody.
+        let pipe = OpenOptions::new().read(true).write(true).open(&path)?;
+        Ok(Self { hand: tmux.hand()?, tmux, pipe })
     }
 
     /// Makes a change with this mark in it; when.
-    fn change(&mut self, kind: Kind, shared: bool, mark: &str) -> io::Result<Instant> {
+    fn change(&mut self, kind: Kind, number: usize, mark: &str) -> io::Result<Instant> {
         let began = Instant::now();
         match kind {
-            Kind::Output => writeln!(self.pipes[usize::from(shared)], "{mark}")?,
-            Kind::Renamed => self.hand.does(&format!("rename-window -t @{} {mark}", 1 + u32::from(shared)))?,
+            Kind::Output => writeln!(self.pipe, "{mark}")?,
+            Kind::Renamed => self.hand.does(&format!("rename-window -t @{} {mark}", 1 + number % NAMED))?,
             Kind::Created => self.hand.does(&format!("new-window -d -t $0: -n {mark} cat"))?,
         }
         Ok(began)
     }
 
-    /// Takes away what a change has made, once nobody looks for it.
+    /// Takes away what a change has made, once both have seen it.
     fn clear(&self, kind: Kind, mark: &str) -> io::Result<()> {
         if kind == Kind::Created {
             self.tmux.run(&["kill-window", "-t", &format!("$0:={mark}")])?;
@@ -87,7 +89,7 @@ impl Stage {
 }
 
 pub(crate) fn measure(bench: &Bench) -> io::Result<()> {
-    let (changes, polled) = if bench.short { (15, 2) } else { (400, 60) };
+    let changes = if bench.short { 15 } else { 250 };
     let mut stage = Stage::set()?;
     let mut watcher = Watcher::start(&bench.programs, &bench.plugin, &stage.tmux)?;
     let mode = watcher.mode()?;
@@ -102,38 +104,20 @@ pub(crate) fn measure(bench: &Bench) -> io::Result<()> {
             continue;
         }
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        let mut waiting: Option<String> = None;
-        let mut number = 0;
-        let mut next_shared = Instant::now();
-        while number < changes || theirs.len() < polled {
-            number += 1;
-            watcher.all_until(Instant::now() + PAUSE + MORE.mul_f64(dice.part()), |_| {})?;
-            theirs.extend(poller.seen()?);
-            if poller.is_free()
-                && let Some(mark) = waiting.take()
-            {
-                stage.clear(kind, &mark)?;
-                // Right after a look is as good a moment as any other, and no better.
-                next_shared = Instant::now() + EVERY.mul_f64(dice.part());
-            }
-            let shared = poller.is_free() && next_shared <= Instant::now();
-            let mark = format!("{kind:?}-{number:06}-{}", if shared { "both" } else { "one" });
-            let began = stage.change(kind, shared, &mark)?;
-            if shared {
+        while theirs.len() < changes {
+            if ours.len() < changes && poller.unseen() < NAMED {
+                let mark = format!("{kind:?}-{:06}", ours.len());
+                let began = stage.change(kind, ours.len(), &mark)?;
                 poller.expects(&mark, began);
+                let heard = watcher.until(|text| text.contains(&mark) && text.contains(kind.event()))?;
+                ours.push(heard.at - began);
             }
-            let heard = watcher.until(|text| text.contains(&mark) && text.contains(kind.event()))?;
-            ours.push(heard.at - began);
-            if shared {
-                waiting = Some(mark);
-            } else {
-                stage.clear(kind, &mark)?;
+            for seen in poller.seen()? {
+                stage.clear(kind, &seen.mark)?;
+                theirs.push(seen.after);
             }
+            watcher.all_until(Instant::now() + PAUSE + MORE.mul_f64(dice.part()), |_| {})?;
         }
-        while !poller.is_free() {
-            watcher.all_until(Instant::now() + PAUSE, |_| {})?;
-        }
-        theirs.extend(poller.seen()?);
         ours.sort_unstable();
         theirs.sort_unstable();
         let sooner = at(&theirs, 50).as_secs_f64() / at(&ours, 50).as_secs_f64();
@@ -145,7 +129,7 @@ pub(crate) fn measure(bench: &Bench) -> io::Result<()> {
     }
     print_table(
         &format!(
-            "From a change to the client, mode `{mode}`, beside a poll each 500 ms ({changes} and {polled} changes)"
+            "From a change to the client, mode `{mode}`, beside a poll each 500 ms ({changes} changes of each kind)"
         ),
         &rows,
     );
