@@ -11,9 +11,9 @@ use crate::{
         id::{PaneId, SessionId, WindowId},
     },
 };
-use headwater_plugin::tokio::sync::Notify;
+use headwater_plugin::tokio::sync::{Notify, oneshot};
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, btree_map::Entry},
     sync::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -42,6 +42,9 @@ pub(crate) struct ClientId {
     /// Its number; it never comes again.
     pub(crate) number: u64,
 }
+
+/// What a client answers when it is asked for everything; `None`: too much. An error: the client ended.
+pub(crate) type Awaited = oneshot::Receiver<Option<Vec<u8>>>;
 
 /// Output of one pane.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -115,6 +118,8 @@ struct State {
     news: News,
     /// Whose output of a pane counts. Sessions may share windows, and each of their clients then brings the same.
     owners: BTreeMap<PaneId, ClientId>,
+    /// Clients that were asked for everything and have not answered, whether or not it is still waited for: one answer each.
+    asked: BTreeMap<ClientId, oneshot::Sender<Option<Vec<u8>>>>,
 }
 
 impl Inbox {
@@ -161,10 +166,27 @@ impl Inbox {
         self.bell.notify_one();
     }
 
+    /// A client is about to be asked for everything. `None`: it owes an answer already.
+    pub(crate) fn expect(&self, client: ClientId) -> Option<Awaited> {
+        let mut state = self.state();
+        let Entry::Vacant(asked) = state.asked.entry(client) else { return None };
+        let (answer, awaited) = oneshot::channel();
+        asked.insert(answer);
+        Some(awaited)
+    }
+
+    /// A client answers.
+    pub(crate) fn listing(&self, client: ClientId, listing: Option<Vec<u8>>) {
+        let asked = self.state().asked.remove(&client);
+        // One that comes too late is dropped.
+        let _ = asked.map(|asked| asked.send(listing));
+    }
+
     /// A client ended.
     pub(crate) fn ended(&self, client: ClientId) {
         let mut state = self.state();
         state.owners.retain(|_, owner| *owner != client);
+        state.asked.remove(&client);
         state.news.ended.insert(client);
         drop(state);
         self.bell.notify_one();
@@ -264,6 +286,22 @@ mod tests {
         let news = inbox.take();
         let output = &news.output[&Id(3)];
         assert_eq!((output.dropped, &output.screen, &output.bytes[..]), (1, &Some(screen("abc")), &b"d"[..]));
+    }
+
+    /// A client that is wedged is waited for once, and not with each question again.
+    #[test]
+    fn a_client_is_asked_again_when_it_has_answered() {
+        let inbox = Inbox::default();
+        let mut first = inbox.expect(client(1, 1)).unwrap();
+        assert!(inbox.expect(client(1, 1)).is_none() && inbox.expect(client(2, 2)).is_some());
+        inbox.listing(client(1, 1), Some(b"all".to_vec()));
+        assert_eq!(first.try_recv().unwrap().as_deref(), Some(&b"all"[..]));
+        drop(inbox.expect(client(1, 1)).unwrap());
+        assert!(inbox.expect(client(1, 1)).is_none(), "nobody waits, and it is still to come");
+        inbox.listing(client(1, 1), None);
+        let mut last = inbox.expect(client(1, 1)).unwrap();
+        inbox.ended(client(1, 1));
+        assert!(last.try_recv().is_err(), "it ended without an answer");
     }
 
     /// Sessions of one group share their windows: each client would bring the same output.

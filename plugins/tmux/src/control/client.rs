@@ -7,7 +7,7 @@
 use super::parse::{Line, Mark, Parser};
 use crate::{
     inbox::{ClientId, Inbox},
-    server::ask::Program,
+    server::{ask::Program, listing::Question},
     tree::id::PaneId,
 };
 use rustix::{
@@ -103,6 +103,12 @@ impl Client {
         self.say(&show)
     }
 
+    /// Asks for everything.
+    pub(crate) fn ask_all(&mut self, question: &Question) -> bool {
+        let all = self.mark.ask_all(question);
+        self.say(&all)
+    }
+
     /// Asks it to end, and waits a moment for that.
     fn takes_leave(&self) -> rustix::io::Result<bool> {
         let process = Pid::from_child(&self.child);
@@ -154,6 +160,7 @@ impl Reader {
             parser.feed(&buffer[..count], |line| match line {
                 Line::Output(pane, bytes) => inbox.output(id, pane, bytes),
                 Line::Screen(pane, screen) => inbox.screen(id, pane, screen),
+                Line::Listing(listing) => inbox.listing(id, listing),
                 Line::Ready => inbox.attached(id),
                 Line::Paused(pane) => inbox.paused(id, pane),
                 // With `detach-on-destroy off` tmux moves the clients of a session that ends to another one.

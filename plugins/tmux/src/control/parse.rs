@@ -4,7 +4,7 @@
 //! text, and characters may be cut in two anywhere. So nothing here is decoded as text but the words before the bytes.
 
 use crate::{
-    server::screen::Screen,
+    server::{ask::LONGEST_ANSWER, listing::Question, screen::Screen},
     tree::id::{PaneId, SessionId},
 };
 use std::hash::{BuildHasher, RandomState};
@@ -21,6 +21,8 @@ pub(crate) enum Line<'a> {
     Paused(PaneId),
     /// A pane shows this. What it printed before came before this line, what it prints after comes after it.
     Screen(PaneId, Screen),
+    /// Everything was asked for, and this is the answer, with tmux's own lines between its parts. `None`: it is too long.
+    Listing(Option<Vec<u8>>),
     /// What was asked first is answered.
     Ready,
     /// The client is attached to this session now.
@@ -43,13 +45,23 @@ impl Mark {
         Self(format!("headwater-{first:016x}{second:016x}"))
     }
 
-    /// The commands that ask what a pane shows. They are carried out one after the other, with nothing between them.
+    /// The commands that ask what a pane shows.
     pub(crate) fn ask(&self, pane: PaneId) -> String {
-        let mark = &self.0;
-        format!(
-            "display-message -p -t {pane} '{mark} #{{pane_id}} #{{cursor_y}} #{{cursor_x}}'\ncapture-pane -p -t {pane}\n\
-            display-message -p '{mark} end'\n"
-        )
+        let begin = format!("-t {pane} '{} #{{pane_id}} #{{cursor_y}} #{{cursor_x}}'", self.0);
+        self.around(&begin, &format!("capture-pane -p -t {pane}"))
+    }
+
+    /// The commands that ask for everything.
+    pub(crate) fn ask_all(&self, question: &Question) -> String {
+        self.around(&format!("'{} listing'", self.0), &question.line())
+    }
+
+    /// Commands with a mark before and after what they say. They are one line, since tmux may read two lines at two times, and
+    /// tell of something else between them. Where one of them fails tmux leaves out the rest of its line: then the second line
+    /// ends the answer, and otherwise it means nothing.
+    fn around(&self, begin: &str, commands: &str) -> String {
+        let end = format!("display-message -p '{} end'", self.0);
+        format!("display-message -p {begin} ; {commands} ; {end}\n{end}\n")
     }
 
     /// The command whose answer comes when all before it is answered.
@@ -58,20 +70,27 @@ impl Mark {
     }
 }
 
-/// A screen that is on its way.
+/// An answer that is on its way.
 #[derive(Debug)]
-struct Capture {
-    pane: PaneId,
-    cursor: (usize, usize),
-    lines: Vec<Vec<u8>>,
-    bytes: usize,
+struct Answer {
+    about: About,
+    bytes: Vec<u8>,
+    /// A line is missing.
+    torn: bool,
+}
+
+/// What was asked.
+#[derive(Clone, Copy, Debug)]
+enum About {
+    Screen { pane: PaneId, cursor: (usize, usize) },
+    Listing,
 }
 
 /// Cuts what comes into lines.
 #[derive(Debug)]
 pub(crate) struct Parser {
     mark: Mark,
-    capture: Option<Capture>,
+    answer: Option<Answer>,
     line: Vec<u8>,
     output: Vec<u8>,
     /// Inside an answer to a command, where a line means nothing.
@@ -81,7 +100,7 @@ pub(crate) struct Parser {
 
 impl Parser {
     pub(crate) fn new(mark: Mark) -> Self {
-        Self { mark, capture: None, line: Vec::new(), output: Vec::new(), answering: false, skipping: false }
+        Self { mark, answer: None, line: Vec::new(), output: Vec::new(), answering: false, skipping: false }
     }
 
     /// Takes some bytes, and tells of each whole line.
@@ -104,6 +123,9 @@ impl Parser {
         if self.line.len() + bytes.len() > LONGEST {
             self.line = Vec::new();
             self.skipping = true;
+            if let Some(answer) = &mut self.answer {
+                answer.torn = true;
+            }
         }
         if !self.skipping {
             self.line.extend_from_slice(bytes);
@@ -114,12 +136,8 @@ impl Parser {
         if let Some(words) = line.strip_prefix(self.mark.0.as_bytes()).and_then(ascii) {
             return self.marked(words, tell);
         }
-        if let Some(capture) = &mut self.capture {
-            capture.bytes += line.len();
-            if capture.bytes <= LONGEST {
-                capture.lines.push(line.to_owned());
-            }
-            return;
+        if let Some(answer) = &mut self.answer {
+            return answer.take(line);
         }
         let (word, rest) = cut(line);
         match word {
@@ -151,21 +169,18 @@ impl Parser {
         }
     }
 
-    /// A line with our mark: ` %3 1 2` before what a pane shows, ` end` after it, ` ready` at last.
+    /// A line with our mark: ` %3 1 2` before what a pane shows, ` listing` before everything, ` end` after either, ` ready` when
+    /// what was asked first is answered.
     fn marked(&mut self, words: &str, tell: &mut impl FnMut(Line<'_>)) {
         let words: Vec<&str> = words.split_ascii_whitespace().collect();
         match words[..] {
-            ["end"] => {
-                let pane = self.capture.as_ref().map(|capture| capture.pane);
-                // A pane that is gone shows nothing.
-                if let Some((pane, screen)) = pane.zip(self.capture.take().and_then(Capture::screen)) {
-                    tell(Line::Screen(pane, screen));
-                }
-            }
+            // A pane that is gone shows nothing.
+            ["end"] => self.answer.take().and_then(Answer::whole).into_iter().for_each(tell),
+            ["listing"] => self.answer = Some(Answer::begin(About::Listing)),
             ["ready"] => tell(Line::Ready),
             [pane, row, column] => {
                 if let (Some(pane), Ok(row), Ok(column)) = (PaneId::parse(pane), row.parse(), column.parse()) {
-                    self.capture = Some(Capture { pane, cursor: (row, column), lines: Vec::new(), bytes: 0 });
+                    self.answer = Some(Answer::begin(About::Screen { pane, cursor: (row, column) }));
                 }
             }
             _ => {}
@@ -182,16 +197,38 @@ impl Parser {
     }
 }
 
-impl Capture {
-    /// The lines between the two that begin and the two that end it.
-    fn screen(self) -> Option<Screen> {
-        let [_, _, shown @ .., end, _] = &self.lines[..] else { return None };
-        let mut text = String::new();
-        for line in shown {
-            text += &String::from_utf8_lossy(line);
-            text.push('\n');
+impl Answer {
+    fn begin(about: About) -> Self {
+        Self { about, bytes: Vec::new(), torn: false }
+    }
+
+    fn take(&mut self, line: &[u8]) {
+        let longest = match self.about {
+            About::Screen { .. } => LONGEST,
+            About::Listing => LONGEST_ANSWER,
+        };
+        self.torn |= self.bytes.len() + line.len() >= longest;
+        if !self.torn {
+            self.bytes.extend_from_slice(line);
+            self.bytes.push(b'\n');
         }
-        end.starts_with(b"%end ").then_some(Screen { text, cursor: self.cursor })
+    }
+
+    /// What it says, now that its end is here. Half a screen is none.
+    fn whole(self) -> Option<Line<'static>> {
+        match self.about {
+            About::Screen { .. } if self.torn => None,
+            About::Screen { pane, cursor } => Some(Line::Screen(pane, self.screen(cursor)?)),
+            About::Listing => Some(Line::Listing((!self.torn).then_some(self.bytes))),
+        }
+    }
+
+    /// The lines between the two that begin and the two that end it.
+    fn screen(&self, cursor: (usize, usize)) -> Option<Screen> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        let lines: Vec<&str> = text.split_inclusive('\n').collect();
+        let [_, _, shown @ .., end, _] = &lines[..] else { return None };
+        end.starts_with("%end ").then(|| Screen { text: shown.concat(), cursor })
     }
 }
 

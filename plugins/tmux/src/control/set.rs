@@ -6,8 +6,8 @@ use super::{
     unrest::{CALM, Unrest},
 };
 use crate::{
-    inbox::ClientId,
-    server::ask::Program,
+    inbox::{Awaited, ClientId, Inbox},
+    server::{ask::Program, listing::Question},
     tree::{
         Tree,
         id::{PaneId, SessionId, WindowId},
@@ -150,6 +150,13 @@ impl Clients {
     /// Asks every client that brings this pane's output to keep it back.
     pub(crate) fn pause(&mut self, tree: &Tree, pane: PaneId) {
         self.each_of(tree, pane, |client| client.pause(pane));
+    }
+
+    /// Asks the first that can be asked for everything. One that still owes an answer is behind or wedged and not asked again
+    /// before it has given it, so it delays one look only.
+    pub(crate) fn ask_all(&mut self, question: &Question, inbox: &Inbox) -> Option<Awaited> {
+        let mut attached = self.by_session.values_mut().filter(|client| client.is_attached());
+        attached.find_map(|client| inbox.expect(client.id()).filter(|_| client.ask_all(question)))
     }
 
     /// Asks what this pane shows.

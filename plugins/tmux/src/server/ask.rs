@@ -1,5 +1,5 @@
 //! Asks tmux, by running `tmux` for each question: a connection of its own, apart from the control clients, which may be
-//! paused or wedged.
+//! wedged. What is asked after each change goes to them first ([`crate::watching`]): to run a program takes 3 ms.
 //!
 //! Blocking: call it in `spawn_blocking`. Targets are ids, never names; no text of anybody else is ever an argument.
 
@@ -17,7 +17,7 @@ use thiserror::Error;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// A longer answer is cut off and refused. A pane of 10,000 lines has about 1 MiB.
-const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
+pub(crate) const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
 
 /// Why there is no answer.
 #[derive(Debug, Error)]

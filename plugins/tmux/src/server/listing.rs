@@ -63,17 +63,34 @@ impl Listing {
     }
 }
 
-/// Asks for everything; with `hooks`, also which hooks are set.
-pub(crate) fn ask(program: &Program, hooks: bool) -> Result<Listing, AskError> {
-    let mut question = vec!["display-message", "-p", SERVER, ";"];
-    question.extend(["list-panes", "-a", "-F", PANES, ";", "list-clients", "-F", CLIENTS]);
-    if hooks {
-        question.extend([";", "display-message", "-p", HOOKS, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"]);
+/// The question, whoever is asked.
+#[derive(Debug)]
+pub(crate) struct Question(Vec<&'static str>);
+
+impl Question {
+    /// For everything; with `hooks`, also for the hooks that are set.
+    pub(crate) fn new(hooks: bool) -> Self {
+        let mut words = vec!["display-message", "-p", SERVER, ";"];
+        words.extend(["list-panes", "-a", "-F", PANES, ";", "list-clients", "-F", CLIENTS]);
+        if hooks {
+            words.extend([";", "display-message", "-p", HOOKS, ";", "show-hooks", "-g", ";", "show-hooks", "-gw"]);
+        }
+        Self(words)
     }
-    read(&program.ask(&question)?)
+
+    /// As a line for tmux. No word has a quote in it.
+    pub(crate) fn line(&self) -> String {
+        let quoted = self.0.iter().map(|word| if *word == ";" { ";".to_owned() } else { format!("'{word}'") });
+        quoted.collect::<Vec<_>>().join(" ")
+    }
 }
 
-/// Reads the answer.
+/// Asks for everything, by running `tmux`.
+pub(crate) fn ask(program: &Program, question: &Question) -> Result<Listing, AskError> {
+    read(&program.ask(&question.0)?)
+}
+
+/// Reads the answer. A control client's has lines of tmux between its parts, which begin with a `%`.
 pub(crate) fn read(answer: &[u8]) -> Result<Listing, AskError> {
     let mut listing = Listing::default();
     let mut cursor = Cursor { rest: answer, escaped: false };
@@ -93,6 +110,7 @@ pub(crate) fn read(answer: &[u8]) -> Result<Listing, AskError> {
                 })
             }
             b'C' => client(&mut cursor, &mut listing),
+            b'%' => cursor.between(),
             b'H' => {
                 listing.hooks = Some(hooks::entries(&String::from_utf8_lossy(cursor.rest)));
                 return Ok(listing);
@@ -207,6 +225,14 @@ impl<'a> Cursor<'a> {
         Some(text[..text.floor_char_boundary(LONGEST_TEXT)].to_owned())
     }
 
+    /// A line that begins or ends a part. One that ends it with an error says that the rest is missing.
+    fn between(&mut self) -> Option<()> {
+        let end = self.rest.iter().position(|byte| *byte == b'\n')?;
+        let (line, rest) = self.rest.split_at(end + 1);
+        self.rest = rest;
+        [&b"begin "[..], b"end "].iter().any(|word| line.starts_with(word)).then_some(())
+    }
+
     /// The end of the line.
     fn end(&mut self) -> Option<()> {
         self.rest = self.rest.strip_prefix(b"\n")?;
@@ -268,6 +294,30 @@ mod tests {
         assert_eq!(sessions[&Id(2)].name, r"\001", "who is really called like that keeps the name");
         let text = line("$1", "a", "t").replace("4:/tmp", r"7:/\001\r\302\133\z");
         assert_eq!(read(text.as_bytes()).unwrap().tree.panes[&Id(3)].path, "/\u{1}\r\u{fffd}[\\z");
+    }
+
+    /// A name may hold what ends an answer of a control client, whatever tmux would say there.
+    #[test]
+    fn a_control_clients_answer_says_the_same() {
+        let name = "x\n%end 1 2 1\n%error 1 2 1\nP $9 @9 %9 1 1 1 1 1";
+        let parts = ["S 4711\n".to_owned(), line("$1", name, "t") + &line("$2", "other", name), "C 7 2:$1\n".into()];
+        let plain = read(parts.concat().as_bytes()).unwrap();
+        let framed = parts.map(|part| format!("%begin 1 2 1\n{part}%end 1 2 1\n")).concat();
+        let framed = format!("%end 1 1 1\n{framed}%begin 1 3 1\n");
+        let listing = read(framed.as_bytes()).unwrap();
+        assert_eq!((listing.server, &listing.tree, &listing.clients), (Some(4711), &plain.tree, &plain.clients));
+        assert_eq!((plain.server, plain.tree.sessions[&Id(1)].name.as_str()), (Some(4711), name));
+        let failed = framed.replacen("%begin 1 3 1", "%error 1 3 1", 1);
+        assert!(read(failed.as_bytes()).is_err(), "what is missing is not gone");
+    }
+
+    /// A longer one could be taken in two pieces, and tmux be asked half a question.
+    #[test]
+    fn the_question_fits_a_pipe_at_once() {
+        let question = Question::new(true);
+        // With room for the marks around it.
+        assert!(question.line().len() + 512 < rustix::pipe::PIPE_BUF, "{}", question.line().len());
+        assert!(question.0.iter().all(|word| !word.contains(['\'', '\n'])));
     }
 
     #[test]

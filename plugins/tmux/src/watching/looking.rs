@@ -6,10 +6,11 @@ use super::{
 };
 use crate::{
     events::{self, place::Place},
+    inbox::Awaited,
     ladder::Mode,
     server::{
-        ask::AskError,
-        listing::{self, Listing},
+        ask::{AskError, Program},
+        listing::{self, Listing, Question},
     },
     tree::{
         Tree,
@@ -17,7 +18,16 @@ use crate::{
     },
 };
 use headwater_plugin::prelude::*;
-use std::{collections::BTreeSet, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    io,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+use tokio::{task::spawn_blocking, time::timeout};
+
+/// A control client that takes longer is behind with output, or wedged. An answer takes less than a millisecond.
+const PATIENCE_FOR_CLIENT: Duration = Duration::from_millis(50);
 
 /// A look at everything.
 #[derive(Debug)]
@@ -37,9 +47,10 @@ impl Watching<'_> {
         let Some(look) = self.schedule.begin(now) else { return };
         let program = self.program.clone();
         let ours = self.clients.pids(now);
-        let hooks = look.hooks && self.hooks.is_some();
-        self.work.spawn_blocking(move || {
-            let found = listing::ask(&program, hooks);
+        let question = Question::new(look.hooks && self.hooks.is_some());
+        let awaited = self.clients.ask_all(&question, &self.inbox);
+        self.work.spawn(async move {
+            let found = find(program, question, awaited).await;
             Done::Looked(Looked { look, began: now, ours, found })
         });
     }
@@ -180,4 +191,54 @@ fn is_unrest(change: &Change) -> bool {
             | Change::SessionRenamed(..)
             | Change::SessionClients(..)
     )
+}
+
+/// What there is: as a control client says that was asked, which is at once. Where none was, or where it does not answer in time,
+/// `tmux` is run.
+async fn find(program: Program, question: Question, awaited: Option<Awaited>) -> Result<Listing, AskError> {
+    if let Some(awaited) = awaited
+        && let Ok(Ok(Some(answer))) = timeout(PATIENCE_FOR_CLIENT, awaited).await
+        && let Ok(listing) = listing::read(&answer)
+    {
+        return Ok(listing);
+    }
+    let found = spawn_blocking(move || listing::ask(&program, &question)).await;
+    found.unwrap_or_else(|error| Err(AskError::Io(io::Error::other(error))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        inbox::{ClientId, Inbox},
+        tree::id::Id,
+    };
+
+    /// The longest that a test waits.
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// What is found where `tmux` cannot be run.
+    async fn found(awaited: Option<Awaited>) -> Result<Listing, AskError> {
+        let program = Program::new("/nowhere/tmux".into(), "/nowhere/socket".into());
+        timeout(LONG, find(program, Question::new(false), awaited)).await.expect("it waits for ever")
+    }
+
+    #[tokio::test]
+    async fn a_client_that_does_not_answer_or_not_in_sense_is_done_without() {
+        let inbox = Inbox::default();
+        let [first, wedged, ended, other] = [1, 2, 3, 4].map(|number| ClientId { session: Id(1), number });
+        let awaited = inbox.expect(first);
+        inbox.listing(first, Some(b"%begin 1 2 1\nS 4711\n%end 1 2 1\n".to_vec()));
+        assert_eq!(found(awaited).await.unwrap().server, Some(4711), "nothing is run");
+        assert!(matches!(found(inbox.expect(wedged)).await, Err(AskError::NotInstalled)));
+        let awaited = inbox.expect(ended);
+        inbox.ended(ended);
+        assert!(matches!(found(awaited).await, Err(AskError::NotInstalled)));
+        for wrong in [None, Some(b"S prod\n".to_vec())] {
+            let awaited = inbox.expect(other);
+            inbox.listing(other, wrong);
+            assert!(matches!(found(awaited).await, Err(AskError::NotInstalled)));
+        }
+        assert!(matches!(found(None).await, Err(AskError::NotInstalled)));
+    }
 }

@@ -248,3 +248,48 @@ async fn a_control_client_that_is_killed_is_replaced() {
     server.tmux(&["send-keys", "-t", "%0", "-H", "61", "0d"]);
     assert_eq!(next(&mut run, "pane.output").await.data["pane_id"], "%0");
 }
+
+/// What changed is asked over the connection that is there: to run `tmux` each time takes longer than all else.
+#[tokio::test]
+async fn what_changes_is_asked_of_a_control_client() {
+    let server = Server::start();
+    let refused = server.path("refused");
+    let refuses = format!("case \" $* \" in *' list-panes '*) [ -e '{0}' ] && exit 1 ;; esac", refused.display());
+    let settings = json!({ "tmux": server.tmux_after(&refuses), "reconcile": "1s" });
+    let mut run = Testkit::start::<Tmux>(server.settings(settings));
+    assert_eq!(mode(&mut run).await, pair("control", ""));
+    std::fs::write(refused, "").unwrap();
+    let name = "a 'b' \"c\" %end ✳; d";
+    server.tmux(&["new-window", "-d", "-t", "$0:", "-n", name, "cat"]);
+    assert_eq!(next(&mut run, "window.created").await.data["name"], name);
+    server.tmux(&["set-hook", "-gu", "window-renamed[97310]"]);
+    run.logged("are set again").await;
+    let user = server.user("$0");
+    assert_eq!(next(&mut run, "session.attached").await.data["clients"], 1, "our own client is none");
+    drop(user);
+    server.tmux(&["kill-server"]);
+    assert_eq!(next(&mut run, "session.removed").await.evidence, Some(Evidence::Inferred));
+    assert_eq!(mode(&mut run).await.0, "waiting");
+}
+
+/// A control client that hears nothing any more, as behind a connection that is stuck: nothing waits for it.
+#[tokio::test]
+async fn a_control_client_that_does_not_answer_is_done_without() {
+    let server = Server::start();
+    let until_ready = "while IFS= read -r line; do [ $deaf ] || printf '%s\\n' \"$line\"; \
+        case \"$line\" in *' ready'*) deaf=1 ;; esac; done";
+    let deaf = format!(
+        "case \" $* \" in *' -C '*) mkfifo {0}; exec 3<&0; {{ {until_ready}; }} <&3 >{0} & exec tmux \"$@\" <{0} 3<&- ;; esac",
+        server.path("words").display()
+    );
+    let mut run = Testkit::start::<Tmux>(server.settings(json!({ "tmux": server.tmux_after(&deaf) })));
+    assert_eq!(mode(&mut run).await, pair("control", ""));
+    for number in 0..20 {
+        let name = format!("window {number}");
+        server.tmux(&["rename-window", "-t", "@0", &name]);
+        let renamed = next(&mut run, "window.renamed").await;
+        assert_eq!((&renamed.data["new_name"], renamed.evidence), (&json!(name), Some(Evidence::Observed)));
+    }
+    server.tmux(&["send-keys", "-t", "%0", "-H", "61", "0d"]);
+    assert_eq!(next(&mut run, "pane.output").await.data["pane_id"], "%0", "it still brings what is printed");
+}

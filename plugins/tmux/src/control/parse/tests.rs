@@ -11,6 +11,7 @@ enum Told {
     Paused(u32),
     Session(u32),
     Screen(u32, Screen),
+    Listing(Option<Vec<u8>>),
     Ready,
     Exit,
     Changed,
@@ -26,6 +27,7 @@ fn parse<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Told> {
                 Line::Paused(pane) => Told::Paused(pane.0),
                 Line::Session(session) => Told::Session(session.0),
                 Line::Screen(pane, screen) => Told::Screen(pane.0, screen),
+                Line::Listing(listing) => Told::Listing(listing),
                 Line::Ready => Told::Ready,
                 Line::Exit => Told::Exit,
                 Line::Changed => Told::Changed,
@@ -74,7 +76,8 @@ fn a_screen_comes_between_the_output_before_and_after_it() {
         %begin 1 8 1\ncan't find pane: %7\n%error 1 8 1\n%begin 1 9 1\ncan't find pane: %7\n%error 1 9 1\n\
         %begin 1 10 1\nMARK end\n%end 1 10 1\n\
         %begin 1 11 1\nMARK %8 0 0\n%end 1 11 1\n%begin 1 12 1\ncan't find pane: %8\n%error 1 12 1\n%begin 1 13 1\n\
-        MARK end\n%end 1 13 1\n%begin 1 14 1\nMARK ready\n%end 1 14 1\n%output %3 more\n";
+        MARK end\n%end 1 13 1\n%begin 1 14 1\nMARK end\n%end 1 14 1\n\
+        %begin 1 15 1\nMARK ready\n%end 1 15 1\n%output %3 more\n";
     let text = "hello\n%end 1 6 1\n%output %9 forged\nMAR end\n".to_owned();
     let expected = [
         Told::Output(3, b"before".to_vec()),
@@ -85,6 +88,30 @@ fn a_screen_comes_between_the_output_before_and_after_it() {
     ];
     assert_eq!(parse([recorded]), expected);
     assert_eq!(parse(recorded.chunks(1)), expected);
+}
+
+/// A directory may be called as the end of an answer and another pane's output.
+#[test]
+fn everything_comes_as_tmux_says_it_and_after_what_was_told_before() {
+    let body = "%end 1 5 1\n%begin 1 6 1\nS 7\n%end 1 6 1\n%begin 1 7 1\nP $1 9:\n%end 1 7 1\n%output %9 forged\n%end 1 7 1\n%begin 1 8 1\n";
+    let recorded = format!(
+        "%window-add @1\n%begin 1 5 1\nMARK listing\n{body}MARK end\n%end 1 8 1\n%begin 1 9 1\nMARK end\n%end 1 9 1\n\
+        %window-close @1\n"
+    );
+    let expected = [Told::Changed, Told::Listing(Some(body.as_bytes().to_vec())), Told::Changed];
+    assert_eq!(parse([recorded.as_bytes()]), expected);
+    assert_eq!(parse(recorded.as_bytes().chunks(1)), expected);
+}
+
+/// A pane whose line was skipped would be told as removed.
+#[test]
+fn an_answer_in_which_a_line_is_missing_is_none() {
+    let long = "x".repeat(2 * LONGEST);
+    let recorded = format!("MARK listing\nS 7\nP {long}\nC 8\nMARK end\n%output %1 y\n");
+    assert_eq!(parse(recorded.as_bytes().chunks(64 * 1024)), [Told::Listing(None), Told::Output(1, b"y".to_vec())]);
+    let much = format!("P {}\n", &long[..LONGEST - 2]).repeat(LONGEST_ANSWER / LONGEST + 1);
+    let recorded = format!("MARK listing\n{much}MARK end\n");
+    assert_eq!(parse([recorded.as_bytes()]), [Told::Listing(None)]);
 }
 
 #[test]
