@@ -1,25 +1,24 @@
 //! `headwater agents`: who is working, waiting, done and dead, since when, and in which pane. Asks the source `agents`.
 
 mod answer;
+mod ask;
 mod screen;
 
-use crate::{AgentsArgs, Failure, clock::Clock, run::Session, signals::Interrupt, terminal, text::cut};
+use crate::{AgentsArgs, Failure, clock::Clock, failure::say, run::Session, signals::Interrupt, terminal, text::cut};
 use answer::Answer;
-use headwater_client::{Answer as Reply, Backoff, Client, Error, Follow, Followed, Item, Step, Subscription};
+use ask::{Unanswered, ask};
+use headwater_client::{Backoff, Follow, Followed, Subscription};
 use jiff::Timestamp;
 use screen::Screen;
-use serde_json::value::RawValue;
 use std::{collections::HashMap, time::Duration};
-use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until, timeout};
+use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
 
-/// The command, and the source that has it.
-const COMMAND: &str = "agents/get_status";
 /// Where changes of agents are told.
 const CHANNEL: &str = "agent";
-/// How long the source may think about it. It has the answer in memory.
-const PATIENCE: Duration = Duration::from_secs(10);
 /// Changes that come together are shown together: an agent that starts is three events.
 const TOGETHER: Duration = Duration::from_millis(100);
+/// How often a source that does not answer yet is asked again.
+const AGAIN: Duration = Duration::from_millis(500);
 /// How often the ages on the screen are counted up.
 const TICK: Duration = Duration::from_secs(1);
 
@@ -41,39 +40,6 @@ pub(crate) async fn run(args: AgentsArgs, session: &mut Session) -> Result<(), F
     Ok(())
 }
 
-/// Asks the source once.
-async fn ask(client: &Client) -> Result<Answer, Failure> {
-    let asked = timeout(PATIENCE, async {
-        let mut stream = client.stream().await?;
-        let parameters = RawValue::from_string("{}".to_owned()).expect("invariant: this is JSON");
-        let request = stream.command(COMMAND, &parameters).await?;
-        loop {
-            match stream.next().await {
-                Item::Answer(Reply { request_id, step, .. }) if request_id == request => match step {
-                    Step::Completed { result } => {
-                        stream.close().await;
-                        return Answer::read(&result);
-                    }
-                    Step::Failed(problem) if problem.code == "UNKNOWN_COMMAND" => return Err(disabled()),
-                    Step::Failed(problem) => return Err(Error::from(*problem).into()),
-                    Step::Accepted { .. } | Step::Progress { .. } => {}
-                },
-                Item::Notice(notice) => return Err(Failure::Other(format!("{} ({})", notice.message, notice.code))),
-                Item::Closed(closed) => {
-                    return Err(Failure::Away(format!("the connection to the daemon ended: {closed}")));
-                }
-                _ => {}
-            }
-        }
-    });
-    let late = |_| Err(Failure::Away(format!("the source `agents` does not answer within {} s", PATIENCE.as_secs())));
-    asked.await.unwrap_or_else(late)
-}
-
-fn disabled() -> Failure {
-    Failure::Other("the source `agents` does not run; enable it: headwater source enable agents".to_owned())
-}
-
 /// Shows the agents, and again whenever one of them changes.
 async fn watch(session: &mut Session) -> Result<(), Failure> {
     let mut interrupt = Interrupt::watch()?;
@@ -83,10 +49,14 @@ async fn watch(session: &mut Session) -> Result<(), Failure> {
         follow = Follow::start(session.client.clone(), subscription, Backoff::default()) => follow?,
         () = interrupt.received() => return Err(Failure::Interrupted),
     };
-    let mut view = View::new(session, ask(&session.client).await?);
+    let mut view = View::new(session);
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut due: Option<Instant> = None;
+    let mut due = Some(Instant::now());
+    let mut connected = true;
+    let client = session.client.clone();
+    // Kept from round to round: an answer may take longer than a tick.
+    let mut asking = None;
     let outcome = loop {
         view.show(session);
         tokio::select! {
@@ -99,20 +69,40 @@ async fn watch(session: &mut Session) -> Result<(), Failure> {
             () = interrupt.received() => break Err(Failure::Interrupted),
             () = session.output.reader_left() => break Err(Failure::ReaderLeft),
             followed = follow.next() => match followed {
-                Ok(Followed::Lost { reason, .. }) => view.away = Some(reason),
+                Ok(Followed::Lost { reason, .. }) => {
+                    // The connection will tell when it is back.
+                    (connected, due) = (false, None);
+                    view.wait(format!("the connection is lost ({reason}); trying again"));
+                }
                 Ok(Followed::Notice(_) | Followed::Lag(_)) => {}
                 Ok(Followed::Event(_) | Followed::Gap(_) | Followed::Back) => {
+                    connected = true;
                     due.get_or_insert_with(|| Instant::now() + TOGETHER);
                 }
                 Err(error) => break Err(error.into()),
             },
-            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() && asking.is_none() => {
                 due = None;
-                match ask(&session.client).await {
+                asking = Some(Box::pin(ask(&client)));
+            }
+            asked = async { asking.as_mut().expect("invariant: only then it is awaited").await }, if asking.is_some() => {
+                asking = None;
+                match asked {
                     Ok(answer) => view.renew(answer),
-                    // The connection will tell when it is back.
-                    Err(Failure::Away(reason)) => view.away = Some(reason),
-                    Err(failure) => break Err(failure),
+                    Err(unanswered) => {
+                        // Who has watched already goes on: the source may be disabled for a moment.
+                        let never = match unanswered {
+                            Unanswered::Never(_) => true,
+                            Unanswered::Disabled => view.answer.is_none(),
+                            Unanswered::Starting(_) | Unanswered::Yet(_) => false,
+                        };
+                        if never {
+                            break Err(unanswered.into());
+                        }
+                        view.wait(unanswered.waiting());
+                        // A daemon that restarts has its sources a moment later, and no event tells of that.
+                        due = connected.then(|| Instant::now() + AGAIN);
+                    }
                 }
             }
             _ = tick.tick(), if view.screen.is_some() => {}
@@ -124,31 +114,41 @@ async fn watch(session: &mut Session) -> Result<(), Failure> {
 
 /// What is shown while watching.
 struct View {
-    answer: Answer,
+    /// Absent until the source has answered for the first time.
+    answer: Option<Answer>,
     /// Absent where programs read.
     screen: Option<Screen>,
     /// What each agent's line was when it was printed last, for programs: only changes are printed. As many as there are
     /// agents.
     printed: HashMap<String, String>,
     /// Why nothing new comes at the moment.
-    away: Option<String>,
+    waiting: Option<String>,
 }
 
 impl View {
-    fn new(session: &Session, answer: Answer) -> Self {
+    fn new(session: &Session) -> Self {
         let screen = session.terminal.human.then(|| Screen { clock: Clock::local(), style: session.terminal.style });
-        Self { answer, screen, printed: HashMap::new(), away: None }
+        Self { answer: None, screen, printed: HashMap::new(), waiting: None }
     }
 
     fn renew(&mut self, answer: Answer) {
-        self.answer = answer;
-        self.away = None;
+        self.answer = Some(answer);
+        self.waiting = None;
+    }
+
+    /// Nothing new comes, and why. Programs read it on standard error, once.
+    fn wait(&mut self, why: String) {
+        if self.screen.is_none() && self.waiting.as_ref() != Some(&why) {
+            say(&format!("headwater: {}", crate::visible(&why)));
+        }
+        self.waiting = Some(why);
     }
 
     fn show(&mut self, session: &mut Session) {
         let Some(screen) = &self.screen else {
+            let Some(answer) = &self.answer else { return };
             let mut printed = HashMap::new();
-            for (agent, line) in self.answer.agents.iter().zip(&self.answer.lines) {
+            for (agent, line) in answer.agents.iter().zip(&answer.lines) {
                 if self.printed.get(&agent.id).is_none_or(|before| before != line.get()) {
                     session.json(line.get());
                 }
@@ -158,10 +158,10 @@ impl View {
             return;
         };
         let (width, height) = terminal::size().unwrap_or((session.terminal.width, usize::MAX));
-        let mut lines = screen.lines(&self.answer, width, Timestamp::now());
-        if let Some(reason) = &self.away {
-            let said = format!("the connection is lost ({reason}); trying again");
-            lines.push(session.terminal.style.bad(cut(&crate::visible(&said), width)));
+        let mut lines =
+            self.answer.as_ref().map_or_else(Vec::new, |answer| screen.lines(answer, width, Timestamp::now()));
+        if let Some(why) = &self.waiting {
+            lines.push(session.terminal.style.bad(cut(&crate::visible(why), width)));
         }
         // The last line of a screen stays free: a line end there would move the first one out.
         if lines.len() >= height {
@@ -183,9 +183,10 @@ mod tests {
     use super::*;
     use crate::{
         Output, Style, Terminal,
-        scripted::{Daemon, Scene, stream},
+        scripted::{Daemon, Scene, http, stream},
     };
     use expect_test::expect;
+    use headwater_client::Client;
     use serde_json::{Value, json};
 
     fn session(url: &str, human: bool) -> Session {
@@ -202,7 +203,8 @@ mod tests {
     #[test]
     fn programs_get_what_changed_and_nothing_twice() {
         let mut session = session(crate::DEFAULT_URL, false);
-        let mut view = View::new(&session, answer("active"));
+        let mut view = View::new(&session);
+        view.renew(answer("active"));
         view.show(&mut session);
         assert_eq!(session.output.taken().lines().count(), 2);
         view.show(&mut session);
@@ -215,15 +217,16 @@ mod tests {
     #[test]
     fn people_see_the_whole_again_and_why_nothing_new_comes() {
         let mut session = session(crate::DEFAULT_URL, true);
-        let mut view = View::new(&session, answer("active"));
-        view.away = Some("restart\x1b".to_owned());
+        let mut view = View::new(&session);
+        view.renew(answer("active"));
+        view.wait("restart\x1b; waiting".to_owned());
         view.show(&mut session);
         let shown = session.output.taken();
         assert!(shown.starts_with("\x1b[HSTATUS") && shown.contains("\x1b[K\nworking"), "{shown:?}");
-        assert!(shown.ends_with("the connection is lost (restart␛); trying again\x1b[K\n\x1b[J"), "{shown:?}");
+        assert!(shown.ends_with("\nrestart␛; waiting\x1b[K\n\x1b[J"), "{shown:?}");
         view.renew(answer("active"));
         view.show(&mut session);
-        assert!(!session.output.taken().contains("lost"));
+        assert!(!session.output.taken().contains("waiting"));
     }
 
     /// A scene in which the source `agents` answers.
@@ -244,14 +247,7 @@ mod tests {
             {"id": "b", "status": "active", "pane": {"session": "api", "window": 1, "pane_id": "%3"}, "new": {"x": 1}},
             {"id": "a", "name": "web\u{1b}", "status": "waiting"},
         ]});
-        let refused = stream(|peer| {
-            let id = peer.expect("command")["request_id"].clone();
-            let why = "no source has a command `agents/get_status`";
-            peer.say(
-                &json!({"type": "command_error", "request_id": id, "error_code": "UNKNOWN_COMMAND", "message": why}),
-            );
-        });
-        let daemon = Daemon::play(vec![agents_are(answer.clone()), agents_are(answer.clone()), refused]);
+        let daemon = Daemon::play(vec![agents_are(answer.clone()), agents_are(answer.clone())]);
         let mut people = session(daemon.url(), true);
         let once = AgentsArgs { watch: false };
         run(once, &mut people).await.unwrap();
@@ -267,9 +263,81 @@ mod tests {
         let printed: Vec<Value> =
             programs.output.taken().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(json!(printed), answer["agents"], "as they came, fields of later versions included");
-        let failure = run(once, &mut people).await.unwrap_err();
-        let words = "the source `agents` does not run; enable it: headwater source enable agents";
-        assert_eq!((failure.code(), failure.to_string().as_str()), (1, words));
         daemon.done();
+    }
+
+    /// A scene of a source that has no commands yet.
+    fn nobody_knows() -> Scene {
+        stream(|peer| {
+            let id = peer.expect("command")["request_id"].clone();
+            let why = "no source has a command `agents/get_status`";
+            peer.say(
+                &json!({"type": "command_error", "request_id": id, "error_code": "UNKNOWN_COMMAND", "message": why}),
+            );
+        })
+    }
+
+    /// Scenes in which the daemon is asked why.
+    fn sources_are(ready: &'static str, sources: Value) -> Vec<Scene> {
+        let answered = http(move |request| {
+            assert!(request.starts_with("GET /readyz "), "{request}");
+            (ready, "ready\n".to_owned())
+        });
+        let mut scenes = vec![answered];
+        if ready == "200 OK" {
+            scenes.push(http(move |request| {
+                assert!(request.starts_with("GET /v1/sources "), "{request}");
+                ("200 OK", json!({"sources": sources}).to_string())
+            }));
+        }
+        scenes
+    }
+
+    #[tokio::test]
+    async fn a_source_that_starts_is_not_taken_for_one_that_is_not_enabled() {
+        let of = |state: &str| json!([{"name": "tmux", "state": "up"}, {"name": "agents", "state": state}]);
+        let cases = [
+            ("200 OK", json!([]), "is not enabled; enable it: headwater source enable agents"),
+            ("200 OK", of("disabled"), "is not enabled; enable it: headwater source enable agents"),
+            ("200 OK", of("starting"), "the source `agents` is starting; try again in a moment"),
+            ("200 OK", of("quarantined"), "the source `agents` is quarantined; look: headwater source list"),
+            ("503 Service Unavailable", json!([]), "the daemon is starting; try again in a moment"),
+        ];
+        for (ready, sources, words) in cases {
+            let scenes = std::iter::once(nobody_knows()).chain(sources_are(ready, sources)).collect();
+            let daemon = Daemon::play(scenes);
+            let failure = run(AgentsArgs { watch: false }, &mut session(daemon.url(), true)).await.unwrap_err();
+            assert!(failure.to_string().ends_with(words), "{failure}");
+            daemon.done();
+        }
+    }
+
+    /// Harm prevented: whoever watches loses the view for good because the daemon was restarted.
+    #[tokio::test]
+    async fn a_watch_waits_for_a_source_that_starts() {
+        let follows = stream(|peer| {
+            peer.subscribed(&json!({}));
+            // Open as long as the test watches.
+            peer.expect_end();
+        });
+        let aside: Scene = Box::new(|stream| drop(std::thread::spawn(move || follows(stream))));
+        let starting = json!([{"name": "agents", "state": "starting"}]);
+        let mut scenes = vec![aside, nobody_knows()];
+        scenes.extend(sources_are("503 Service Unavailable", json!([])));
+        scenes.push(nobody_knows());
+        scenes.extend(sources_are("200 OK", starting));
+        scenes.push(agents_are(json!({"agents": [{"id": "a", "status": "active"}]})));
+        let daemon = Daemon::play(scenes);
+        let mut people = session(daemon.url(), true);
+        {
+            let played = tokio::task::spawn_blocking(move || daemon.done());
+            tokio::select! {
+                ended = watch(&mut people) => panic!("{ended:?}"),
+                played = played => played.unwrap(),
+            }
+        }
+        let shown = people.output.taken();
+        assert!(shown.contains("the daemon is starting; waiting"), "{shown:?}");
+        assert!(shown.contains("the source `agents` is starting; waiting"), "{shown:?}");
     }
 }
