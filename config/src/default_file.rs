@@ -32,6 +32,16 @@ interval = "1s"
 # The following keys are the host's; every source has them.
 "#;
 
+const AGENTS: &str = r"
+# What happens in tmux: sessions, windows, panes, and which coding agent works or waits.
+# `headwater source enable tmux` writes this table; docs/tmux.md explains its settings.
+#[source.tmux]
+
+# Who of your coding agents works, waits, is done or died, from their hooks and their panes.
+# `headwater source enable agents` writes this table; docs/agents.md explains its settings.
+#[source.agents]
+";
+
 const PROGRAM: &str = r"
 # A source in any language: a program that writes one JSON event per line.
 #[source.clock]
@@ -55,6 +65,7 @@ pub fn default_file() -> String {
     for entry in others {
         option(&mut text, &entry);
     }
+    text.push_str(AGENTS);
     text.push_str(PROGRAM);
     for entry in program {
         option(&mut text, &entry);
