@@ -30,6 +30,10 @@ pub struct RunArgs {
     #[arg(long, env = "HEADWATER_STREAM", value_parser = FalseyValueParser::new())]
     pub stream: bool,
 
+    /// Say on standard error what has become of each report; for trying it out, not for agents
+    #[arg(long, env = "HEADWATER_VERBOSE", value_parser = FalseyValueParser::new())]
+    pub verbose: bool,
+
     /// How it is reported.
     #[command(flatten)]
     pub options: ReportOptions,

@@ -1,7 +1,7 @@
 //! `headwater hook run`: one report to the daemon, made while an agent waits for it.
 //!
-//! The agent must not notice. Whatever happens, the exit code is 0, nothing is printed, and it is over within 50 ms. So
-//! this verb is recognised before the command line of all the others is built, and no runtime is started for it.
+//! The agent must not notice. Whatever happens, the exit code is 0, nothing is printed (but with `--verbose`), and it is over
+//! within 50 ms of when the agent has said everything. So this verb is recognised before the command line of all the others is built, and no runtime is started for it.
 
 use super::{
     caller::Caller,
@@ -9,14 +9,15 @@ use super::{
     spool::Spool,
     stream,
 };
-use crate::{Globals, RunArgs};
+use crate::{Globals, RunArgs, failure::say, text::visible};
 use clap::Parser;
-use headwater_protocol::hooks::reduce;
+use headwater_protocol::hooks::{EMITTERS, reduce};
 use jiff::Timestamp;
 use rustix::event::PollFlags;
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
 use std::{
+    env,
     ffi::OsString,
     io,
     os::fd::AsFd,
@@ -29,6 +30,9 @@ use std::{
 const WITHIN_MS: u64 = 50;
 /// What of it goes into starting and ending a process.
 const PROCESS_MS: u64 = 5;
+/// How long it may take until standard input ends. An agent closes it at once; a pipe of programs that start only now
+/// takes longer than a report may. Less than what agents allow a hook in all (3 s).
+const INPUT: Duration = Duration::from_secs(2);
 /// The largest report that is read. A daemon takes 4 MiB in one call.
 pub(super) const LARGEST: usize = (4 << 20) - (64 << 10);
 
@@ -49,6 +53,9 @@ pub fn hook_run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
     if words.first().is_some_and(|word| word == "--help" || word == "-h") {
         return None;
     }
+    let asked =
+        env::var("HEADWATER_VERBOSE").is_ok_and(|value| !matches!(value.as_str(), "" | "0" | "false" | "no" | "off"));
+    let verbose = asked || words.iter().any(|word| word == "--verbose");
     // A panic would be printed, and give another exit code.
     panic::set_hook(Box::new(|_| {}));
     let _ = panic::catch_unwind(AssertUnwindSafe(|| {
@@ -57,7 +64,12 @@ pub fn hook_run(words: impl IntoIterator<Item = OsString>) -> Option<ExitCode> {
         match Command::try_parse_from(std::iter::once(name).chain(words)) {
             Ok(command) => run(&command.args, &command.globals, begun),
             // An agent that is still writing would take a closed pipe for a fault.
-            Err(_) => drop(standard_input(begun + budget(None))),
+            Err(error) => {
+                if verbose {
+                    say(error.to_string().trim_end());
+                }
+                drop(standard_input(begun + budget(None)));
+            }
         }
     }));
     Some(ExitCode::SUCCESS)
@@ -97,17 +109,38 @@ fn budget(within_ms: Option<u64>) -> Duration {
 /// Reports; fails at nothing.
 pub(crate) fn run(args: &RunArgs, globals: &Globals, begun: Instant) {
     if args.stream {
-        if let Some(reporter) = Reporter::new(args, globals) {
-            stream::run(&reporter, io::BufReader::new(io::stdin()));
+        match Reporter::new(args, globals) {
+            Ok(reporter) => stream::run(&reporter, io::BufReader::new(io::stdin())),
+            Err(why) => tell(args.verbose, &format!("{why}; nothing was sent")),
         }
         return;
     }
-    let deadline = begun + budget(args.options.within_ms);
-    let payload_given = args.payload.clone().map(String::into_bytes);
-    let Some(text) = payload_given.or_else(|| standard_input(deadline)) else { return };
-    let Some(reporter) = Reporter::new(args, globals) else { return };
-    if !text.trim_ascii().is_empty() && text.len() <= LARGEST {
+    let text = match &args.payload {
+        Some(payload) => payload.clone().into_bytes(),
+        None => match standard_input(begun + INPUT) {
+            Some(text) => text,
+            None => return tell(args.verbose, "standard input did not end within 2 s; nothing was sent"),
+        },
+    };
+    // What others took to write it is not time of ours.
+    let deadline = begun.max(Instant::now()) + budget(args.options.within_ms);
+    let reporter = match Reporter::new(args, globals) {
+        Ok(reporter) => reporter,
+        Err(why) => return tell(args.verbose, &format!("{why}; nothing was sent")),
+    };
+    if text.trim_ascii().is_empty() {
+        tell(args.verbose, "there is no JSON, neither as an argument nor on standard input; nothing was sent");
+    } else if text.len() > LARGEST {
+        tell(args.verbose, "it is larger than 4 MiB; nothing was sent");
+    } else {
         reporter.report(&payload(&text), None, deadline);
+    }
+}
+
+/// Says what has become of a report, to those who have asked for that.
+fn tell(verbose: bool, words: &str) {
+    if verbose {
+        say(&format!("headwater hook run: {}", visible(words)));
     }
 }
 
@@ -117,6 +150,9 @@ pub(super) fn payload(text: &[u8]) -> Box<RawValue> {
         to_raw_value(&serde_json::json!({"unreadable_bytes": text.len()})).expect("invariant: a number serialises")
     })
 }
+
+/// How the JSON of what is no JSON begins.
+const UNREADABLE: &str = r#"{"unreadable_bytes":"#;
 
 /// A payload without what people and models have written in it.
 fn reduced(payload: &RawValue) -> Box<RawValue> {
@@ -150,24 +186,29 @@ pub(super) struct Reporter {
     target: Target,
     spool: Option<Spool>,
     caller: Caller,
+    url: String,
+    verbose: bool,
 }
 
 impl Reporter {
-    /// `None` when the emitter or the daemon's address is none.
-    fn new(args: &RunArgs, globals: &Globals) -> Option<Self> {
+    /// Fails where the emitter or the daemon's address is none.
+    fn new(args: &RunArgs, globals: &Globals) -> Result<Self, &'static str> {
         let emitter = args.emitter.as_str();
         let is_name = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         if emitter.is_empty() || emitter.len() > 32 || !emitter.bytes().all(is_name) {
-            return None;
+            return Err("an emitter's name has only lower-case letters, digits and `_`");
         }
         let text = if args.options.text { "?text=1" } else { "" };
-        Some(Self {
+        Ok(Self {
             route: format!("/v1/hooks/{emitter}{text}"),
             keeps_text: args.options.text || emitter == "report",
             budget: budget(args.options.within_ms),
-            target: Target::new(&globals.url, globals.token.as_deref())?,
+            target: Target::new(&globals.url, globals.token.as_deref())
+                .ok_or("the address or the token cannot be used")?,
             spool: args.options.spool.as_deref().map(|directory| Spool::new(directory, args.options.spool_bytes)),
             caller: Caller::look(),
+            url: globals.url.clone(),
+            verbose: args.verbose,
         })
     }
 
@@ -179,8 +220,8 @@ impl Reporter {
     /// Sends one, after those that were kept, or keeps it. `session` is whose it is, where the payload does not say that.
     pub(super) fn report(&self, payload: &RawValue, session: Option<&str>, deadline: Instant) {
         let Some(spool) = &self.spool else {
-            self.target.post(&self.route, &self.body(payload, session, None), deadline);
-            return;
+            let posted = self.target.post(&self.route, &self.body(payload, session, None), deadline);
+            return self.became(posted, payload, "it is lost; `--spool DIR` would keep it");
         };
         let now = Timestamp::now();
         // More than half of the time is left for this one.
@@ -189,11 +230,35 @@ impl Reporter {
             Posted::Away => Posted::Away,
             _ => self.target.post(&self.route, &self.body(payload, session, None), deadline),
         };
+        let mut left = "";
         if posted == Posted::Away {
             // As the daemon would: what people have written stays on no disk.
             let kept = if self.keeps_text { payload.to_owned() } else { reduced(payload) };
-            spool.keep(&self.route, &self.body(&kept, session, Some(now)));
+            let kept = spool.keep(&self.route, &self.body(&kept, session, Some(now)));
+            left = if kept.is_some() { "it is kept in the spool" } else { "the spool cannot keep it; it is lost" };
         }
+        self.became(posted, payload, left);
+    }
+
+    /// Says what has become of one; `left` is what that means where nobody took it.
+    fn became(&self, posted: Posted, payload: &RawValue, left: &str) {
+        if !self.verbose {
+            return;
+        }
+        let Self { url, route, budget, .. } = self;
+        let words = match posted {
+            Posted::Taken => format!("{url}{route} has it"),
+            Posted::Refused => {
+                format!("{url} refuses {route}: emitters are {}, and a report is a JSON object", EMITTERS.join(", "))
+            }
+            Posted::Away => {
+                let ms = budget.as_millis();
+                format!("{url} did not take it within {ms} ms: no daemon, a busy one, or no token for it; {left}")
+            }
+            Posted::Unknown => format!("it was sent to {url}, which did not answer in time"),
+        };
+        let unreadable = payload.get().starts_with(UNREADABLE);
+        tell(true, &if unreadable { format!("it is no JSON, so only its size was sent: {words}") } else { words });
     }
 
     /// What is posted; `time` is when it happened, where that is not now.
@@ -270,6 +335,20 @@ mod tests {
             ("202 Accepted", String::new())
         })]);
         report(&["codex_notify", r#"{"type":"agent-turn-complete","turn-id":"t"}"#, "--url", daemon.url()]);
+        daemon.done();
+    }
+
+    /// Harm prevented: the programs of a pipe need longer to start than a report may take, and all of them are lost.
+    #[test]
+    fn the_time_of_a_report_begins_when_its_input_is_whole() {
+        let daemon = Daemon::play(vec![http(|request| {
+            assert_eq!(body(request)["payload"], json!({"n": 1}));
+            ("202 Accepted", String::new())
+        })]);
+        let command = command(&["claude", r#"{"n":1}"#, "--url", daemon.url(), "--within-ms", "5005"]);
+        // It began so long ago that nothing of the time would be left.
+        let begun = Instant::now().checked_sub(Duration::from_mins(1)).unwrap();
+        run(&command.args, &command.globals, begun);
         daemon.done();
     }
 
