@@ -6,6 +6,7 @@ use super::{
     places::{Place, Places},
     program::Program,
     settings::{Present, Wanted, ours, uninstall},
+    status::taken,
 };
 use crate::{Failure, Globals, HookedAgent, InstallArgs, PlaceArgs, ReportOptions, UninstallArgs, run::Session};
 use serde_json::json;
@@ -56,7 +57,11 @@ fn put_in(wanted: &Wanted, places: &Places, dry_run: bool, session: &mut Session
             kept = keep(place, change)?;
             change.make()?;
         }
-        let status = if change.is_none() { "unchanged" } else { "written" };
+        let status = match wanted.present(place)? {
+            Present::Taken(_) => "taken",
+            _ if change.is_none() => "unchanged",
+            _ => "written",
+        };
         tell(session, wanted.agent, change, status, kept);
     }
     if !dry_run && session.terminal.human {
@@ -146,6 +151,7 @@ fn tell(session: &mut Session, agent: HookedAgent, change: &Change, status: &str
     let shown = crate::visible(&file).into_owned();
     let words = match status {
         "written" => format!("the hooks are in {shown}"),
+        "taken" => format!("{shown} is left as it is"),
         "removed" if change.after.is_none() => format!("{shown} had nothing else, and is removed"),
         "removed" => format!("the hooks are no longer in {shown}"),
         _ => format!("{shown} is as it should be"),
@@ -161,9 +167,8 @@ fn tell(session: &mut Session, agent: HookedAgent, change: &Change, status: &str
 fn advice(wanted: &Wanted, places: &[Place]) -> Result<Vec<String>, Failure> {
     let mut lines = Vec::new();
     for place in places {
-        if wanted.present(place)? == Present::Taken {
-            let file = place.file().display().to_string();
-            lines.push(format!("  `notify` in {} is another program's, and stays so", crate::visible(&file)));
+        if let Present::Taken(program) = wanted.present(place)? {
+            lines.push(format!("  {}", crate::visible(&taken(place, &program))));
         }
     }
     lines.push(match wanted.agent {
@@ -333,10 +338,25 @@ mod tests {
         assert_eq!(hooks.as_object().unwrap().len(), 1, "codex refuses a file with other keys");
         home.uninstall(HookedAgent::Codex).unwrap();
         assert_eq!((home.read(".codex/config.toml").unwrap().as_str(), home.read(".codex/hooks.json")), (config, None));
-        home.write(".codex/config.toml", "notify = [\"beep\"]\n");
-        let said = home.install(HookedAgent::Codex, BINARY, false).unwrap();
-        assert!(said.contains("another program's, and stays so") && said.contains("type /hooks"), "{said}");
-        assert_eq!(home.present(HookedAgent::Codex), [Present::Installed, Present::Taken]);
+    }
+
+    /// Harm prevented: a file in which nothing of ours is was changed all the same, and never came back.
+    #[test]
+    fn a_place_that_another_program_has_is_left_to_the_byte() {
+        let mut home = Home::new(true);
+        let config = "notify = [\"beep\", \"-x\"]";
+        home.write(".codex/config.toml", config);
+        expect![[r"
+            codex: the hooks are in ~/.codex/hooks.json
+            codex: ~/.codex/config.toml is left as it is
+              `notify` in ~/.codex/config.toml runs another program, `beep -x`, and stays so; the hooks in hooks.json tell of turns too. To have `notify` too, take that line out and install again
+              codex runs them once you trust them: start it and type /hooks
+        "]]
+        .assert_eq(&home.install(HookedAgent::Codex, BINARY, false).unwrap());
+        assert_eq!(home.present(HookedAgent::Codex), [Present::Installed, Present::Taken("beep -x".into())]);
+        assert_eq!(home.files(".codex"), ["config.toml", "hooks.json"], "no backup of what was not changed");
+        home.uninstall(HookedAgent::Codex).unwrap();
+        assert_eq!((home.read(".codex/config.toml").as_deref(), home.files(".codex").len()), (Some(config), 1));
     }
 
     #[test]

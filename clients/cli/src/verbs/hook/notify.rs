@@ -14,8 +14,8 @@ pub(super) enum Notified {
     Nobody,
     /// Ours, of some installation.
     Ours { binary: PathBuf, arguments: Vec<String> },
-    /// Another program's.
-    Other,
+    /// Another program's: what it says, as far as it can be read.
+    Other(String),
 }
 
 /// Who is told now.
@@ -26,10 +26,14 @@ pub(super) fn notified(text: &str) -> Result<Notified, String> {
 /// The text with our program, where the place is free; otherwise the same text.
 pub(super) fn install(text: &str, arguments: &[String]) -> Result<String, String> {
     let mut document = parse(text)?;
+    if matches!(of(&document), Notified::Other(_)) {
+        // To write a document again would end a last line that has no end.
+        return Ok(text.to_owned());
+    }
     let list = || arguments.iter().collect::<Array>();
     match of(&document) {
-        Notified::Other => {}
-        Notified::Ours { arguments: present, .. } if present == arguments => {}
+        Notified::Ours { arguments: present, .. } if present == arguments => return Ok(text.to_owned()),
+        Notified::Other(_) => {}
         Notified::Ours { .. } => {
             if let Some(Item::Value(place)) = document.get_mut(NOTIFY) {
                 let decor = place.decor().clone();
@@ -63,9 +67,9 @@ fn of(document: &DocumentMut) -> Notified {
     match words.and_then(Iterator::collect::<Option<Vec<String>>>) {
         Some(arguments) => match binary_in(&arguments) {
             Some(binary) => Notified::Ours { binary, arguments },
-            None => Notified::Other,
+            None => Notified::Other(arguments.join(" ")),
         },
-        None => Notified::Other,
+        None => Notified::Other(item.to_string().trim().to_owned()),
     }
 }
 
@@ -128,7 +132,10 @@ mod tests {
     fn another_program_stays_and_another_installation_is_replaced() {
         let other = "notify = [\"notify-send\", \"Codex\"] # mine\n";
         assert_eq!((install(other, &ours()).unwrap().as_str(), uninstall(other).unwrap().as_str()), (other, other));
-        assert_eq!(notified("notify = 3").unwrap(), Notified::Other);
+        assert_eq!(notified("notify = 3").unwrap(), Notified::Other("3".into()));
+        assert_eq!(notified(other).unwrap(), Notified::Other("notify-send Codex".into()));
+        let endless = other.trim_end();
+        assert_eq!((install(endless, &ours()).unwrap(), uninstall(endless).unwrap()), (endless.into(), endless.into()));
         let old = "notify = [\"/old/headwater\", \"hook\", \"run\", \"codex_notify\"] # bus\nmodel = \"m\"\n";
         let new = install(old, &ours()).unwrap();
         assert_eq!(new, old.replace("/old/", "/bin/"));

@@ -26,8 +26,8 @@ pub(super) enum Present {
     Incomplete,
     /// Ours, of another installation: its binary, or the file where that says no binary.
     Other(PathBuf),
-    /// Another program has the one place that there is.
-    Taken,
+    /// Another program has the one place that there is: which, as far as it is known.
+    Taken(String),
 }
 
 /// What is written: the command, and the address for what is no command.
@@ -90,14 +90,14 @@ impl Wanted {
                 Notified::Nobody => Present::Missing,
                 Notified::Ours { binary, .. } if binary == self.program.binary() => Present::Installed,
                 Notified::Ours { binary, .. } => Present::Other(binary),
-                Notified::Other => Present::Taken,
+                Notified::Other(program) => Present::Taken(program),
             }),
             Place::Plugin { file } => Ok(if [true, false].iter().any(|kept| text == plugin(&self.url, *kept)) {
                 Present::Installed
             } else if text.starts_with(MARK) {
                 Present::Other(file.clone())
             } else {
-                Present::Taken
+                Present::Taken(String::new())
             }),
         }
     }

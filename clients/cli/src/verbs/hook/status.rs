@@ -2,7 +2,7 @@
 
 use super::{
     install::wanted,
-    places::Places,
+    places::{Place, Places},
     settings::{Present, Wanted},
 };
 use crate::{Column, Failure, Globals, HookedAgent, ReportOptions, StatusArgs, Table, clock::Clock, run::Session};
@@ -72,13 +72,27 @@ fn look(wanted: &Wanted, places: &Places, heard: Option<&str>) -> Vec<Line> {
             Ok(Present::Other(binary)) => {
                 ("other", format!("installed by another headwater, {}; to have this one: {install}", binary.display()))
             }
-            Ok(Present::Taken) => ("taken", "another program has this place".to_owned()),
+            Ok(Present::Taken(program)) => ("taken", taken(&place, &program)),
             Err(failure) => ("unreadable", failure.to_string().replace("; nothing was written", "")),
         };
         let file = place.file().display().to_string();
         Line { agent: wanted.agent, status, detail, file, heard: heard.map(str::to_owned) }
     });
     lines.collect()
+}
+
+/// Which place another program has, which program, and what to do.
+pub(super) fn taken(place: &Place, program: &str) -> String {
+    let file = place.file().display();
+    match place {
+        Place::Notify { .. } => format!(
+            "`notify` in {file} runs another program, `{program}`, and stays so; the hooks in hooks.json tell of turns too. To have \
+             `notify` too, take that line out and install again"
+        ),
+        Place::Entries { .. } | Place::Plugin { .. } => {
+            format!("{file} is somebody else's; to have the hooks, move it away and install again")
+        }
+    }
 }
 
 /// When a hook of this agent was last heard, as far as the daemon keeps it. `None` also when no daemon answers: the
@@ -104,7 +118,7 @@ async fn last_heard(agent: HookedAgent, session: &Session) -> Option<String> {
 pub fn hooks_missing() -> Vec<HookedAgent> {
     let places = Places::of(false);
     let bare = |agent: &HookedAgent| {
-        let no_hooks = |place: &super::places::Place| {
+        let no_hooks = |place: &Place| {
             let text = super::file::read(place.file()).ok().flatten().unwrap_or_default();
             // What cannot be read is not missing: `install` could not help.
             matches!(super::settings::ours(place, &text), Ok(false))
