@@ -4,6 +4,7 @@ use crate::{
     Style,
     text::{cut, visible, width},
 };
+use std::borrow::Cow;
 
 /// Cells between two columns.
 const GAP: usize = 2;
@@ -19,6 +20,15 @@ pub enum Align {
     Right,
 }
 
+/// What of a text is left where it is cut.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kept {
+    /// Its beginning.
+    Start,
+    /// Its last word, and as much of the others as there is room for: in `mobile-app:0 %9` it is the `%9` that leads there.
+    End,
+}
+
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column {
@@ -26,17 +36,23 @@ pub struct Column {
     pub name: &'static str,
     /// Where its text stands.
     pub align: Align,
+    kept: Kept,
 }
 
 impl Column {
     /// A column of text.
     pub const fn text(name: &'static str) -> Self {
-        Self { name, align: Align::Left }
+        Self { name, align: Align::Left, kept: Kept::Start }
+    }
+
+    /// A column of places, of which the end says the most: `session:1 %3`.
+    pub(crate) const fn place(name: &'static str) -> Self {
+        Self { name, align: Align::Left, kept: Kept::End }
     }
 
     /// A column of numbers.
     pub const fn number(name: &'static str) -> Self {
-        Self { name, align: Align::Right }
+        Self { name, align: Align::Right, kept: Kept::Start }
     }
 }
 
@@ -94,7 +110,10 @@ impl Table {
     fn line(&self, cells: &[String], kept: &[usize], widths: &[usize]) -> String {
         let mut line = String::new();
         for (&column, &room) in kept.iter().zip(widths) {
-            let text = cut(&cells[column], room);
+            let text = match self.columns[column].kept {
+                Kept::Start => cut(&cells[column], room),
+                Kept::End => cut_inside(&cells[column], room),
+            };
             let space = " ".repeat(room - width(&text));
             match self.columns[column].align {
                 Align::Left => line.extend([&*text, &space]),
@@ -104,6 +123,20 @@ impl Table {
         }
         line.truncate(line.trim_end().len());
         line
+    }
+}
+
+/// Cuts before the last colon, or if there is no room either, before the last word: `mobile-app…:0 %9`, `%9`.
+fn cut_inside(text: &str, most: usize) -> Cow<'_, str> {
+    if width(text) <= most {
+        return Cow::Borrowed(text);
+    }
+    let word = text.rfind(' ').map_or(0, |at| at + 1);
+    let ends = [text.rfind(':').filter(|&at| at > 0), Some(word.saturating_sub(1)).filter(|&at| at > 0)];
+    // At least one letter and the mark stand before it.
+    match ends.into_iter().flatten().find(|&end| width(&text[end..]) + 2 <= most) {
+        Some(end) => Cow::Owned(format!("{}{}", cut(&text[..end], most - width(&text[end..])), &text[end..])),
+        None => cut(&text[word..], most),
     }
 }
 

@@ -34,6 +34,12 @@ pub(super) struct Agent {
     pub(super) pane: Option<Pane>,
     #[serde(default)]
     pub(super) cwd: Option<String>,
+    /// The agent that started it.
+    #[serde(default)]
+    pub(super) parent: Option<String>,
+    /// Its program.
+    #[serde(default)]
+    pub(super) emitter: Option<String>,
     #[serde(default)]
     metrics: Metrics,
 }

@@ -2,6 +2,7 @@
 
 mod answer;
 mod ask;
+mod order;
 mod screen;
 
 use crate::{AgentsArgs, Failure, clock::Clock, failure::say, run::Session, signals::Interrupt, terminal, text::cut};
@@ -9,6 +10,7 @@ use answer::Answer;
 use ask::{Unanswered, ask};
 use headwater_client::{Backoff, Follow, Followed, Subscription};
 use jiff::Timestamp;
+use order::order;
 use screen::Screen;
 use std::{collections::HashMap, time::Duration};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep_until};
@@ -28,8 +30,8 @@ pub(crate) async fn run(args: AgentsArgs, session: &mut Session) -> Result<(), F
     }
     let answer = ask(&session.client).await?;
     if !session.terminal.human {
-        for agent in &answer.lines {
-            session.json(agent.get());
+        for place in order(&answer.agents) {
+            session.json(answer.lines[place.at].get());
         }
         return Ok(());
     }
@@ -148,7 +150,8 @@ impl View {
         let Some(screen) = &self.screen else {
             let Some(answer) = &self.answer else { return };
             let mut printed = HashMap::new();
-            for (agent, line) in answer.agents.iter().zip(&answer.lines) {
+            for place in order(&answer.agents) {
+                let (agent, line) = (&answer.agents[place.at], &answer.lines[place.at]);
                 if self.printed.get(&agent.id).is_none_or(|before| before != line.get()) {
                     session.json(line.get());
                 }
@@ -262,7 +265,8 @@ mod tests {
         run(once, &mut programs).await.unwrap();
         let printed: Vec<Value> =
             programs.output.taken().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
-        assert_eq!(json!(printed), answer["agents"], "as they came, fields of later versions included");
+        let waiting_first = json!([answer["agents"][1], answer["agents"][0]]);
+        assert_eq!(json!(printed), waiting_first, "each as it came, fields of later versions included");
         daemon.done();
     }
 

@@ -1,12 +1,16 @@
 //! The agents on a terminal: those that wait for somebody first.
 
-use super::answer::{Agent, Answer, Pane, RawText};
+use super::{
+    answer::{Agent, Answer, Pane, RawText},
+    order::{Kind, order, since},
+};
 use crate::{
     Column, Style, Table,
     clock::Clock,
     text::{cut, visible},
 };
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 
 /// What is said of each.
 const COLUMNS: [Column; 6] = [
@@ -14,7 +18,7 @@ const COLUMNS: [Column; 6] = [
     Column::text("AGENT"),
     Column::number("SINCE"),
     Column::number("FOR"),
-    Column::text("PANE"),
+    Column::place("PANE"),
     Column::text("DOING"),
 ];
 
@@ -24,43 +28,7 @@ pub(super) struct Screen {
     pub(super) style: Style,
 }
 
-/// What an agent is, in the order in which people want to see it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-enum Kind {
-    Waiting,
-    Failed,
-    Working,
-    Done,
-    Idle,
-    Dead,
-    Unknown,
-}
-
 impl Kind {
-    fn of(agent: &Agent) -> Self {
-        match agent.status.as_str() {
-            "waiting" => Self::Waiting,
-            "failed" => Self::Failed,
-            "active" => Self::Working,
-            "idle" if agent.has_done() => Self::Done,
-            "idle" => Self::Idle,
-            "dead" => Self::Dead,
-            _ => Self::Unknown,
-        }
-    }
-
-    fn word(self) -> &'static str {
-        match self {
-            Self::Waiting => "waiting",
-            Self::Failed => "failed",
-            Self::Working => "working",
-            Self::Done => "done",
-            Self::Idle => "idle",
-            Self::Dead => "dead",
-            Self::Unknown => "?",
-        }
-    }
-
     fn colour(self, style: Style, text: &str) -> String {
         match self {
             Self::Waiting => style.warning(style.bold(text)),
@@ -78,23 +46,22 @@ impl Screen {
         if answer.agents.is_empty() {
             return vec![cut("no agents; have yours report: headwater hook install claude", width).into_owned()];
         }
-        let mut agents: Vec<_> = answer.agents.iter().map(|agent| (Kind::of(agent), agent)).collect();
-        // Of one kind, the one that is so the longest comes first.
-        let age = |agent: &Agent| agent.since.as_deref().and_then(|since| since.parse::<Timestamp>().ok());
-        agents.sort_by(|(one, a), (other, b)| {
-            one.cmp(other).then_with(|| age(a).cmp(&age(b))).then_with(|| a.id.cmp(&b.id))
-        });
+        let order = order(&answer.agents);
+        let agents: Vec<_> = order.iter().map(|place| &answer.agents[place.at]).map(|a| (Kind::of(a), a)).collect();
         let mut table = Table::new(&COLUMNS);
-        for (kind, agent) in &agents {
+        for ((kind, agent), place) in agents.iter().zip(&order) {
             // A cell without text takes its column off a screen that is too narrow for it.
             let fits = |least: usize, text: Option<String>| text.filter(|_| width >= least).unwrap_or_default();
+            let pane = agent.pane.as_ref().map(|pane| if width < 44 { id(pane).to_owned() } else { at(pane) });
+            let branch =
+                if place.depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((place.depth - 1).min(4))) };
             table.row(&[
                 kind.word(),
-                agent.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&agent.id),
-                &fits(52, age(agent).map(|since| self.clock.short(since, now))),
-                &fits(28, age(agent).map(|since| length(since, now))),
-                &fits(32, agent.pane.as_ref().map(|pane| if width < 44 { id(pane).to_owned() } else { place(pane) })),
-                &fits(44, Some(doing(*kind, agent))),
+                &format!("{branch}{}", name(agent, pane.as_deref())),
+                &fits(72, since(agent).map(|since| self.clock.short(since, now))),
+                &fits(28, since(agent).map(|since| length(since, now))),
+                &fits(32, pane),
+                &fits(56, Some(doing(*kind, agent))),
             ]);
         }
         let mut lines = table.lines(width, Style { colored: false });
@@ -122,14 +89,29 @@ impl Screen {
 
 /// `2 waiting, 5 working`.
 fn counts(kinds: impl Iterator<Item = Kind>) -> String {
-    let mut counted: Vec<(Kind, usize)> = Vec::new();
+    let mut counted = BTreeMap::<Kind, usize>::new();
     for kind in kinds {
-        match counted.last_mut() {
-            Some((last, count)) if *last == kind => *count += 1,
-            _ => counted.push((kind, 1)),
-        }
+        *counted.entry(kind).or_default() += 1;
     }
     counted.iter().map(|(kind, count)| format!("{count} {}", kind.word())).collect::<Vec<_>>().join(", ")
+}
+
+/// What it is called. In `claude in web`, which is made of where it was found, the program says little; and where the column
+/// PANE says the rest, the rest says nothing.
+fn name<'a>(agent: &'a Agent, pane: Option<&str>) -> &'a str {
+    let name = agent.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&agent.id);
+    let Some(program) = agent.emitter.as_deref() else { return name };
+    let found = name.strip_prefix(program).and_then(|rest| rest.strip_prefix(" in ")).filter(|found| !found.is_empty());
+    match (found, pane) {
+        (Some(found), Some(pane))
+            if pane.split(' ').any(|part| part == found)
+                || pane.rsplit_once(' ').is_some_and(|(at, _)| at == found) =>
+        {
+            program
+        }
+        (Some(found), _) => found,
+        (None, _) => name,
+    }
 }
 
 /// What it waits for or ended of, what it does, or where.
@@ -158,7 +140,7 @@ fn tail(path: &str) -> &str {
 }
 
 /// `api:1 %3`: what `tmux select-pane -t` takes is the last.
-fn place(pane: &Pane) -> String {
+fn at(pane: &Pane) -> String {
     let window = pane.window.as_ref().map(|window| match window {
         RawText::Number(number) => number.to_string(),
         RawText::Text(text) => text.clone(),
@@ -243,6 +225,48 @@ mod tests {
             dead     search                 4m
             2 waiting, 1 failed, 4 working, 1 done,…"]]
         .assert_eq(&screen(false).lines(&answer, 40, now()).join("\n"));
+    }
+
+    /// Harm prevented: the ids that `tmux select-pane` takes are cut off, and nobody sees whose a subagent is.
+    #[test]
+    fn what_is_needed_to_go_there_is_never_cut() {
+        let answer = Answer::read(
+            r#"{"agents":[
+            {"id":"1","name":"claude in mobile-application-redesign:0","emitter":"claude","status":"active",
+             "since":"2026-11-20T10:27:48Z","pane":{"session":"mobile-application-redesign","window":0,"pane_id":"%9"}},
+            {"id":"2","name":"claude in web","emitter":"claude","status":"active","since":"2026-11-20T10:20:00Z",
+             "pane":{"session":"again","window":12,"pane_id":"%123"},"cwd":"/home/dev/work/a-long-directory-of-it"},
+            {"id":"3","name":"Explore","emitter":"claude","status":"waiting","reason":"permission","parent":"1",
+             "since":"2026-11-20T10:28:00Z"},
+            {"id":"4","name":"deeper","emitter":"claude","status":"active","parent":"3"},
+            {"id":"5","name":"a","status":"idle","parent":"6"},
+            {"id":"6","name":"b","status":"idle","parent":"5"}]}"#,
+        )
+        .unwrap();
+        let shown = [45, 80].map(|width| screen(false).lines(&answer, width, now()).join("\n")).join("\n\n");
+        expect![[r"
+            STATUS   AGENT       FOR  PANE
+            working  claude       2m  mobile-applic…:0 %9
+            waiting  └ Explore    2m
+            working    └ deeper
+            working  web         10m  again:12 %123
+            idle     a
+            idle     └ b
+            1 waiting, 3 working, 2 idle
+
+            STATUS   AGENT       SINCE  FOR  PANE                     DOING
+            working  claude      10:27   2m  mobile-applicatio…:0 %9
+            waiting  └ Explore   10:28   2m                           permission
+            working    └ deeper
+            working  web         10:20  10m  again:12 %123            work/a-long-directory…
+            idle     a
+            idle     └ b
+            1 waiting, 3 working, 2 idle"]]
+        .assert_eq(&shown);
+        for width in 32..120 {
+            let lines = screen(false).lines(&answer, width, now()).join("\n");
+            assert!(lines.contains("%9") && lines.contains("%123"), "{width}: {lines}");
+        }
     }
 
     #[test]
