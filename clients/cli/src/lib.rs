@@ -37,7 +37,7 @@ pub use arguments::{
 };
 pub use failure::Failure;
 pub use globals::{ColorChoice, DEFAULT_URL, Globals};
-pub use info::daemon_info;
+pub use info::{daemon_info, source_started};
 pub use output::Output;
 pub use progress::Progress;
 pub use run::run;

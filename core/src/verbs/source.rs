@@ -39,15 +39,35 @@ fn set(args: &SourceArgs, globals: &headwater_cli::Globals, enabled: bool) -> Ex
         Ok(paths) => paths,
         Err(error) => return exit::fail(exit::FAILURE, error),
     };
+    // A config that is named may be another than that of the daemon that runs.
+    let asked = enabled && args.config.config.is_none();
     match set_source_enabled(&paths, &args.name, enabled) {
         Ok(Edit::Written(file)) => {
             say(format_args!("{word} source.{} in {}", args.name, file.display()));
-            ExitCode::SUCCESS
+            if asked { started(&args.name, globals) } else { ExitCode::SUCCESS }
         }
         Ok(Edit::Unchanged) => {
             say(format_args!("source.{} is {word} already", args.name));
-            ExitCode::SUCCESS
+            if asked { started(&args.name, globals) } else { ExitCode::SUCCESS }
         }
         Err(error) => exit::fail(exit::CONFIG, error),
+    }
+}
+
+/// Says whether the source runs now: the daemon starts it by itself, a moment after the config has changed.
+fn started(name: &str, globals: &headwater_cli::Globals) -> ExitCode {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let Ok(runtime) = runtime else { return ExitCode::SUCCESS };
+    match runtime.block_on(headwater_cli::source_started(globals, name)) {
+        Ok(said) => {
+            say(format_args!("{said}"));
+            ExitCode::SUCCESS
+        }
+        // Without a daemon it is enabled all the same.
+        Err(headwater_cli::Failure::Away(_)) => {
+            say(format_args!("no daemon runs; it starts with the next one"));
+            ExitCode::SUCCESS
+        }
+        Err(failure) => exit::fail(exit::FAILURE, failure),
     }
 }

@@ -18,6 +18,6 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 /// Reads an entry of a list. One that cannot be read is an error: leaving it out would hide it.
-fn read<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Failure> {
+pub(crate) fn read<T: DeserializeOwned>(entry: &RawValue) -> Result<T, Failure> {
     serde_json::from_str(entry.get()).map_err(|error| Error::Protocol(error.to_string()).into())
 }
