@@ -189,7 +189,9 @@ mod tests {
                 start: start.clone(),
                 ..Subscription::to(["a", "b*"])
             };
-            let Ok(Request::Subscribe(read)) = dialects::native().decode(&subscription.message("1"), None) else { panic!() };
+            let Ok(Request::Subscribe(read)) = dialects::native().decode(&subscription.message("1"), None) else {
+                panic!()
+            };
             assert_eq!((read.channels.len(), read.filter.severity), (2, Some(Severity::Warning)));
             assert_eq!((read.filter.types, read.filter.attributes), (subscription.types, subscription.attributes));
             assert_eq!(read.filter.expression.as_deref(), Some("data.n > 1"));
