@@ -57,7 +57,7 @@ impl Screen {
                 if place.depth == 0 { String::new() } else { format!("{}└ ", "  ".repeat((place.depth - 1).min(4))) };
             table.row(&[
                 kind.word(),
-                &format!("{branch}{}", name(agent, pane.as_deref())),
+                &format!("{branch}{}", name(agent)),
                 &fits(72, since(agent).map(|since| self.clock.short(since, now))),
                 &fits(28, since(agent).map(|since| length(since, now))),
                 &fits(32, pane),
@@ -96,22 +96,12 @@ fn counts(kinds: impl Iterator<Item = Kind>) -> String {
     counted.iter().map(|(kind, count)| format!("{count} {}", kind.word())).collect::<Vec<_>>().join(", ")
 }
 
-/// What it is called. In `claude in web`, which is made of where it was found, the program says little; and where the column
-/// PANE says the rest, the rest says nothing.
-fn name<'a>(agent: &'a Agent, pane: Option<&str>) -> &'a str {
+/// What it is called. A name like `claude in web` is made of where it was found: beside its pane, the program says all.
+fn name(agent: &Agent) -> &str {
     let name = agent.name.as_deref().filter(|name| !name.is_empty()).unwrap_or(&agent.id);
-    let Some(program) = agent.emitter.as_deref() else { return name };
-    let found = name.strip_prefix(program).and_then(|rest| rest.strip_prefix(" in ")).filter(|found| !found.is_empty());
-    match (found, pane) {
-        (Some(found), Some(pane))
-            if pane.split(' ').any(|part| part == found)
-                || pane.rsplit_once(' ').is_some_and(|(at, _)| at == found) =>
-        {
-            program
-        }
-        (Some(found), _) => found,
-        (None, _) => name,
-    }
+    let (Some(program), Some(_)) = (agent.emitter.as_deref(), &agent.pane) else { return name };
+    let found = name.strip_prefix(program).is_some_and(|rest| rest.starts_with(" in "));
+    if found { program } else { name }
 }
 
 /// What it waits for or ended of, what it does, or where.
@@ -244,12 +234,12 @@ mod tests {
         )
         .unwrap();
         let shown = [45, 80].map(|width| screen(false).lines(&answer, width, now()).join("\n")).join("\n\n");
-        expect![[r"
+        expect![[r#"
             STATUS   AGENT       FOR  PANE
             working  claude       2m  mobile-applic…:0 %9
             waiting  └ Explore    2m
             working    └ deeper
-            working  web         10m  again:12 %123
+            working  claude      10m  again:12 %123
             idle     a
             idle     └ b
             1 waiting, 3 working, 2 idle
@@ -258,10 +248,10 @@ mod tests {
             working  claude      10:27   2m  mobile-applicatio…:0 %9
             waiting  └ Explore   10:28   2m                           permission
             working    └ deeper
-            working  web         10:20  10m  again:12 %123            work/a-long-directory…
+            working  claude      10:20  10m  again:12 %123            work/a-long-directory…
             idle     a
             idle     └ b
-            1 waiting, 3 working, 2 idle"]]
+            1 waiting, 3 working, 2 idle"#]]
         .assert_eq(&shown);
         for width in 32..120 {
             let lines = screen(false).lines(&answer, width, now()).join("\n");
