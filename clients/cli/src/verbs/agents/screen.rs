@@ -234,7 +234,7 @@ mod tests {
         )
         .unwrap();
         let shown = [45, 80].map(|width| screen(false).lines(&answer, width, now()).join("\n")).join("\n\n");
-        expect![[r#"
+        expect![[r"
             STATUS   AGENT       FOR  PANE
             working  claude       2m  mobile-applic…:0 %9
             waiting  └ Explore    2m
@@ -251,7 +251,7 @@ mod tests {
             working  claude      10:20  10m  again:12 %123            work/a-long-directory…
             idle     a
             idle     └ b
-            1 waiting, 3 working, 2 idle"#]]
+            1 waiting, 3 working, 2 idle"]]
         .assert_eq(&shown);
         for width in 32..120 {
             let lines = screen(false).lines(&answer, width, now()).join("\n");
