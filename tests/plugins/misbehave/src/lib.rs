@@ -51,7 +51,10 @@ impl Source for Misbehave {
         let mut ignored = Vec::new();
         while let Some(command) = ctx.command().await {
             match (config.mode, command.name.as_str()) {
-                (Mode::IgnoreCommands, _) => ignored.push(command),
+                (Mode::IgnoreCommands, _) => {
+                    ctx.emit("misbehave", "misbehave.ignored", &json!({ "command": command.name })).await?;
+                    ignored.push(command);
+                }
                 (_, "ping") => command.complete(json!({ "pid": std::process::id() })),
                 _ => match command.parse::<Act>() {
                     Ok(Act { mode, n }) => {
