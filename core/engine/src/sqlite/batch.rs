@@ -3,6 +3,7 @@
 
 use super::{
     fault::Fault,
+    insert::Insert,
     live::Run,
     lives,
     retention::published,
@@ -55,7 +56,7 @@ type Written = (Vec<u64>, Vec<(i64, Span)>);
 
 fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Written, Fault> {
     let now = Timestamp::now().0;
-    let mut event = connection.prepare_cached("INSERT INTO event VALUES(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)")?;
+    let mut insert = Insert::prepare(connection)?;
     let mut span = connection.prepare_cached("INSERT OR REPLACE INTO span VALUES(?, ?, ?, ?, ?)")?;
     let (mut bytes, mut changed) = (Vec::with_capacity(runs.len()), Vec::new());
     for run in runs {
@@ -73,9 +74,9 @@ fn inside(connection: &Connection, spans: &Spans, runs: &[Run]) -> Result<Writte
             Some(open) => *open,
             None => resume(connection, run.id, first.position.offset)?,
         };
+        insert.write(run.id, &run.events)?;
         let mut sum = 0;
         for one in run.events.iter() {
-            row::insert(&mut event, schema::at(run.id, one.position.offset), one)?;
             let size = row::size(one);
             sum += size;
             if one.position.offset / SPAN != open.number {

@@ -7,6 +7,7 @@
 mod batch;
 mod channel;
 mod fault;
+mod insert;
 mod keeper;
 mod lineage;
 mod live;

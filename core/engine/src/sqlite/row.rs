@@ -32,29 +32,6 @@ pub(crate) fn size(event: &Event) -> u64 {
     (FIXED + event.data.as_bytes().len() + attributes + braces + event.kind.len() + event.source.len() + key) as u64
 }
 
-/// Writes an event under its key.
-pub(crate) fn insert(statement: &mut CachedStatement<'_>, at: i64, event: &Event) -> Result<(), Fault> {
-    let (key, forgotten) = match &event.retention {
-        Retention::None => (None, None),
-        Retention::Keep(key) => (Some(&**key), None),
-        Retention::Forget(key) => (Some(&**key), Some(1)),
-    };
-    statement.execute(params![
-        at,
-        &event.id.as_bytes()[..],
-        event.time.0,
-        &*event.kind,
-        &*event.source,
-        event.severity.map(|severity| severity as u8),
-        event.evidence.map(|evidence| evidence as u8),
-        key,
-        forgotten,
-        attributes_text(event),
-        data_text(event),
-    ])?;
-    Ok(())
-}
-
 /// Writes an event as the snapshot of its channel and key.
 pub(crate) fn insert_snapshot(
     statement: &mut CachedStatement<'_>,
@@ -79,12 +56,13 @@ pub(crate) fn insert_snapshot(
     Ok(())
 }
 
-fn data_text(event: &Event) -> &str {
+/// The payload as text.
+pub(crate) fn data_text(event: &Event) -> &str {
     std::str::from_utf8(event.data.as_bytes()).expect("invariant: a payload is JSON, which is UTF-8")
 }
 
-/// The attributes as a JSON object, in their order.
-fn attributes_text(event: &Event) -> Option<String> {
+/// The attributes as a JSON object, in their order; `None` where there are none.
+pub(crate) fn attributes_text(event: &Event) -> Option<String> {
     if event.attributes.is_empty() {
         return None;
     }

@@ -49,6 +49,44 @@ fn an_event_comes_back_as_it_was() {
     assert_eq!(format!("{events:?}"), format!("{original:?}"));
 }
 
+/// Many events go into the file with one statement: what one of them has must not turn up with another.
+#[test]
+fn events_that_are_written_together_keep_apart_what_is_their_own() {
+    let world = World::new();
+    let special = |number: u64| {
+        let mut draft = draft(if number % 9 == 4 { "b" } else { "a" }, number);
+        // Each place of a statement has everything once, and each of it alone, and nothing.
+        let bit = |bit: u64| (number / 16 + number) & bit != 0;
+        draft.severity = bit(1).then_some(Severity::Warning);
+        draft.evidence = bit(2).then_some(Evidence::Inferred);
+        draft.retention = match (bit(4), bit(8)) {
+            (false, _) => Retention::None,
+            (true, false) => Retention::Keep(format!("k{number}").into()),
+            (true, true) => Retention::Forget(format!("k{number}").into()),
+        };
+        draft.attributes = if bit(16) { Box::new([("n".into(), number.to_string().into())]) } else { Box::default() };
+        draft
+    };
+    let original = {
+        let running = world.start();
+        running.publish((0..700).map(special).collect());
+        for number in 700..760 {
+            running.publish(vec![special(number)]);
+        }
+        running.seen.lock().unwrap().clone()
+    };
+    let running = world.start();
+    for channel in ["a", "b"] {
+        let page = running.engine.read(&name(channel), 1, PageLimit::default()).unwrap();
+        let Page::Events { events, .. } = page else { panic!("{page:?}") };
+        let expected: Vec<_> = original.iter().filter(|event| event.channel.as_str() == channel).collect();
+        assert_eq!(events.len(), expected.len());
+        for (event, expected) in events.iter().zip(expected) {
+            assert_eq!(format!("{event:?}"), format!("{expected:?}"));
+        }
+    }
+}
+
 #[test]
 fn a_channel_without_events_has_the_same_epoch_after_a_restart() {
     let world = World::new();
