@@ -27,6 +27,8 @@ const OWED: usize = 512 * 1024;
 /// With more than this it is closed. What comes unasked, such as answers to commands, would otherwise add up; one
 /// reply of any size is taken below it, so that a large snapshot passes.
 const CONTROL_LIMIT: usize = 1024 * 1024;
+/// About how long most replies are.
+const REPLY: usize = 200;
 
 /// One connection. Owned by its shard; its reader task and, while its socket is full, its drain task hold it too.
 pub(super) struct Connection {
@@ -170,9 +172,7 @@ impl Connection {
 
     /// Puts a reply into the control lane. The caller writes the lane out, or knows that a drain task will.
     pub(super) fn reply(&self, reply: &Reply<'_>) {
-        let mut text = Vec::with_capacity(256);
-        self.dialect.reply(reply, &mut text);
-        self.control(|control| websocket::text_frame(control, &text));
+        self.control(|control| websocket::text_frame_of(control, REPLY, |out| self.dialect.reply(reply, out)));
     }
 
     /// Puts a frame into the control lane.

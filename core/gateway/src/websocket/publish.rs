@@ -5,11 +5,14 @@ use super::{connection::Connection, shard::Shard};
 use crate::{limits::Bucket, publishing::Published, refusal};
 use headwater_event::{ChannelName, Draft, Position};
 use headwater_protocol::{ErrorCode, Reply, RequestError, RequestId};
-use headwater_router::EngineError;
+use headwater_router::{EngineError, RouterError};
 use std::{rc::Rc, time::Instant};
 
 /// A message with so many events goes to the router by itself: moving them would cost more than it saves.
 const LARGE: usize = 16;
+
+/// The most events of messages that are put together.
+const TOGETHER: usize = 256;
 
 /// What has been gathered of one client.
 pub(super) struct Publishing {
@@ -17,10 +20,21 @@ pub(super) struct Publishing {
     waiting: Vec<Batch>,
 }
 
-/// The events of one message, or of several small ones in a row whose sender waits for no answer: all or none of them.
+/// The events of one message, or of several small ones in a row: all or none of them. Those whose senders wait for answers
+/// are put together only where they are for one channel: then each comes to the same as by itself.
 struct Batch {
     items: Vec<Draft>,
-    request_id: Option<RequestId>,
+    /// Those who wait for an answer, in the order of their events; none, or all.
+    asked: Vec<Asked>,
+    /// Small messages of the same kind may be put to it.
+    open: bool,
+}
+
+/// A message that is to be answered.
+struct Asked {
+    request_id: RequestId,
+    /// How many events it has.
+    events: usize,
     /// About how long the answer will be.
     owed: usize,
 }
@@ -29,8 +43,7 @@ struct Batch {
 struct Unanswered {
     ack: Published,
     channels: Vec<ChannelName>,
-    request_id: Option<RequestId>,
-    owed: usize,
+    asked: Vec<Asked>,
 }
 
 impl Publishing {
@@ -59,16 +72,18 @@ impl Publishing {
             shard.tell(connection, RequestError::new(ErrorCode::RateLimit, message).answering(request_id));
             return;
         }
+        let asked = request_id.map(|request_id| {
+            let owed = 64 + items.iter().map(|item| 64 + item.channel.as_str().len()).sum::<usize>();
+            connection.owed.update(|all| all + owed);
+            Asked { request_id, events: items.len(), owed }
+        });
+        let open = items.len() < LARGE && (asked.is_none() || is_plain(&items));
         match self.waiting.last_mut() {
-            Some(before) if before.request_id.is_none() && request_id.is_none() && items.len() < LARGE => {
+            Some(before) if open && before.takes(&items, asked.is_some()) => {
                 before.items.extend(items);
+                before.asked.extend(asked);
             }
-            _ => {
-                let position = |item: &Draft| 64 + item.channel.as_str().len();
-                let owed = if request_id.is_some() { 64 + items.iter().map(position).sum::<usize>() } else { 0 };
-                connection.owed.update(|all| all + owed);
-                self.waiting.push(Batch { items, request_id, owed });
-            }
+            _ => self.waiting.push(Batch { items, asked: asked.into_iter().collect(), open }),
         }
     }
 
@@ -84,23 +99,36 @@ impl Publishing {
     }
 }
 
+/// Whether all go to one channel, and none is one that may have been published before.
+fn is_plain(items: &[Draft]) -> bool {
+    items.iter().all(|item| item.channel == items[0].channel && item.idempotency_key.is_none())
+}
+
+impl Batch {
+    /// Whether the events of one more message, which is open too, can be put to these.
+    fn takes(&self, items: &[Draft], asked: bool) -> bool {
+        let alike = || match (self.items.last(), items.first()) {
+            (Some(last), Some(first)) => !asked || last.channel == first.channel,
+            _ => false,
+        };
+        self.open && asked != self.asked.is_empty() && self.items.len() + items.len() <= TOGETHER && alike()
+    }
+}
+
 impl Shard {
     fn publish(&mut self, connection: &Rc<Connection>, batch: Batch) -> Option<Unanswered> {
-        let Batch { items, request_id, owed } = batch;
-        let answered = request_id.is_some();
+        let Batch { items, asked, .. } = batch;
+        let answered = !asked.is_empty();
         let channels: Vec<ChannelName> = items.iter().filter(|_| answered).map(|item| item.channel.clone()).collect();
         match self.publisher.publish(items) {
             Ok(_) if !answered => {}
             Ok(ack) => match ack.try_now() {
-                Ok(outcome) => {
-                    self.published(connection, channels, outcome, request_id);
-                    self.make_room(connection);
-                }
-                Err(ack) => return Some(Unanswered { ack, channels, request_id, owed }),
+                Ok(outcome) => self.published(connection, channels, outcome, asked),
+                Err(ack) => return Some(Unanswered { ack, channels, asked }),
             },
-            Err(error) => self.tell(connection, refusal::by_router(&error).answering(request_id)),
+            Err(error) if answered => self.refused(connection, &error, asked),
+            Err(error) => self.tell(connection, refusal::by_router(&error)),
         }
-        connection.owed.update(|all| all.saturating_sub(owed));
         None
     }
 
@@ -109,7 +137,7 @@ impl Shard {
     fn answer_later(&self, connection: &Rc<Connection>, unanswered: Vec<Unanswered>) {
         let (Some(shared), connection) = (self.myself.upgrade(), connection.clone()) else { return };
         self.tasks.spawn(async move {
-            for Unanswered { ack, channels, request_id, owed } in unanswered {
+            for Unanswered { ack, channels, asked } in unanswered {
                 let outcome = match ack.try_now() {
                     Ok(outcome) => outcome,
                     Err(ack) => {
@@ -117,10 +145,7 @@ impl Shard {
                         ack.await
                     }
                 };
-                connection.owed.update(|all| all.saturating_sub(owed));
-                let mut shard = shared.borrow_mut();
-                shard.published(&connection, channels, outcome, request_id);
-                shard.make_room(&connection);
+                shared.borrow_mut().published(&connection, channels, outcome, asked);
             }
             shared.borrow_mut().flush_control(&connection);
             // Its reader may wait for what is owed.
@@ -136,18 +161,30 @@ impl Shard {
     }
 
     fn published(
-        &self,
-        connection: &Connection,
+        &mut self,
+        connection: &Rc<Connection>,
         channels: Vec<ChannelName>,
         outcome: Result<Vec<Position>, EngineError>,
-        request_id: Option<RequestId>,
+        asked: Vec<Asked>,
     ) {
-        match outcome {
-            Ok(positions) => {
-                let positions = channels.into_iter().zip(positions).collect();
-                connection.reply(&Reply::Published { positions, request_id });
-            }
-            Err(error) => self.tell(connection, refusal::by_router(&error.into()).answering(request_id)),
+        let positions = match outcome {
+            Ok(positions) => positions,
+            Err(error) => return self.refused(connection, &error.into(), asked),
+        };
+        let mut positions = channels.into_iter().zip(positions);
+        for Asked { request_id, events, owed } in asked {
+            let positions = positions.by_ref().take(events).collect();
+            connection.owed.update(|all| all.saturating_sub(owed));
+            connection.reply(&Reply::Published { positions, request_id: Some(request_id) });
+            self.make_room(connection);
+        }
+    }
+
+    fn refused(&mut self, connection: &Rc<Connection>, error: &RouterError, asked: Vec<Asked>) {
+        for Asked { request_id, owed, .. } in asked {
+            connection.owed.update(|all| all.saturating_sub(owed));
+            self.tell(connection, refusal::by_router(error).answering(Some(request_id)));
+            self.make_room(connection);
         }
     }
 }

@@ -62,8 +62,8 @@ async fn many_lists_are_each_answered_once_to_a_client_that_reads() {
     assert_eq!(answers, (0..100).map(|id| (id, (id + 1) * 1_000)).collect());
 }
 
-/// Small messages without answers are put together, large ones and answered ones stand alone; none of it is lost, doubled or
-/// in another order.
+/// Small messages are put together, those with answers where they are for one channel, and large ones stand alone; none of
+/// it is lost, doubled or in another order.
 #[tokio::test]
 async fn messages_of_one_read_are_published_in_their_order_however_they_are_put_together() {
     let (world, _directory) = world();
@@ -103,4 +103,93 @@ async fn a_client_that_goes_before_its_answers_has_published() {
     let mut other = session(&world).await;
     other.send(&text_frame(&list(1, Some(7)).to_string())).await;
     assert_eq!(message(&mut other).await["request_id"], 7);
+}
+
+/// Answered messages of one read, for one channel or several, with keys and without: each is answered with the positions of
+/// its own events, also where many were published together.
+#[tokio::test]
+async fn each_message_of_a_read_is_answered_with_its_own_positions() {
+    let (world, _directory) = world();
+    let mut client = session(&world).await;
+    let event = |channel: &str, key: Option<&str>| {
+        let mut event = json!({"channel": channel, "type": "t"});
+        if let Some(key) = key {
+            event["idempotency_key"] = key.into();
+        }
+        event
+    };
+    let messages: Vec<Vec<Value>> = (0..600)
+        .map(|n| match n % 12 {
+            7 => vec![event("b", None)],
+            8 => vec![event("a", None), event("b", None), event("a", None)],
+            9 => vec![event("a", Some("once"))],
+            10 => vec![event("a", None); 20],
+            11 => Vec::new(),
+            n => vec![event("a", None); 1 + n % 3],
+        })
+        .collect();
+    let ask = |(id, events): (usize, &Vec<Value>)| {
+        text_frame(&json!({"type": "publish", "events": events, "request_id": id}).to_string())
+    };
+    let all: Vec<u8> = messages.iter().enumerate().flat_map(ask).collect();
+    client.send(&all).await;
+    let mut answers = BTreeMap::new();
+    for _ in 0..messages.len() {
+        let answer = message(&mut client).await;
+        answers.insert(answer["request_id"].as_u64().unwrap(), answer);
+    }
+    let mut next: BTreeMap<&str, u64> = BTreeMap::new();
+    let mut once = None;
+    for (id, events) in (0..).zip(&messages) {
+        let expected: Vec<(&str, u64)> = events
+            .iter()
+            .map(|event| {
+                let channel = event["channel"].as_str().unwrap();
+                let mut number = || {
+                    let next = next.entry(channel).or_default();
+                    *next += 1;
+                    *next
+                };
+                (channel, if event["idempotency_key"].is_null() { number() } else { *once.get_or_insert_with(number) })
+            })
+            .collect();
+        let Some(answer) = answers.get(&id) else { panic!("{id} is not answered") };
+        if events.is_empty() {
+            continue; // refused or accepted, but answered
+        }
+        let got: Vec<(&str, u64)> = answer["positions"]
+            .as_array()
+            .unwrap_or_else(|| panic!("{answer}"))
+            .iter()
+            .map(|position| (position["channel"].as_str().unwrap(), position["offset"].as_u64().unwrap()))
+            .collect();
+        assert_eq!(got, expected, "{id}");
+    }
+}
+
+/// A message to a channel too many is refused by itself; those beside it in the same read are not.
+#[tokio::test]
+async fn a_message_that_is_refused_takes_no_other_with_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let options = SqliteOptions { max_channels: 1, ..SqliteOptions::new(directory.path().join("history.db")) };
+    let (engine, _) = SqliteEngine::open(options).unwrap();
+    let world = World::on(Arc::new(engine), LogLimits::default(), |_| {});
+    let mut client = session(&world).await;
+    let ask = |id: usize| {
+        let channel = if id % 4 == 3 { "b" } else { "a" };
+        let events = [json!({"channel": channel, "type": "t"})];
+        text_frame(&json!({"type": "publish", "events": events, "request_id": id}).to_string())
+    };
+    client.send(&(0..16).flat_map(ask).collect::<Vec<u8>>()).await;
+    let mut accepted = BTreeMap::new();
+    for _ in 0..16 {
+        let answer = message(&mut client).await;
+        let offset = answer["positions"].get(0).and_then(|position| position["offset"].as_u64());
+        accepted.insert(answer["request_id"].as_u64().unwrap(), (answer["type"] == "publish_response", offset));
+    }
+    for id in 0..16 {
+        let before = (0..id).filter(|before| before % 4 != 3).count() as u64;
+        let expected = if id % 4 == 3 { (false, None) } else { (true, Some(before + 1)) };
+        assert_eq!(accepted[&id], expected, "{id}");
+    }
 }
