@@ -13,8 +13,12 @@ use std::{
 };
 use thiserror::Error;
 
-/// A server that takes longer is stopped or stuck. An answer takes about 3 ms.
+/// A server that takes longer is stopped or stuck. An answer takes about 3 ms. Somebody waits for it: who gave a command, or who
+/// stops the source.
 const PATIENCE: Duration = Duration::from_secs(3);
+
+/// The same where nobody waits, and where to give up costs more: on a busy machine to start a program alone may take seconds.
+const LONG_PATIENCE: Duration = Duration::from_secs(15);
 
 /// A longer answer is cut off and refused. A pane of 10,000 lines has about 1 MiB.
 pub(crate) const LONGEST_ANSWER: usize = 16 * 1024 * 1024;
@@ -37,7 +41,7 @@ pub(crate) enum AskError {
     /// tmux refused the question, for this reason.
     #[error("tmux refuses: {0}")]
     Refused(String),
-    /// No answer within [`PATIENCE`].
+    /// No answer in time.
     #[error("tmux does not answer")]
     Slow,
     /// The answer was not understood.
@@ -53,11 +57,17 @@ pub(crate) enum AskError {
 pub(crate) struct Program {
     tmux: PathBuf,
     socket: PathBuf,
+    patience: Duration,
 }
 
 impl Program {
     pub(crate) fn new(tmux: PathBuf, socket: PathBuf) -> Self {
-        Self { tmux, socket }
+        Self { tmux, socket, patience: PATIENCE }
+    }
+
+    /// The same, which waits longer for an answer: for questions for whose answer nobody waits.
+    pub(crate) fn patient(&self) -> Self {
+        Self { patience: LONG_PATIENCE, ..self.clone() }
     }
 
     pub(crate) fn socket(&self) -> &Path {
@@ -92,7 +102,19 @@ impl Program {
 
     /// Asks, and waits for the whole answer.
     pub(crate) fn ask(&self, question: &[&str]) -> Result<Vec<u8>, AskError> {
-        self.ask_within(question, PATIENCE)
+        let deadline = Instant::now() + self.patience;
+        let mut command = self.command();
+        command.args(question).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = Running(command.spawn().map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => AskError::NotInstalled,
+            _ => AskError::Io(error),
+        })?);
+        let mut answer = Vec::new();
+        let mut complaint = Vec::new();
+        let child = &mut child.0;
+        read_both(child, &mut answer, &mut complaint, deadline)?;
+        // Both ends are closed: it ends now, or it is no tmux.
+        if child.wait()?.success() { Ok(answer) } else { Err(understood(&String::from_utf8_lossy(&complaint))) }
     }
 
     /// Runs a tmux command, if this server is still the one that answers. Ids begin anew with each server: without the
@@ -118,22 +140,6 @@ impl Program {
             _ if why == server.to_string() => AskError::NotFound(target),
             _ => AskError::NoServer,
         })
-    }
-
-    fn ask_within(&self, question: &[&str], patience: Duration) -> Result<Vec<u8>, AskError> {
-        let deadline = Instant::now() + patience;
-        let mut command = self.command();
-        command.args(question).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = Running(command.spawn().map_err(|error| match error.kind() {
-            io::ErrorKind::NotFound => AskError::NotInstalled,
-            _ => AskError::Io(error),
-        })?);
-        let mut answer = Vec::new();
-        let mut complaint = Vec::new();
-        let child = &mut child.0;
-        read_both(child, &mut answer, &mut complaint, deadline)?;
-        // Both ends are closed: it ends now, or it is no tmux.
-        if child.wait()?.success() { Ok(answer) } else { Err(understood(&String::from_utf8_lossy(&complaint))) }
     }
 }
 
@@ -266,7 +272,8 @@ mod tests {
     fn a_server_that_does_not_answer_is_not_waited_for() {
         let dir = tempfile::tempdir().unwrap();
         let tmux = fake(dir.path(), "exec sleep 60");
-        let asked = tmux.ask_within(&["list-sessions"], Duration::from_millis(100));
+        let tmux = Program { patience: Duration::from_millis(100), ..tmux };
+        let asked = tmux.ask(&["list-sessions"]);
         assert!(matches!(asked, Err(AskError::Slow)), "{asked:?}");
     }
 

@@ -45,7 +45,7 @@ impl Watching<'_> {
     pub(super) fn look(&mut self) {
         let now = Instant::now();
         let Some(look) = self.schedule.begin(now) else { return };
-        let program = self.program.clone();
+        let program = self.program.patient();
         let ours = self.clients.pids(now);
         let question = Question::new(look.hooks && self.hooks.is_some());
         let awaited = self.clients.ask_all(&question, &self.inbox);
@@ -80,7 +80,7 @@ impl Watching<'_> {
         if let (Some(hooks), Some(found)) = (&self.hooks, &listing.hooks)
             && !hooks.complete(found)
         {
-            let (hooks, program, found) = (Arc::clone(hooks), self.program.clone(), found.clone());
+            let (hooks, program, found) = (Arc::clone(hooks), self.program.patient(), found.clone());
             self.work.spawn_blocking(move || Done::Repaired(hooks.repair(&program, &found)));
         }
         self.exits_unattached = listing.exits_unattached;
