@@ -18,6 +18,7 @@ use std::{
         Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
     },
+    time::Instant,
 };
 
 /// Output of a pane that waits. Beyond it, what is oldest goes: the newest says what the pane shows now.
@@ -119,7 +120,14 @@ struct State {
     /// Whose output of a pane counts. Sessions may share windows, and each of their clients then brings the same.
     owners: BTreeMap<PaneId, ClientId>,
     /// Clients that were asked for everything and have not answered, whether or not it is still waited for: one answer each.
-    asked: BTreeMap<ClientId, oneshot::Sender<Option<Vec<u8>>>>,
+    asked: BTreeMap<ClientId, Asked>,
+}
+
+/// A question that is not answered.
+#[derive(Debug)]
+struct Asked {
+    since: Instant,
+    answer: oneshot::Sender<Option<Vec<u8>>>,
 }
 
 impl Inbox {
@@ -171,15 +179,20 @@ impl Inbox {
         let mut state = self.state();
         let Entry::Vacant(asked) = state.asked.entry(client) else { return None };
         let (answer, awaited) = oneshot::channel();
-        asked.insert(answer);
+        asked.insert(Asked { since: Instant::now(), answer });
         Some(awaited)
+    }
+
+    /// Since when each client that owes an answer does.
+    pub(crate) fn owing(&self) -> BTreeMap<ClientId, Instant> {
+        self.state().asked.iter().map(|(client, asked)| (*client, asked.since)).collect()
     }
 
     /// A client answers.
     pub(crate) fn listing(&self, client: ClientId, listing: Option<Vec<u8>>) {
         let asked = self.state().asked.remove(&client);
         // One that comes too late is dropped.
-        let _ = asked.map(|asked| asked.send(listing));
+        let _ = asked.map(|asked| asked.answer.send(listing));
     }
 
     /// A client ended.
@@ -294,7 +307,10 @@ mod tests {
         let inbox = Inbox::default();
         let mut first = inbox.expect(client(1, 1)).unwrap();
         assert!(inbox.expect(client(1, 1)).is_none() && inbox.expect(client(2, 2)).is_some());
+        let owing = |inbox: &Inbox| inbox.owing().into_keys().collect::<Vec<_>>();
+        assert_eq!(owing(&inbox), [client(1, 1), client(2, 2)]);
         inbox.listing(client(1, 1), Some(b"all".to_vec()));
+        assert_eq!(owing(&inbox), [client(2, 2)]);
         assert_eq!(first.try_recv().unwrap().as_deref(), Some(&b"all"[..]));
         drop(inbox.expect(client(1, 1)).unwrap());
         assert!(inbox.expect(client(1, 1)).is_none(), "nobody waits, and it is still to come");

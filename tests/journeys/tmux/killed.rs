@@ -47,8 +47,10 @@ async fn a_daemon_that_is_killed_leaves_nothing_that_does_harm() {
     eventually("no client is attached", async || scene.run(&["list-clients"]).await.is_empty().then_some(())).await;
     let left = scene.tmux.hooks().await;
     assert!(left.iter().any(|hook| is_ours(hook)) && users.iter().all(|hook| left.contains(hook)), "{left:#?}");
+    scene.run(&["split-window", "-d", "-t", "%0", "cat"]).await;
     for turn in 0..50 {
-        scene.run(&["rename-window", "-t", "@0", &format!("turn {turn}")]).await;
+        // The one runs the user's hook, the other is told by hooks only.
+        scene.run(&["rename-window", "-t", "@0", &format!("turn {turn}"), ";", "resize-pane", "-Z", "-t", "%0"]).await;
     }
     scene.run(&["new-session", "-d", "-s", "two", "cat"]).await;
     assert_eq!(scene.run(&["show-options", "-gv", "@renamed"]).await, "yes", "the user's hook runs");

@@ -16,8 +16,11 @@ use crate::{
 use headwater_plugin::prelude::*;
 use std::{
     collections::{BTreeMap, BTreeSet},
-    time::Instant,
+    time::{Duration, Instant},
 };
+
+/// A client that owes an answer for so long is wedged: it tells nothing else either. An answer takes less than a millisecond.
+const SILENCE: Duration = Duration::from_secs(1);
 
 /// More sessions than this get no client. Each is a process and a thread.
 const MOST: usize = 128;
@@ -118,6 +121,18 @@ impl Clients {
     /// Whether any is attached.
     pub(crate) fn any_attached(&self) -> bool {
         self.by_session.values().any(Client::is_attached)
+    }
+
+    /// Whether any tells what changes in the server: it is attached and not wedged.
+    pub(crate) fn any_tells(&self, inbox: &Inbox, now: Instant) -> bool {
+        let owing = inbox.owing();
+        let tells = |client: &Client| owing.get(&client.id()).is_none_or(|since| *since + SILENCE > now);
+        self.by_session.values().any(|client| client.is_attached() && tells(client))
+    }
+
+    /// When the next one counts as wedged, unless it answers before.
+    pub(crate) fn silent_at(inbox: &Inbox, now: Instant) -> Option<Instant> {
+        inbox.owing().into_values().map(|since| since + SILENCE).filter(|at| *at > now).min()
     }
 
     /// Until when no client is started.

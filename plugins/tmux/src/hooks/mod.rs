@@ -1,4 +1,5 @@
-//! Global hooks of the server: it tells of what changes in any session, with no client of ours attached.
+//! Global hooks of the server: it tells of what changes in any session, with no client of ours attached. While one is, it is told
+//! of most changes, and no hooks are set for those.
 //!
 //! Each hook runs a shell command that writes one line into a FIFO of ours ([`fifo`]). The line says what happened and to
 //! which ids ([`news`]); what is true now is then asked ([`crate::server::listing`]), so that lines may come late, twice or
@@ -13,38 +14,57 @@ use fifo::Fifo;
 use std::{
     collections::BTreeSet,
     io::{self, Read},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering::Relaxed},
-    },
+    sync::{Mutex, MutexGuard, PoisonError},
 };
 
 /// The first index that we take. `set-hook -a` of a user takes the lowest free one, so we stay far away.
 const FIRST_INDEX: u32 = 97_310;
 
-/// The hooks that tell of sessions, windows, panes and clients.
-pub(crate) const NAMES: &[&str] = &[
-    "session-created",
-    "session-closed",
-    "session-renamed",
-    "session-window-changed",
+/// The hooks for what nobody else tells, or only in some versions of tmux or of some sessions.
+const ALWAYS: &[&str] = &[
     "client-attached",
     "client-detached",
     "client-session-changed",
     "alert-bell",
     "alert-activity",
     "alert-silence",
-    "window-linked",
-    "window-unlinked",
-    "window-renamed",
     "window-layout-changed",
-    "window-pane-changed",
     "pane-exited",
     "pane-died",
 ];
 
-/// Set only where titles do not come with the output: an agent at work changes its title every second.
-pub(crate) const TITLES: &str = "pane-title-changed";
+/// Those for what tmux tells each control client, whichever session is concerned.
+const CHANGES: &[&str] = &[
+    "session-created",
+    "session-closed",
+    "session-renamed",
+    "session-window-changed",
+    "window-linked",
+    "window-unlinked",
+    "window-renamed",
+    "window-pane-changed",
+];
+
+/// That for titles.
+const TITLES: &[&str] = &["pane-title-changed"];
+
+/// Which hooks are set beside those that always are. The shell of each takes the server half a millisecond, in which it does
+/// nothing else.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// No control client is told of sessions and windows.
+    pub(crate) changes: bool,
+    /// Titles do not come with the output. An agent at work changes its title every second.
+    pub(crate) titles: bool,
+}
+
+impl Needs {
+    fn names(self) -> impl Iterator<Item = &'static str> {
+        let changes = if self.changes { CHANGES } else { &[] };
+        let titles = if self.titles { TITLES } else { &[] };
+        [ALWAYS, changes, titles].into_iter().flatten().copied()
+    }
+}
 
 /// A hook of ours, or of a daemon before us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,14 +92,14 @@ pub(crate) fn entries(shown: &str) -> Vec<Entry> {
 pub(crate) struct Hooks {
     index: u32,
     fifo: Fifo,
-    titles: AtomicBool,
+    needs: Mutex<Needs>,
     /// They were taken away for good. Held while they are changed: a repair that comes late would set them again.
     gone: Mutex<bool>,
 }
 
 impl Hooks {
     /// Sets the hooks, after clearing away what a daemon that is gone has left. Blocking.
-    pub(crate) fn install(program: &Program, fifo: Fifo, titles: bool) -> Result<Self, AskError> {
+    pub(crate) fn install(program: &Program, fifo: Fifo, needs: Needs) -> Result<Self, AskError> {
         let found = shown(program)?;
         let dead: Vec<&Entry> = found.iter().filter(|entry| leftovers::is_left_over(&entry.fifo)).collect();
         remove(program, dead.iter().map(|entry| entry.name.as_str()))?;
@@ -91,8 +111,8 @@ impl Hooks {
         let taken: BTreeSet<u32> =
             found.iter().filter(|e| !dead.contains(e)).filter_map(|e| index_of(&e.name)).collect();
         let index = (FIRST_INDEX..u32::MAX).find(|index| !taken.contains(index)).unwrap_or(FIRST_INDEX);
-        let hooks = Self { index, fifo, titles: titles.into(), gone: Mutex::default() };
-        hooks.set(program, hooks.names())?;
+        let hooks = Self { index, fifo, needs: needs.into(), gone: Mutex::default() };
+        hooks.set(program, needs.names())?;
         Ok(hooks)
     }
 
@@ -106,23 +126,29 @@ impl Hooks {
         self.fifo.wake();
     }
 
-    /// From now on titles are told too, or not any more. `true`: the hooks are to be looked at.
-    pub(crate) fn wants_titles(&self, titles: bool) -> bool {
-        self.titles.swap(titles, Relaxed) != titles
+    /// From now on these are needed. `true`: the hooks are to be looked at.
+    pub(crate) fn need(&self, needs: Needs) -> bool {
+        std::mem::replace(&mut *self.needs(), needs) != needs
     }
 
-    /// Sets again what somebody has taken away. A user's `set-hook -g` without an index empties the whole array. Blocking.
-    pub(crate) fn repair(&self, program: &Program, found: &[Entry]) -> Result<usize, AskError> {
+    /// Whether these are needed now.
+    pub(crate) fn are_needed(&self, needs: Needs) -> bool {
+        *self.needs() == needs
+    }
+
+    /// Sets what is missing, and takes away what is not needed any more; how many were missing, and what was needed then. A
+    /// user's `set-hook -g` without an index empties the whole array. Blocking.
+    pub(crate) fn repair(&self, program: &Program, found: &[Entry]) -> Result<(usize, Needs), AskError> {
+        let needs = *self.needs();
         let gone = self.gone.lock().unwrap_or_else(PoisonError::into_inner);
         if *gone {
-            return Ok(0);
+            return Ok((0, needs));
         }
-        if self.has_titles_in_vain(found) {
-            remove(program, std::iter::once(self.full(TITLES).as_str()))?;
-        }
-        let missing: Vec<&str> = self.names().filter(|name| !self.holds(found, name)).collect();
+        let missing: Vec<&str> = needs.names().filter(|name| !self.holds(found, name)).collect();
         self.set(program, missing.iter().copied())?;
-        Ok(missing.len())
+        let in_vain: Vec<String> = self.in_vain(needs, found).map(|name| self.full(name)).collect();
+        remove(program, in_vain.iter().map(String::as_str))?;
+        Ok((missing.len(), needs))
     }
 
     /// Takes our hooks away, and only ours. Blocking.
@@ -133,22 +159,24 @@ impl Hooks {
         remove(program, found.iter().filter(|entry| entry.fifo == ours).map(|entry| entry.name.as_str()))
     }
 
-    /// Whether these entries hold each hook of ours.
+    /// Whether these entries hold each hook that is needed, and no other one of ours.
     pub(crate) fn complete(&self, found: &[Entry]) -> bool {
-        self.names().all(|name| self.holds(found, name)) && !self.has_titles_in_vain(found)
+        let needs = *self.needs();
+        needs.names().all(|name| self.holds(found, name)) && self.in_vain(needs, found).next().is_none()
     }
 
-    fn has_titles_in_vain(&self, found: &[Entry]) -> bool {
-        !self.titles.load(Relaxed) && self.holds(found, TITLES)
+    fn in_vain(&self, needs: Needs, found: &[Entry]) -> impl Iterator<Item = &'static str> {
+        let all = Needs { changes: true, titles: true }.names();
+        all.filter(move |name| needs.names().all(|needed| needed != *name) && self.holds(found, name))
+    }
+
+    fn needs(&self) -> MutexGuard<'_, Needs> {
+        self.needs.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn holds(&self, found: &[Entry], name: &str) -> bool {
         let full = self.full(name);
         found.iter().any(|entry| entry.name == full && self.fifo.path().as_os_str() == entry.fifo.as_str())
-    }
-
-    fn names(&self) -> impl Iterator<Item = &'static str> {
-        NAMES.iter().copied().chain(self.titles.load(Relaxed).then_some(TITLES))
     }
 
     fn full(&self, name: &str) -> String {

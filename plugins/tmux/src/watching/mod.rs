@@ -23,7 +23,7 @@ use crate::{
         told::Told,
     },
     exits::Exits,
-    hooks::Hooks,
+    hooks::{Hooks, Needs},
     inbox::{Alert, Inbox},
     ladder::Ladder,
     panes::Panes,
@@ -84,8 +84,8 @@ pub(crate) enum Done {
     Hooked(Result<Hooks, AskError>),
     /// A command was answered.
     Answered,
-    /// Hooks that somebody took away are there again.
-    Repaired(Result<usize, AskError>),
+    /// Hooks are set as they were needed then, and so many were missing.
+    Repaired(Result<(usize, Needs), AskError>),
 }
 
 /// All that is known of a server while it lives.
@@ -197,6 +197,7 @@ impl<'a> Watching<'a> {
     async fn watch(&mut self, ctx: &mut Context) -> Result<End> {
         let inbox = Arc::clone(&self.inbox);
         loop {
+            self.mind_hooks();
             self.look();
             let due = self.due().unwrap_or_else(|| Instant::now() + SHORTEST_RECONCILE);
             tokio::select! {
@@ -225,7 +226,8 @@ impl<'a> Watching<'a> {
         let rest = self.clients.resting(Instant::now());
         let output = self.panes.due(&self.tree);
         let agents = self.agents.due(Instant::now());
-        let others = [self.schedule.due(), self.floods.due(), self.next_client];
+        let silent = Clients::silent_at(&self.inbox, Instant::now());
+        let others = [self.schedule.due(), self.floods.due(), self.next_client, silent];
         [given_up, rest, output, agents].into_iter().chain(others).flatten().min()
     }
 
@@ -308,10 +310,14 @@ impl<'a> Watching<'a> {
         match done {
             Done::Looked(looked) => return self.looked(ctx, looked).await,
             Done::Hooked(hooks) => self.hooked(hooks)?,
-            Done::Repaired(Ok(count)) => {
-                if count > 0 {
-                    warn!(count, "hooks of ours were taken away, and are set again");
+            Done::Repaired(Ok((missing, needs))) => {
+                if missing > 0 {
+                    info!(missing, "hooks that were missing are set again");
                     self.told();
+                }
+                // What is found of hooks while they are repaired may be what they were before.
+                if self.hooks.as_ref().is_some_and(|hooks| !hooks.are_needed(needs)) {
+                    self.schedule.check_hooks();
                 }
             }
             Done::Answered => self.answering -= 1,

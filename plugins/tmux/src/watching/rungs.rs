@@ -4,7 +4,7 @@ use super::{Done, SHORTEST_POLL, SHORTEST_RECONCILE, Watching};
 use crate::{
     config::Ceiling,
     events::place::Place,
-    hooks::{self, Hooks, fifo::Fifo},
+    hooks::{self, Hooks, Needs, fifo::Fifo},
     ladder::Mode,
     server::ask::AskError,
     source::tell_mode,
@@ -19,10 +19,10 @@ impl Watching<'_> {
             self.unhooked = Some("the settings say so".into());
             return Ok(());
         }
-        let (program, titles) = (self.program.clone(), !self.reads_titles());
+        let (program, needs) = (self.program.patient(), self.needs());
         self.work.spawn_blocking(move || {
             let fifo = Fifo::create().map_err(AskError::Io);
-            Done::Hooked(fifo.and_then(|fifo| Hooks::install(&program, fifo, titles)))
+            Done::Hooked(fifo.and_then(|fifo| Hooks::install(&program, fifo, needs)))
         });
         if let Some(done) = self.work.join_next().await {
             self.done(ctx, done?).await?;
@@ -44,9 +44,19 @@ impl Watching<'_> {
         Ok(())
     }
 
-    /// Whether titles come with the output of every pane, so that no hook is needed for them.
-    fn reads_titles(&self) -> bool {
-        self.may_control() && self.selection.takes_all() && self.clients.resting(Instant::now()).is_none()
+    /// What control clients do not bring.
+    fn needs(&self) -> Needs {
+        let now = Instant::now();
+        let reads_all = self.may_control() && self.selection.takes_all() && self.clients.resting(now).is_none();
+        Needs { changes: !self.clients.any_tells(&self.inbox, now), titles: !reads_all }
+    }
+
+    /// Has the hooks looked at when others are needed than before.
+    pub(super) fn mind_hooks(&mut self) {
+        let needs = self.needs();
+        if self.hooks.as_ref().is_some_and(|hooks| hooks.need(needs)) {
+            self.schedule.check_hooks();
+        }
     }
 
     /// Tells the mode, if it is another than before.
@@ -67,11 +77,6 @@ impl Watching<'_> {
             Some(_) => self.config.reconcile.duration().max(SHORTEST_RECONCILE),
         };
         self.schedule.every(every, now);
-        if let Some(hooks) = &self.hooks
-            && hooks.wants_titles(!self.reads_titles())
-        {
-            self.schedule.check_hooks();
-        }
         if self.ladder.moves_to(mode, reason.as_deref()) {
             let place = Place::server(&self.server);
             tell_mode(ctx, self.program, place, mode, reason.as_deref()).await?;

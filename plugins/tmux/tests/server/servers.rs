@@ -13,6 +13,15 @@ async fn mode(run: &mut Run) -> (String, String) {
     (text("mode"), text("reason"))
 }
 
+/// Waits for a fact.
+async fn until(run: &mut Run, fact: &str, holds: impl Fn() -> bool) {
+    let deadline = std::time::Instant::now() + headwater_testkit::PATIENCE;
+    while !holds() {
+        assert!(std::time::Instant::now() < deadline, "{fact}");
+        run.heartbeat().await;
+    }
+}
+
 fn pair(mode: &str, reason: &str) -> (String, String) {
     (mode.to_owned(), reason.to_owned())
 }
@@ -249,6 +258,27 @@ async fn a_control_client_that_is_killed_is_replaced() {
     assert_eq!(next(&mut run, "pane.output").await.data["pane_id"], "%0");
 }
 
+/// Each hook runs a shell, for which the server stands still. What control clients are told needs none; without them it does.
+#[tokio::test]
+async fn hooks_are_set_for_what_no_control_client_tells() {
+    let server = Server::start();
+    let none_more = format!("[ -e '{}' ] && {{ {NO_CONTROL}; }}", server.path("none").display());
+    let mut run = server.read(json!({ "tmux": server.tmux_after(&none_more) })).await;
+    let set = |name: &str| server.hooks().iter().any(|hook| hook.starts_with(&format!("{name}[97310] ")));
+    until(&mut run, "a client is told of it", || !set("window-renamed")).await;
+    assert!(set("alert-bell") && set("pane-died") && !set("session-created") && !set("pane-title-changed"));
+    server.tmux(&["rename-window", "-t", "@0", "other"]);
+    assert_eq!(next(&mut run, "window.renamed").await.evidence, Some(Evidence::Observed));
+    std::fs::write(server.path("none"), "").unwrap();
+    let client = server.tmux(&["list-clients", "-F", "#{client_pid}"]);
+    assert!(std::process::Command::new("kill").args(["-9", &client]).status().unwrap().success());
+    until(&mut run, "no client is told of it", || set("window-renamed")).await;
+    server.tmux(&["rename-window", "-t", "@0", "again"]);
+    assert_eq!(next(&mut run, "window.renamed").await.evidence, Some(Evidence::Observed));
+    assert_eq!(run.stop().await, Outcome::Stopped);
+    assert!(server.hooks().is_empty(), "{:?}", server.hooks());
+}
+
 /// What changed is asked over the connection that is there: to run `tmux` each time takes longer than all else.
 #[tokio::test]
 async fn what_changes_is_asked_of_a_control_client() {
@@ -262,7 +292,7 @@ async fn what_changes_is_asked_of_a_control_client() {
     let name = "a 'b' \"c\" %end ✳; d";
     server.tmux(&["new-window", "-d", "-t", "$0:", "-n", name, "cat"]);
     assert_eq!(next(&mut run, "window.created").await.data["name"], name);
-    server.tmux(&["set-hook", "-gu", "window-renamed[97310]"]);
+    server.tmux(&["set-hook", "-gu", "alert-bell[97310]"]);
     run.logged("are set again").await;
     let user = server.user("$0");
     assert_eq!(next(&mut run, "session.attached").await.data["clients"], 1, "our own client is none");
@@ -292,4 +322,26 @@ async fn a_control_client_that_does_not_answer_is_done_without() {
     }
     server.tmux(&["send-keys", "-t", "%0", "-H", "61", "0d"]);
     assert_eq!(next(&mut run, "pane.output").await.data["pane_id"], "%0", "it still brings what is printed");
+}
+
+/// One of which nothing is heard any more, though it stays. What it does not tell, hooks do.
+#[tokio::test]
+async fn hooks_are_set_again_where_a_control_client_falls_silent() {
+    let server = Server::start();
+    let until_ready = "while IFS= read -r line; do [ $mute ] || printf '%s\\n' \"$line\"; \
+        case \"$line\" in *' ready'*) mute=1 ;; esac; done";
+    let mute = format!("case \" $* \" in *' -C '*) tmux \"$@\" | {{ {until_ready}; }}; exit ;; esac");
+    let mut run = server.read(json!({ "tmux": server.tmux_after(&mute), "reconcile": "1h" })).await;
+    let set = |name: &str| server.hooks().iter().any(|hook| hook.starts_with(&format!("{name}[97310] ")));
+    until(&mut run, "it is thought to tell of it", || !set("window-renamed")).await;
+    // It is asked what there is when a hook tells of something.
+    server.tmux(&["split-window", "-d", "-t", "%0", "cat"]);
+    assert_eq!(next(&mut run, "pane.created").await.data["pane_id"], "%1");
+    until(&mut run, "it does not", || set("window-renamed")).await;
+    for number in 0..10 {
+        let name = format!("window {number}");
+        server.tmux(&["rename-window", "-t", "@0", &name]);
+        let renamed = next(&mut run, "window.renamed").await;
+        assert_eq!((&renamed.data["new_name"], renamed.evidence), (&json!(name), Some(Evidence::Observed)));
+    }
 }
