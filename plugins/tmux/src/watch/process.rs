@@ -10,6 +10,9 @@ use std::{
 /// Processes that are looked at below a pane. Beyond them, one is taken for no agent.
 const MOST: usize = 256;
 
+/// Programs whose option `-c` is a command.
+const SHELLS: [&str; 7] = ["sh", "bash", "dash", "ash", "zsh", "ksh", "fish"];
+
 /// Ticks of the kernel's clock in a second, as `/proc` has them: 100 on every Linux that there is.
 const TICKS: u64 = 100;
 
@@ -38,17 +41,19 @@ struct Stat {
 /// The process that has the terminal of a pane, by the pane's own process (`pane_pid` of tmux): the first of the
 /// foreground's process group that is an agent, otherwise the group's leader. `None` when there is none any more.
 ///
-/// Reads three small files when the leader is an agent or the pane's shell is at its prompt; otherwise a few for each
-/// process below the pane.
+/// Reads three small files when the leader is an agent, and the lists of children of the pane's shell when that is at its
+/// prompt; otherwise a few for each process below the pane.
 pub fn foreground(rules: &Rules, pane_pid: u32) -> Option<Process> {
     let group = stat(pane_pid)?.terminal_group;
     // -1: the pane has no terminal any more.
     let leader = u32::try_from(group).ok().filter(|group| *group > 0)?;
     let first = read(rules, leader);
-    if leader == pane_pid || first.as_ref().is_some_and(|process| process.agent.is_some()) {
-        return first.or_else(|| read(rules, pane_pid));
+    if first.as_ref().is_some_and(|process| process.agent.is_some()) {
+        return first;
     }
-    // The leader may be a script or `npx`, or may have ended before the rest of its pipe.
+    // The leader may be a script or `npx`, or may have ended before the rest of its pipe. A shell that runs the pane's own
+    // command (`tmux new-window 'claude; date'`) has no job control: what it starts is in its own group.
+    let own = leader == pane_pid;
     let mut some = first;
     let mut next = VecDeque::from([pane_pid]);
     let mut looked_at = 0;
@@ -57,13 +62,17 @@ pub fn foreground(rules: &Rules, pane_pid: u32) -> Option<Process> {
         if looked_at > MOST {
             break;
         }
-        if pid != leader && stat(pid).is_some_and(|stat| stat.group == group) {
+        let inside = stat(pid).is_some_and(|stat| stat.group == group);
+        if pid != leader && inside {
             match read(rules, pid) {
                 Some(process) if process.agent.is_some() => return Some(process),
                 process => some = some.or(process),
             }
         }
-        next.extend(children(pid));
+        // Jobs of a shell at its prompt are groups of their own, with all that is below them.
+        if inside || !own {
+            next.extend(children(pid));
+        }
     }
     some
 }
@@ -75,8 +84,17 @@ fn read(rules: &Rules, pid: u32) -> Option<Process> {
     let end = line.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
     let argv: Vec<String> =
         line[..end].split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
-    let agent = rules.agent_of(&argv).map(str::to_owned);
+    // A shell is asked for more than the agent: it is there before it and after it.
+    let agent = rules.agent_of(&argv).filter(|_| !is_command(&argv)).map(str::to_owned);
     Some(Process { pid, started: stat.started, age: age(stat.started), argv, agent })
+}
+
+/// Whether this is a shell that was given a command: `sh -c "claude; date"`.
+fn is_command(argv: &[String]) -> bool {
+    let Some((program, arguments)) = argv.split_first() else { return false };
+    let name = program.rsplit('/').next().unwrap_or_default().trim_start_matches('-');
+    let mut options = arguments.iter().take_while(|argument| argument.starts_with('-'));
+    SHELLS.contains(&name) && options.any(|option| !option.starts_with("--") && option.contains('c'))
 }
 
 fn stat(pid: u32) -> Option<Stat> {

@@ -103,22 +103,41 @@ struct Server {
 }
 
 impl Server {
-    /// A server whose only pane runs this, as a shell command. `{}` in it is a directory in which programs called
+    /// A server in whose only pane this is typed at a shell's prompt. `{}` in it is a directory in which programs called
     /// `claude` and `other` block, and `up` tells the test that all that stands before it runs.
     fn run(command: &str) -> Self {
+        let server = Self::new();
+        server.begin("sh");
+        server.tmux(&["send-keys", "-l", &server.line(command)]);
+        server.tmux(&["send-keys", "Enter"]);
+        server.tmux(&["wait-for", "up"]);
+        server
+    }
+
+    /// A server whose only pane was made to run this, as in `tmux new-window '…'`: its shell has no job control.
+    fn made_for(command: &str) -> Self {
+        let server = Self::new();
+        server.begin(&server.line(command));
+        server.tmux(&["wait-for", "up"]);
+        server
+    }
+
+    fn new() -> Self {
         let directory = tempfile::tempdir().unwrap();
         let tmux = Self::tmux_itself();
         for name in ["claude", "other"] {
             symlink(&tmux, directory.path().join(name)).unwrap();
         }
-        let server = Self { directory };
-        server.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", "sh"]);
-        let here = server.directory.path().display().to_string();
-        let line = command.replace("{}", &here).replace("{s}", &format!("{here}/s"));
-        server.tmux(&["send-keys", "-l", &line]);
-        server.tmux(&["send-keys", "Enter"]);
-        server.tmux(&["wait-for", "up"]);
-        server
+        Self { directory }
+    }
+
+    fn begin(&self, command: &str) {
+        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "80", "-y", "24", command]);
+    }
+
+    fn line(&self, command: &str) -> String {
+        let here = self.directory.path().display().to_string();
+        command.replace("{}", &here).replace("{s}", &format!("{here}/s"))
     }
 
     /// Where the program is: a link to it is a program of another name that can block and tell.
@@ -193,6 +212,31 @@ fn an_agent_below_a_script_is_found() {
     let server = Server::run(&format!("sh -c 'true; {{}}/claude {BLOCK}; true'"));
     let process = foreground(&shipped(), server.pane_pid()).unwrap();
     assert_eq!(process.agent.as_deref(), Some("claude"), "{:?}", process.argv);
+}
+
+/// Its shell has no job control: all of it is one process group, whose leader is the shell.
+#[test]
+fn an_agent_that_the_command_of_the_pane_starts_is_found() {
+    for command in ["{}/claude", "cd / && true; {}/claude"] {
+        let server = Server::made_for(&format!("{command} {BLOCK}; true"));
+        let process = foreground(&shipped(), server.pane_pid()).unwrap();
+        assert_eq!(process.agent.as_deref(), Some("claude"), "{:?}", process.argv);
+        assert_ne!(process.pid, server.pane_pid(), "the shell stays when the agent goes");
+        assert!(process.argv[0].ends_with("/claude"), "{:?}", process.argv);
+    }
+}
+
+#[test]
+fn a_shell_that_was_asked_for_an_agent_is_none_when_that_has_ended() {
+    let server = Server::made_for("{}/claude -V; {}/other -S {s} wait-for -S up; read x");
+    let deadline = Instant::now() + Duration::from_secs(30);
+    let mut process = foreground(&shipped(), server.pane_pid()).unwrap();
+    // The program that told `up` may not have ended yet.
+    while process.pid != server.pane_pid() || process.argv[0].ends_with("/other") {
+        assert!(Instant::now() < deadline, "{process:?}");
+        process = foreground(&shipped(), server.pane_pid()).unwrap();
+    }
+    assert_eq!(process.agent, None, "{:?}", process.argv);
 }
 
 /// The leader of the group has ended, the agent behind the pipe has not.
