@@ -38,7 +38,12 @@ impl Agents {
         Self { rules, panes: BTreeMap::new() }
     }
 
-    /// A pane has this title.
+    /// A pane has this title since nobody knows when.
+    pub(crate) fn standing_title(&mut self, pane: PaneId, title: &str, now: Instant) -> Option<Change> {
+        self.hear(pane, Observation::StandingTitle(title), now)
+    }
+
+    /// A pane has this title now.
     pub(crate) fn title(&mut self, pane: PaneId, title: &str, now: Instant) -> Option<Change> {
         self.hear(pane, Observation::Title(title), now)
     }
@@ -145,8 +150,7 @@ pub(crate) fn status(change: &Change, agent_type: &str, data: &Map<String, Value
         "previous": change.previous.as_str(),
         "agent_type": agent_type,
     });
-    // The agent that is there; of one that has gone, which it was.
-    let key = if data.contains_key("agent") { "agent" } else { "left" };
+    let key = if change.left { "left" } else { "agent" };
     more[key] = change.agent.as_str().into();
     if let Some(from) = change.from {
         more["evidence_from"] = from.as_str().into();
@@ -154,8 +158,9 @@ pub(crate) fn status(change: &Change, agent_type: &str, data: &Map<String, Value
     if let Some(rule) = &change.rule {
         more["rule"] = rule.as_str().into();
     }
+    // What is there after one that has gone is told as itself.
     for key in ["agent_pid", "agent_started"] {
-        if let Some(value) = data.get(key) {
+        if let Some(value) = data.get(key).filter(|_| !change.left) {
             more[key] = value.clone();
         }
     }

@@ -23,6 +23,8 @@ pub(super) const SUSTAINED: Duration = Duration::from_secs(1);
 pub(super) struct Said {
     pub(super) text: String,
     pub(super) at: Instant,
+    /// It stood there when it was looked at first. Nobody knows since when: what holds only for a while does not hold.
+    pub(super) stood: bool,
 }
 
 /// Output that went on.
@@ -75,12 +77,12 @@ impl Regions {
             self.commands.remove(0);
         }
         let text = format!("{code};{}", cut(text, LONGEST));
-        self.commands.push((code, Said { text, at }));
+        self.commands.push((code, Said { text, at, stood: false }));
         self.tail_is_old = true;
     }
 
-    pub(super) fn hear_title(&mut self, text: &str, at: Instant) {
-        self.title = Some(Said { text: cut(text, LONGEST).to_owned(), at });
+    pub(super) fn hear_title(&mut self, text: &str, at: Instant, stood: bool) {
+        self.title = Some(Said { text: cut(text, LONGEST).to_owned(), at, stood });
         self.tail_is_old = true;
     }
 
@@ -97,7 +99,7 @@ impl Regions {
         let lines = text.lines().rev().map(str::trim_end).filter(|line| !line.is_empty());
         let mut last: Vec<&str> = lines.take(usize::from(MOST_LINES)).map(|line| cut(line, LONGEST_LINE)).collect();
         last.reverse();
-        self.tail = Some(Said { text: last.join("\n"), at });
+        self.tail = Some(Said { text: last.join("\n"), at, stood: false });
         self.tail_is_old = false;
     }
 
@@ -170,7 +172,7 @@ impl Listener<'_> {
     /// Whether what was said then still counts by a rule.
     pub(super) fn holds(&self, rule: usize, said: &Said) -> bool {
         let holds = self.rules.at(rule).holds;
-        holds.is_none_or(|holds| self.now.saturating_duration_since(said.at) < holds)
+        holds.is_none_or(|holds| !said.stood && self.now.saturating_duration_since(said.at) < holds)
     }
 
     /// What the rules make of it.

@@ -14,11 +14,17 @@ use std::{
 /// How long work must be seen when it begins: Codex says for a dozen milliseconds that it works while it starts.
 const BEGINS: Duration = Duration::from_millis(50);
 
+/// How long nothing must tell what an agent does before it is said that it is there: it has just been started, or its spinner
+/// stood still for a moment. What it does is said at once.
+const SILENT: Duration = Duration::from_secs(5);
+
 /// What the source has seen of a pane.
 #[derive(Clone, Copy, Debug)]
 pub enum Observation<'a> {
-    /// Its title is this. Say it at the beginning and when it changes.
+    /// Its title is this now, and was another before.
     Title(&'a str),
+    /// Its title is this, and nobody knows since when: say it at the beginning.
+    StandingTitle(&'a str),
     /// Its program has sent this operating system command, with what follows the code and its semicolon.
     Osc(u16, &'a str),
     /// Its screen ends with these lines. Say it after the other observations of the same moment.
@@ -31,11 +37,14 @@ pub enum Observation<'a> {
     Nothing,
 }
 
-/// A new status of the agent in a pane. Two that follow each other never have the same status.
+/// A new status of the agent in a pane. Two that follow each other never have the same status, unless an agent of which
+/// nothing tells what it does comes or goes: that it is there, and that it has gone, is told all the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Change {
     /// The agent; when it has gone, the one that has gone.
     pub agent: String,
+    /// It has gone. Another one may be there already.
+    pub left: bool,
     /// What it does now.
     pub status: Status,
     /// What it did.
@@ -60,6 +69,8 @@ pub struct PaneAgent {
     pub(super) pending: Option<(Status, Instant)>,
     /// The agent is another than before, and what it does is not looked at yet.
     fresh: bool,
+    /// Something was said of this agent.
+    told: bool,
     /// When time alone may change something. Known since the last observation: sources ask for it all the time.
     next: Option<Instant>,
 }
@@ -76,6 +87,7 @@ impl PaneAgent {
             changed: None,
             pending: None,
             fresh: false,
+            told: false,
             next: None,
         }
     }
@@ -93,7 +105,8 @@ impl PaneAgent {
     /// Takes in what was seen, and says what is new. `now` never goes backwards.
     pub fn observe(&mut self, observation: Observation<'_>, now: Instant) -> Option<Change> {
         match observation {
-            Observation::Title(text) => self.regions.hear_title(text, now),
+            Observation::Title(text) => self.regions.hear_title(text, now, false),
+            Observation::StandingTitle(text) => self.regions.hear_title(text, now, true),
             Observation::Osc(code, text) => self.regions.hear_command(code, text, now),
             Observation::Tail(text) => self.regions.hear_tail(text, now),
             Observation::Output => self.regions.hear_output(now, self.rules.quiet_after),
@@ -145,15 +158,16 @@ impl PaneAgent {
         if same {
             return None;
         }
-        let gone = self.agent().map(str::to_owned);
+        let gone = self.agent().filter(|_| self.told).map(str::to_owned);
         self.process = process.cloned();
         self.since = process.and_then(|process| process.started_at(now));
         self.pending = None;
         self.fresh = self.agent().is_some();
+        self.told = false;
         let previous = std::mem::replace(&mut self.status, Status::Unknown);
-        let agent = gone.filter(|_| previous != Status::Unknown)?;
+        let agent = gone?;
         self.changed = Some(now);
-        Some(Change { agent, status: Status::Unknown, previous, from: Some(Evidence::Process), rule: None })
+        Some(Change { agent, left: true, status: Status::Unknown, previous, from: Some(Evidence::Process), rule: None })
     }
 
     /// Says what the agent does if it is something else than before, and has been for long enough.
@@ -162,7 +176,7 @@ impl PaneAgent {
         let listener = self.listener(now)?;
         let word = self.regions.decide(listener).map(|(word, _)| word);
         let status = word.map_or(Status::Unknown, |word| word.status);
-        if status == self.status {
+        if status == self.status && self.told {
             self.pending = None;
             return None;
         }
@@ -178,11 +192,14 @@ impl PaneAgent {
         self.changed = Some(now);
         let change = Change {
             agent: self.agent().unwrap_or_default().to_owned(),
+            left: false,
             status,
             previous: std::mem::replace(&mut self.status, status),
-            from: word.map(|word| word.evidence),
+            // That nothing says what it does is told by its process alone.
+            from: word.map(|word| word.evidence).or((!self.told).then_some(Evidence::Process)),
             rule: word.and_then(|word| word.rule).map(|rule| self.rules.at(rule).name.clone()),
         };
+        self.told = true;
         Some(change)
     }
 
@@ -191,6 +208,7 @@ impl PaneAgent {
     pub(super) fn delay(&self, next: Status) -> Duration {
         match (self.status, next) {
             (Status::Idle | Status::Unknown, Status::Busy) => BEGINS.min(self.rules.settle),
+            (Status::Unknown, Status::Unknown) => SILENT,
             (Status::Unknown, _) | (_, Status::Waiting | Status::Error) => Duration::ZERO,
             _ => self.rules.settle,
         }

@@ -66,13 +66,15 @@ impl Watching<'_> {
                 continue;
             };
             let Some(title) = self.tree.panes.get(pane).map(|pane| pane.title.clone()) else { continue };
-            if matches!(change, Change::PaneCreated(..) | Change::PaneTitle(..)) {
-                let change = self.agents.title(*pane, &title, Instant::now());
-                self.agent_did(ctx, *pane, change).await?;
-            }
-            if !matches!(change, Change::PaneTitle(..)) {
-                self.look_into(ctx, *pane).await?;
-            }
+            let now = Instant::now();
+            let did = match change {
+                Change::PaneCreated(..) => self.agents.standing_title(*pane, &title, now),
+                Change::PaneTitle(..) => self.agents.title(*pane, &title, now),
+                _ => None,
+            };
+            self.agent_did(ctx, *pane, did).await?;
+            // A new title is mostly that of a program that has just begun or ended.
+            self.look_into(ctx, *pane).await?;
         }
         Ok(())
     }

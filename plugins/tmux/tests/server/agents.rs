@@ -57,6 +57,28 @@ async fn an_agent_is_known_by_its_process_and_told_by_its_title() {
     assert_eq!(next(&mut run, "pane.removed").await.data["pane_id"], "%1");
 }
 
+/// Harm prevented: who waits for the end of an agent waits for ever, or for another one that was started in its pane.
+#[tokio::test]
+async fn an_agent_that_says_nothing_is_told_and_what_follows_it_is_another() {
+    let server = Server::start();
+    let mut run = server.read(json!({})).await;
+    // The first goes when its line is read, and the second is in its place at once.
+    let quiet = server.path("quiet");
+    std::fs::write(&quiet, "stty -echo\nread x\nexec -a codex sh -c 'echo next; read x; true'\n").unwrap();
+    let line = format!("exec -a claude bash {}", quiet.display());
+    server.tmux(&["new-window", "-d", "-t", "$0:", "bash", "-c", &line]);
+    let came = next(&mut run, "agent.status").await;
+    assert_eq!((&came.data["agent"], &came.data["status"]), (&json!("claude"), &json!("unknown")));
+    assert_eq!((&came.data["evidence_from"], came.data.get("rule")), (&json!("process"), None));
+    assert!(came.data["agent_pid"].is_u64() && came.data["agent_started"].is_u64(), "{}", came.data);
+    server.tmux(&["send-keys", "-t", "%1", "-H", "0d"]);
+    let left = next(&mut run, "agent.status").await;
+    assert_eq!((&left.data["left"], &left.data["status"]), (&json!("claude"), &json!("unknown")));
+    assert_eq!((left.data.get("agent"), left.data.get("agent_pid")), (None, None));
+    let came = next(&mut run, "agent.status").await;
+    assert_eq!((&came.data["agent"], &came.data["previous"]), (&json!("codex"), &json!("unknown")));
+}
+
 /// A session's name says nothing of who is in it.
 #[tokio::test]
 async fn a_name_makes_no_agent_and_rules_are_settings() {

@@ -16,6 +16,7 @@ fn rules() -> Arc<Rules> {
 #[derive(Clone, Debug)]
 enum Step {
     Title(String),
+    StandingTitle(String),
     Osc(u16, String),
     Tail(String),
     Output,
@@ -60,6 +61,7 @@ fn tail() -> impl Strategy<Value = String> {
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         4 => title().prop_map(Step::Title),
+        1 => title().prop_map(Step::StandingTitle),
         3 => osc().prop_map(|(code, text)| Step::Osc(code, text)),
         3 => tail().prop_map(Step::Tail),
         2 => Just(Step::Output),
@@ -90,6 +92,7 @@ impl Run {
         let agent;
         let observation = match step {
             Step::Title(text) => Observation::Title(text),
+            Step::StandingTitle(text) => Observation::StandingTitle(text),
             Step::Osc(code, text) => Observation::Osc(*code, text),
             Step::Tail(text) => Observation::Tail(text),
             Step::Output => Observation::Output,
@@ -125,16 +128,24 @@ proptest! {
     fn no_status_follows_itself_and_each_follows_the_one_before(steps in steps()) {
         let mut run = Run::new();
         let mut status = Status::Unknown;
+        // The agent of which something was said last and that has not gone since.
+        let mut there: Option<String> = None;
         for (pause, step) in &steps {
             let mut changes = run.pass(run.now + Duration::from_millis(*pause));
             changes.extend(run.observe(step));
             for change in changes {
-                prop_assert_ne!(change.status, change.previous);
+                // Only that an agent has come or gone of which nothing tells what it does.
+                let alone = change.from == Some(Evidence::Process) && change.status == Status::Unknown;
+                prop_assert!(change.status != change.previous || alone, "{change:?}");
+                prop_assert!(there.is_none() || there.as_ref() == Some(&change.agent), "{there:?} has not gone: {change:?}");
+                prop_assert!(!change.left || there.is_some(), "it was never there: {change:?}");
+                there = (!change.left).then(|| change.agent.clone());
                 prop_assert_eq!(change.previous, status);
                 prop_assert!(!change.agent.is_empty());
                 status = change.status;
             }
             prop_assert_eq!(run.pane.status(), status);
+            prop_assert!(there.is_none() || run.pane.agent() == there.as_deref(), "{there:?} has gone, and nobody said so");
             prop_assert!(run.pane.agent().is_some() || status == Status::Unknown, "no agent does nothing");
         }
     }

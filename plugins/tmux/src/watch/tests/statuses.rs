@@ -75,6 +75,7 @@ fn a_change_says_all_that_events_need() {
         world.see(10, Observation::Title("✳ Claude Code")),
         Some(Change {
             agent: "claude".into(),
+            left: false,
             status: Status::Idle,
             previous: Status::Unknown,
             from: Some(Evidence::Title),
@@ -188,6 +189,46 @@ fn a_spinner_that_stands_still_counts_no_longer() {
     assert!(title.tried.iter().any(|tried| tried.rule == "claude-title-busy" && tried.matched && tried.expired));
 }
 
+/// Harm prevented: after a restart of the daemon, an agent that was killed or that waits with its last title is shown as
+/// working for ten seconds.
+#[test]
+fn a_spinner_that_stood_there_at_the_first_look_is_no_work_until_it_turns() {
+    let mut world = World::with("claude");
+    assert_eq!(world.see(0, Observation::StandingTitle("⠂ Claude Code")), None);
+    assert_eq!(world.see(1, Observation::Tail("Do you want to proceed?\n 1. Yes")), None);
+    assert_eq!(world.see(4_000, Observation::Nothing), None);
+    assert_eq!(world.settled(4_500, Observation::Title("⠐ Claude Code")), said(Status::Busy, "claude-title-busy"));
+    // A mark that needs not turn counts at once.
+    let mut world = World::with("claude");
+    assert_eq!(world.said(0, Observation::StandingTitle("✳ Claude Code")), said(Status::Idle, "claude-title-idle"));
+}
+
+/// Harm prevented: nobody who lists agents knows of one that draws no screen, such as `claude -p`.
+#[test]
+fn an_agent_of_which_nothing_tells_what_it_does_is_told_of_and_so_is_its_end() {
+    let mut world = World::with("claude");
+    assert_eq!(world.due(0), Some(5_000));
+    let claude = |left| Change {
+        agent: "claude".into(),
+        left,
+        status: Status::Unknown,
+        previous: Status::Unknown,
+        from: Some(Evidence::Process),
+        rule: None,
+    };
+    assert_eq!(world.see(5_000, Observation::Nothing), Some(claude(false)));
+    assert_eq!(world.due(5_000), None);
+    assert_eq!(world.see(9_000, Observation::Output), None, "it is told of once");
+    let codex = process(&world.rules, 8, &["codex"]);
+    assert_eq!(
+        world.see(20_000, Observation::Foreground(Some(&codex))),
+        Some(claude(true)),
+        "and the next one is another"
+    );
+    // One that goes before anything was said of it was never there.
+    assert_eq!(world.see(21_000, Observation::Foreground(None)), None);
+}
+
 #[test]
 fn what_was_said_before_the_agent_was_started_says_nothing_of_it() {
     let mut world = World::new(shipped());
@@ -211,6 +252,7 @@ fn an_agent_that_has_gone_does_nothing_known() {
         world.see(1_000, Observation::Foreground(Some(&shell))),
         Some(Change {
             agent: "claude".into(),
+            left: true,
             status: Status::Unknown,
             previous: Status::Busy,
             from: Some(Evidence::Process),
