@@ -66,6 +66,7 @@ pub struct BusEvent {
     pub(crate) attributes: Vec<(String, String)>,
     pub(crate) severity: u8,
     pub(crate) offset: Option<u64>,
+    pub(crate) time: Option<SystemTime>,
 }
 
 impl BusEvent {
@@ -79,6 +80,7 @@ impl BusEvent {
             attributes: Vec::new(),
             severity: 0,
             offset: None,
+            time: None,
         }
     }
 
@@ -107,6 +109,13 @@ impl BusEvent {
     #[must_use]
     pub fn offset(mut self, offset: u64) -> Self {
         self.offset = Some(offset);
+        self
+    }
+
+    /// When it happened; without, now.
+    #[must_use]
+    pub fn time(mut self, time: SystemTime) -> Self {
+        self.time = Some(time);
         self
     }
 }

@@ -268,7 +268,8 @@ impl Run {
             .iter()
             .map(|(name, value)| AttributeRef { name: RStr::from_str(name), value: RStr::from_str(value) })
             .collect();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
+        let time = event.time.unwrap_or_else(SystemTime::now);
+        let time = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
         let id = format!("00000000-0000-7000-8000-{offset:012x}");
         let delivery = DeliveryRef {
             subscription,
@@ -278,7 +279,7 @@ impl Run {
                 key: text(""),
                 attributes: RSlice::from_slice(&attributes),
                 payload: RSlice::from_slice(&event.json),
-                time_ns: i64::try_from(now).unwrap_or(0),
+                time_ns: i64::try_from(time).unwrap_or(0),
                 flags: flags::pack(false, event.severity, 0),
             },
             source: RStr::from_str(&event.source),

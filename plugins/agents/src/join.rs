@@ -120,11 +120,6 @@ impl Panes {
         self.all.values().find(|seen| seen.pane.is(pane)).map(|seen| &seen.pane)
     }
 
-    /// The process that tmux started in this pane.
-    pub(crate) fn pid(&self, pane: &Pane) -> Option<u32> {
-        self.all.values().find(|seen| seen.pane.is(pane))?.pid
-    }
-
     /// The pane whose process is the nearest of these.
     pub(crate) fn above(&self, pids: &[u32]) -> Option<&Pane> {
         let at = |pid: &u32| self.all.values().find(|seen| seen.pid == Some(*pid)).map(|seen| &seen.pane);

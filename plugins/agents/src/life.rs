@@ -131,16 +131,12 @@ pub(crate) fn started(pid: u32) -> Option<u64> {
     stat(pid, 22)?.parse().ok()
 }
 
-/// The process that has the terminal of a pane: the leader of the process group in the foreground. `pane_pid` is the process
-/// that the tmux server started in it; one that another has started has its id by chance. Nothing where the leader has
-/// ended.
-pub(crate) fn foreground(pane_pid: u32, server_pid: u32) -> Option<Foreground> {
-    stat(pane_pid, 4)?.parse::<u32>().ok().filter(|parent| *parent == server_pid)?;
-    let pid = stat(pane_pid, 8)?.parse().ok()?;
-    let cwd = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+/// This process, with what the kernel knows of it; nothing if it has ended.
+pub(crate) fn living(process: Process) -> Option<Foreground> {
+    let cwd = std::fs::read_link(format!("/proc/{}/cwd", process.pid)).ok();
     let cwd = cwd.map(|path| path.to_string_lossy().into_owned());
-    let process = Process { pid, started: started(pid)? };
-    Some(Foreground { process, cwd, age: age(process.started) })
+    // Looked at last: it was that of this process all the time.
+    (started(process.pid) == Some(process.started)).then(|| Foreground { process, cwd, age: age(process.started) })
 }
 
 /// How long ago that tick was. In some containers the machine's uptime is the container's, and then nobody knows.

@@ -2,7 +2,7 @@
 
 use crate::{
     machine::AgentStatus,
-    registry::{Pane, Sight},
+    registry::{Foreground, Pane, Process, Sight},
 };
 use jiff::Timestamp;
 use serde_json::Value;
@@ -27,13 +27,17 @@ pub(crate) fn read(kind: &str, data: &Value) -> Option<Sight> {
         window: data["window"].as_u64(),
     };
     Some(match kind {
-        "agent.status" => Sight::Status {
-            pane,
-            program: text("agent"),
-            status: data["status"].as_str().and_then(status),
-            previous: data["previous"].as_str().and_then(status),
-            process: None,
-        },
+        "agent.status" => {
+            Sight::Status {
+                pane,
+                program: text("agent"),
+                status: data["status"].as_str().and_then(status),
+                previous: data["previous"].as_str().and_then(status),
+                process: number(&data["agent_pid"])
+                    .zip(data["agent_started"].as_u64())
+                    .map(|(pid, started)| Foreground { process: Process { pid, started }, cwd: None, age: None }),
+            }
+        }
         // The program in it has ended and the pane may stay; the pane's own end is told apart from it.
         "pane.removed" => Sight::Gone { pane },
         _ => Sight::Pane { pane, pid: number(&data["pid"]) },
@@ -116,13 +120,14 @@ mod tests {
         let created = read("pane.created", &data(&json!({ "title": "x", "command": "zsh", "pid": 40 })));
         assert_eq!(created, Some(Sight::Pane { pane: pane(), pid: Some(40) }));
         assert_eq!(read("pane.removed", &data(&json!({}))), Some(Sight::Gone { pane: pane() }));
-        let busy = json!({ "status": "busy", "previous": "unknown", "agent": "claude", "agent_type": "CLAUDE_AGENT" });
+        let busy = json!({ "status": "busy", "previous": "unknown", "agent": "claude", "agent_type": "CLAUDE_AGENT",
+            "agent_pid": 41, "agent_started": 7 });
         let expected = Sight::Status {
             pane: pane(),
             program: Some("claude".into()),
             status: Some(AgentStatus::Active),
             previous: None,
-            process: None,
+            process: Some(Foreground { process: Process { pid: 41, started: 7 }, cwd: None, age: None }),
         };
         assert_eq!(read("agent.status", &data(&busy)), Some(expected));
         for nothing in [json!(null), json!(7), json!({ "pane_id": 3 }), json!({ "session": "work" })] {

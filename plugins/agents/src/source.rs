@@ -174,30 +174,31 @@ impl Desk {
             }
         } else {
             self.early_sights();
-            let sight = self.with_process(sight);
+            let sight = Self::with_process(sight);
             self.registry.sight(sight, at, now);
         }
     }
 
-    /// An agent that is seen in a pane is the process in its foreground: who is watched need not be seen to go.
-    fn with_process(&self, sight: Sight) -> Sight {
-        match sight {
-            Sight::Status { pane, program: Some(program), status: Some(status), previous, .. } => {
-                let pids = self.registry.pane_pid(&pane).zip(pane.server_pid);
-                let process = pids.and_then(|(pane, server)| life::foreground(pane, server));
-                Sight::Status { pane, program: Some(program), status: Some(status), previous, process }
-            }
-            other => other,
+    /// An agent that is seen in a pane has a process: who is watched need not be seen to go.
+    fn with_process(mut sight: Sight) -> Sight {
+        if let Sight::Status { process, .. } = &mut sight {
+            *process = process.take().and_then(|seen| life::living(seen.process));
         }
+        sight
     }
 
     fn early_sights(&mut self) {
         let now = self.now();
         for (sight, at) in self.early.take() {
-            // A server that ended while nobody was there has not told of the end of its panes.
-            let there = matches!(&sight, Sight::Status { pane, .. } if pane.server_pid.is_some_and(life::is_tmux));
+            // A server that ended while nobody was there has not told of the end of its panes, nor has an agent of its own.
+            let sight = Self::with_process(sight);
+            let there = match &sight {
+                Sight::Status { pane, program, process, .. } => {
+                    pane.server_pid.is_some_and(life::is_tmux) && (program.is_none() || process.is_some())
+                }
+                _ => true,
+            };
             if there {
-                let sight = self.with_process(sight);
                 self.registry.sight(sight, at, now);
             }
         }

@@ -163,6 +163,7 @@ pub(crate) fn hive(registry: &Registry, load: Option<f64>, at: Timestamp) -> Eve
         .with("waiting_agents", count(AgentStatus::Waiting))
         .with("idle_agents", count(AgentStatus::Idle))
         .with("failed_agents", count(AgentStatus::Failed))
+        .with("unknown_agents", count(AgentStatus::Unknown))
         .with("pending_tasks", tasks(TaskStatus::Pending) + tasks(TaskStatus::Assigned))
         .with("started_tasks", tasks(TaskStatus::Started))
         .with("completed_tasks_today", today.completed)

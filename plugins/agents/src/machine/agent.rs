@@ -13,11 +13,13 @@ pub enum AgentStatus {
     Waiting,
     /// What it did last has failed, and it does nothing since.
     Failed,
+    /// It is there, and nothing tells what it does: it is seen in a pane, and says nothing there.
+    Unknown,
 }
 
 impl AgentStatus {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::Idle, Self::Active, Self::Waiting, Self::Failed];
+    pub const ALL: [Self; 5] = [Self::Idle, Self::Active, Self::Waiting, Self::Failed, Self::Unknown];
 
     /// The word for it in events and answers.
     pub fn name(self) -> &'static str {
@@ -26,6 +28,7 @@ impl AgentStatus {
             Self::Active => "active",
             Self::Waiting => "waiting",
             Self::Failed => "failed",
+            Self::Unknown => "unknown",
         }
     }
 
@@ -37,10 +40,11 @@ impl AgentStatus {
     /// What may come next. An agent that has failed waits for nobody: it works again first.
     pub fn next(self) -> &'static [Self] {
         match self {
-            Self::Idle => &[Self::Active, Self::Waiting, Self::Failed],
-            Self::Active => &[Self::Idle, Self::Waiting, Self::Failed],
-            Self::Waiting => &[Self::Active, Self::Idle, Self::Failed],
-            Self::Failed => &[Self::Active, Self::Idle],
+            Self::Idle => &[Self::Active, Self::Waiting, Self::Failed, Self::Unknown],
+            Self::Active => &[Self::Idle, Self::Waiting, Self::Failed, Self::Unknown],
+            Self::Waiting => &[Self::Active, Self::Idle, Self::Failed, Self::Unknown],
+            Self::Failed => &[Self::Active, Self::Idle, Self::Unknown],
+            Self::Unknown => &[Self::Idle, Self::Active, Self::Waiting, Self::Failed],
         }
     }
 

@@ -200,11 +200,6 @@ impl Registry {
         self.unused
     }
 
-    /// The process that tmux started in this pane, if it was told.
-    pub(crate) fn pane_pid(&self, pane: &Pane) -> Option<u32> {
-        self.panes.pid(pane)
-    }
-
     /// Every living agent gets a new snapshot: the history lets old events go.
     pub(crate) fn refresh(&mut self) {
         self.touched_agents.extend(self.agents.keys().cloned());

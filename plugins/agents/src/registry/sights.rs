@@ -10,7 +10,7 @@ use std::time::Duration;
 /// How long an agent that has said that it goes may still be seen: it tidies its terminal up before it ends.
 const GOING: Duration = Duration::from_secs(10);
 
-/// The process in the foreground of a pane.
+/// The process of an agent that is seen in a pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Foreground {
     pub(crate) process: Process,
@@ -124,9 +124,7 @@ impl Registry {
             (Some((id, false)), Some(_), status) => {
                 self.hear(&id, &how);
                 self.watch(&id, front);
-                if let Some(status) = status {
-                    self.go(&id, status, "seen", how);
-                }
+                self.go(&id, status.unwrap_or(AgentStatus::Unknown), "seen", how);
             }
             (None, Some(program), _) => match self.only_heard(program, front.as_ref()) {
                 Some(id) => {
@@ -184,6 +182,7 @@ impl Registry {
             }
             (AgentStatus::Active, AgentStatus::Waiting) => self.go(id, AgentStatus::Waiting, "seen", how),
             (AgentStatus::Waiting, AgentStatus::Active) => self.go(id, AgentStatus::Active, "seen", how),
+            (AgentStatus::Unknown, status) => self.go(id, status, "seen", how),
             (_, AgentStatus::Active) => {
                 agent.ending.take_if(|ending| ending.evidence == Evidence::Inferred);
             }
@@ -220,6 +219,7 @@ impl Registry {
             kind: Some(program.to_owned()),
             pane: Some(whole),
             cwd: front.as_ref().and_then(|front| front.cwd.clone()),
+            status: if status.is_some() { AgentStatus::Idle } else { AgentStatus::Unknown },
             ..Agent::new(id.clone(), program, how.at, how.evidence, self.now.clock)
         };
         self.enter(agent, how.clone());

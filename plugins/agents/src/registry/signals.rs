@@ -42,6 +42,10 @@ impl Registry {
             What::Started { .. } if signal.agent.parent.is_some() => {
                 self.go(&id, AgentStatus::Active, "started", how);
             }
+            // One that was only seen, and nothing told what it does.
+            What::Started { .. } if self.agents.get(&id).is_some_and(|agent| agent.status == AgentStatus::Unknown) => {
+                self.go(&id, AgentStatus::Idle, "started", how);
+            }
             // Most hooks say no more than that the agent is there; only who reports heartbeats promises them.
             What::Started { .. } | What::Heartbeat | What::Report { .. } => {}
             What::Prompt { text, bytes } => self.prompt(&id, task, text.as_deref(), *bytes, how),

@@ -49,7 +49,7 @@ async fn an_order_that_is_not_possible_is_refused_with_what_is() {
     world.run.command("create_agent", json!({ "id": "a" })).await.completed();
     let status = json!({ "type": "agent_status_changed", "data": { "agent_id": "a", "new_status": "asleep" } });
     let refused = world.run.command("report", status).await;
-    assert_eq!(refused.last()["details"]["allowed"], json!(["active", "waiting", "failed"]));
+    assert_eq!(refused.last()["details"]["allowed"], json!(["active", "waiting", "failed", "unknown"]));
     for (command, parameters, code) in [
         ("cancel_task", json!({ "task_id": "none" }), "RESOURCE_NOT_FOUND"),
         ("assign_task", json!({ "task_id": "t", "agent_id": "none" }), "RESOURCE_NOT_FOUND"),

@@ -1,15 +1,21 @@
 //! Agents in panes.
 
-use crate::world::{World, claude};
+use crate::world::{Program, World, claude, started};
 use headwater_testkit::prelude::*;
-use std::process::Command;
+use std::{
+    process::Command,
+    sync::atomic::{AtomicU32, Ordering},
+    time::{Duration, SystemTime},
+};
 
 /// A tmux server of the test's own, with one pane in which a program runs.
 struct Tmux(String);
 
 impl Tmux {
     fn new() -> Self {
-        let tmux = Self(format!("hw-test-agents-{}", std::process::id()));
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let tmux = Self(format!("hw-test-agents-{}-{count}", std::process::id()));
         tmux.run(&["-f", "/dev/null", "new-session", "-d", "tmux wait-for -S up; exec sleep 600"]);
         // Before its program runs, a pane has no foreground.
         tmux.run(&["wait-for", "up"]);
@@ -77,9 +83,8 @@ async fn an_agent_that_is_only_seen_is_watched_by_the_process_in_its_pane() {
     let server: u32 = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
     let mut world = World::new(json!({})).await;
     let mut pane = status("busy", "unknown");
-    (pane["pid"], pane["server"]["pid"]) = (json!(pid), json!(server));
-    world.tmux("pane.created", pane.clone()).await;
-    pane.as_object_mut().unwrap().remove("pid");
+    (pane["agent_pid"], pane["agent_started"]) = (json!(pid), json!(started(pid)));
+    pane["server"]["pid"] = json!(server);
     world.tmux("agent.status", pane).await;
     world.next("agent_status_changed").await;
     assert_eq!(world.agents().await[0]["pid"], pid);
@@ -95,4 +100,29 @@ async fn an_agent_whose_tmux_server_ended_meanwhile_is_gone_after_a_restart() {
     let state = world.run.next_event_where("a snapshot", |event| event.kind == "agent_state").await;
     let mut world = World::after(json!({}), std::slice::from_ref(&state)).await;
     assert_eq!(world.next("agent_removed").await.data["reason"], "pane_closed");
+}
+
+/// Nobody tells of the end of an agent that dies while the daemon is away. What was seen of it before brought it back to life,
+/// with the pane's shell for its process.
+#[tokio::test]
+async fn an_agent_that_died_meanwhile_does_not_come_back_by_what_was_seen_before() {
+    let (tmux, alive, dead) = (Tmux::new(), Program::new(), Program::new());
+    let server: u32 = tmux.run(&["display-message", "-p", "#{pid}"]).parse().unwrap();
+    let in_pane = |id: &str, program: &Program| {
+        let mut pane = status("idle", "unknown");
+        (pane["pane_id"], pane["server"]["pid"]) = (json!(id), json!(server));
+        (pane["agent_pid"], pane["agent_started"]) = (json!(program.pid()), json!(started(program.pid())));
+        pane
+    };
+    let before = [in_pane("%0", &dead), in_pane("%1", &alive)];
+    dead.end();
+    let mut world = World::new(json!({})).await;
+    let long_ago = SystemTime::now() - Duration::from_mins(1);
+    for pane in before {
+        world.run.deliver(BusEvent::new("tmux", "agent.status", &pane).time(long_ago)).await;
+    }
+    let seen = world.next("agent_created").await;
+    assert_eq!(seen.data["agent"]["id"], format!("pane:{server}:%1"));
+    let agents = world.agents().await;
+    assert_eq!(agents.iter().map(|agent| agent["pid"].clone()).collect::<Vec<_>>(), [json!(alive.pid())]);
 }

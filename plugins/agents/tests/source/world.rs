@@ -20,7 +20,8 @@ impl World {
         let mut run = Testkit::start::<Agents>(settings);
         run.subscribed(1).await;
         for event in past.iter().filter(|event| event.channel == "agent" || event.channel == "task") {
-            run.deliver(BusEvent::new(&event.channel, &event.kind, &event.data)).await;
+            let past = BusEvent::new(&event.channel, &event.kind, &event.data);
+            run.deliver(event.time.map_or(past.clone(), |time| past.time(time))).await;
         }
         // The bus gives the source its own marks back, behind the past.
         for _ in 0..2 {

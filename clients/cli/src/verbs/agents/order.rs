@@ -11,8 +11,10 @@ pub(super) enum Kind {
     Working,
     Done,
     Idle,
-    Dead,
     Unknown,
+    Dead,
+    /// A word of a later version.
+    Other,
 }
 
 impl Kind {
@@ -24,7 +26,8 @@ impl Kind {
             "idle" if agent.has_done() => Self::Done,
             "idle" => Self::Idle,
             "dead" => Self::Dead,
-            _ => Self::Unknown,
+            "unknown" => Self::Unknown,
+            _ => Self::Other,
         }
     }
 
@@ -36,7 +39,8 @@ impl Kind {
             Self::Done => "done",
             Self::Idle => "idle",
             Self::Dead => "dead",
-            Self::Unknown => "?",
+            Self::Unknown => "unknown",
+            Self::Other => "?",
         }
     }
 }

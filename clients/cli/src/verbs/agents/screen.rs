@@ -34,7 +34,7 @@ impl Kind {
             Self::Waiting => style.warning(style.bold(text)),
             Self::Failed => style.bad(text),
             Self::Working => style.good(text),
-            Self::Done | Self::Idle | Self::Unknown => text.to_owned(),
+            Self::Done | Self::Idle | Self::Unknown | Self::Other => text.to_owned(),
             Self::Dead => style.dim(text),
         }
     }
@@ -274,6 +274,9 @@ mod tests {
     fn what_is_not_known_is_not_shown() {
         let answer = Answer::read(r#"{"agents":[{"id":"a1","status":"new-word","extra":1}]}"#).unwrap();
         assert_eq!(screen(false).lines(&answer, 80, now()), ["STATUS  AGENT", "?       a1", "1 ?"]);
+        let silent = Answer::read(r#"{"agents":[{"id":"b","status":"dead"},{"id":"a","status":"unknown"}]}"#).unwrap();
+        let expected = ["STATUS   AGENT", "unknown  a", "dead     b", "1 unknown, 1 dead"];
+        assert_eq!(screen(false).lines(&silent, 80, now()), expected);
         let nobody = Answer::read(r#"{"agents":[]}"#).unwrap();
         assert!(screen(false).lines(&nobody, 80, now())[0].contains("headwater hook install claude"));
         assert!(Answer::read("[]").is_err() && Answer::read(r#"{"agents":[{"id":1}]}"#).is_err());

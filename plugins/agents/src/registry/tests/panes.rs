@@ -75,6 +75,35 @@ fn a_pane_is_found_by_its_process_where_the_environment_does_not_name_it() {
     assert_eq!(world.registry.agent("claude:s").unwrap().pane, Some(pane("%3")));
 }
 
+/// Harm prevented: who lists agents does not see one that draws no screen, or reads that it is idle while it works.
+#[test]
+fn an_agent_of_which_nothing_tells_what_it_does_is_there_and_not_called_idle() {
+    let mut world = World::new();
+    let sees = |world: &mut World, program: Option<&str>, status| {
+        let now = world.now();
+        let program = program.map(Into::into);
+        let sight = Sight::Status { pane: pane("%3"), program, status, previous: None, process: None };
+        world.registry.sight(sight, now.at, now);
+    };
+    sees(&mut world, Some("claude"), None);
+    assert_eq!(world.happened(), ["agent_created (inferred)"]);
+    assert_eq!(world.status("pane:9:%3"), Some("unknown"));
+    assert!(world.registry.free().is_empty(), "it gets no tasks");
+    sees(&mut world, Some("claude"), Some(AgentStatus::Active));
+    sees(&mut world, Some("claude"), None);
+    assert_eq!(world.happened(), ["unknown > active (inferred)", "active > unknown (inferred)"]);
+    // A hook knows more: the session has begun, and has nothing to do.
+    world.hears(&said("s", What::Started { resumed: false }), &in_pane("%3"));
+    assert_eq!(world.happened(), ["unknown > idle"]);
+    // From then on, that the pane says nothing says nothing.
+    sees(&mut world, Some("claude"), None);
+    assert!(world.happened().is_empty());
+    let mut world = World::new();
+    sees(&mut world, Some("claude"), None);
+    sees(&mut world, None, None);
+    assert_eq!(world.happened(), ["agent_created (inferred)", "agent_removed (inferred)"]);
+}
+
 /// On Esc no hook fires, but the title turns idle.
 #[test]
 fn an_interrupted_turn_is_cancelled_when_the_pane_stays_idle() {
