@@ -84,7 +84,9 @@ fn read(registry: &mut Registry, event: &BusEvent) -> Option<Timestamp> {
             let retry = data["retry_scheduled"] == true;
             let status = match kind {
                 "agent_removed" => {
-                    registry.restore_removal(data["agent_id"].as_str()?);
+                    let reason = data["reason"].as_str().unwrap_or_default();
+                    let evidence = event.evidence.unwrap_or(Evidence::Observed);
+                    registry.restore_removal(data["agent_id"].as_str()?, reason, at, evidence);
                     return Some(at);
                 }
                 "task_completed" => TaskStatus::Completed,

@@ -140,8 +140,8 @@ pub(crate) struct Dead {
     pub(crate) reason: String,
     /// When.
     pub(crate) at: Timestamp,
-    /// The same, on the clock that never jumps.
-    pub(crate) clock: Duration,
+    /// How long it is told of, on the clock that never jumps.
+    pub(crate) until: Duration,
     /// How that is known.
     pub(crate) evidence: Evidence,
     /// It may only have been quiet: whatever it says brings it back.

@@ -7,6 +7,13 @@ use headwater_plugin::Evidence;
 use serde_json::json;
 use std::time::Duration;
 
+/// Why an agent was given up of which nothing was heard.
+pub(super) const SILENT: &str = "silent";
+pub(super) const HEARTBEAT_LOST: &str = "heartbeat_lost";
+
+/// Why a child went with the agent that started it.
+pub(super) const PARENT_GONE: &str = "parent_gone";
+
 /// Why an agent is removed, and what that means for what it leaves behind.
 #[derive(Clone, Copy, Debug)]
 struct Removal<'a> {
@@ -64,7 +71,7 @@ impl Registry {
             .map(|agent| agent.id.clone())
             .collect();
         for child in children {
-            self.remove(&child, Removal { reason: "parent_gone", ..removal }, How::new(how.at, how.evidence));
+            self.remove(&child, Removal { reason: PARENT_GONE, ..removal }, How::new(how.at, how.evidence));
         }
         let (reassigned, lost) = self.leave_tasks(id, removal, &how);
         let Some(mut agent) = self.agents.remove(id) else { return };
@@ -85,8 +92,12 @@ impl Registry {
             };
             self.alert(alert, How::new(how.at, how.evidence));
         }
-        let (at, clock, evidence, doubtful) = (how.at, self.now.clock, how.evidence, removal.doubtful);
-        self.dead.push_back(Dead { agent, reason, at, clock, evidence, doubtful });
+        let (at, until) = (how.at, self.now.clock + self.options.remember);
+        self.bury(Dead { agent, reason, at, until, evidence: how.evidence, doubtful: removal.doubtful });
+    }
+
+    pub(super) fn bury(&mut self, dead: Dead) {
+        self.dead.push_back(dead);
         if self.dead.len() > super::REMEMBERED {
             self.dead.pop_front();
         }
@@ -146,11 +157,11 @@ impl Registry {
             .collect();
         for id in silent {
             let beats = self.agents.get(&id).is_some_and(|agent| agent.beats);
-            let (reason, code) = if beats { ("heartbeat_lost", "HEARTBEAT_LOST") } else { ("silent", Removal::EXITED) };
+            let (reason, code) = if beats { (HEARTBEAT_LOST, "HEARTBEAT_LOST") } else { (SILENT, Removal::EXITED) };
             let removal = Removal { reason, code, alarming: true, doubtful: true, by_hand: None };
             self.remove(&id, removal, How::new(now.at, Evidence::Inferred));
         }
-        while self.dead.front().is_some_and(|dead| dead.clock + self.options.remember <= clock) {
+        while self.dead.front().is_some_and(|dead| dead.until <= clock) {
             self.dead.pop_front();
         }
         while self.ended.front().is_some_and(|id| self.is_forgettable(id)) {
@@ -174,7 +185,7 @@ impl Registry {
         let endings = self.agents.values().filter_map(|agent| agent.ending.as_ref().map(|ending| ending.due));
         let deadlines = self.agents.values().filter_map(|agent| self.deadline(agent));
         let remember = self.options.remember;
-        let dead = self.dead.front().map(|dead| dead.clock + remember);
+        let dead = self.dead.front().map(|dead| dead.until);
         let task = self.ended.front().and_then(|id| self.tasks.get(id)?.ended).map(|ended| ended + remember);
         let alert = self.alerts.front().map(|(until, _)| *until);
         endings.chain(deadlines).chain(dead).chain(task).chain(alert).min()

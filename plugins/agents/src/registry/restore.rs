@@ -1,9 +1,14 @@
 //! An earlier life of the source, by the snapshots and events that it left on the bus. Nothing of it is told again.
 
-use super::{Act, Agent, AgentId, Now, Registry, Task, TaskId, moves::How};
+use super::{
+    Act, Agent, AgentId, Dead, Now, Registry, Task, TaskId,
+    ends::{HEARTBEAT_LOST, PARENT_GONE, SILENT},
+    moves::How,
+};
 use crate::machine::TaskStatus;
 use headwater_plugin::Evidence;
 use jiff::Timestamp;
+use std::time::Duration;
 
 impl Registry {
     /// An agent as its snapshot has it; a later one takes its place.
@@ -13,13 +18,28 @@ impl Registry {
         if let Some(session) = &agent.session {
             self.sessions.insert((agent.emitter.clone(), session.clone()), agent.id.clone());
         }
+        self.dead.retain(|dead| dead.agent.id != agent.id);
         self.agents.insert(agent.id.clone(), agent);
     }
 
-    /// An agent was removed.
-    pub(crate) fn restore_removal(&mut self, id: &str) {
-        self.agents.remove(id);
+    /// An agent was removed, for this reason, at this time. It is told of for as long as if there had been no restart.
+    pub(crate) fn restore_removal(&mut self, id: &str, reason: &str, at: Timestamp, evidence: Evidence) {
         self.sessions.retain(|_, agent| &**agent != id);
+        let Some(mut agent) = self.agents.remove(id) else { return };
+        agent.turn = None;
+        // A clock that was set back in between makes no time that has not been.
+        let ago = Duration::try_from(self.now.at.duration_since(at)).unwrap_or_default();
+        let Some(left) = self.options.remember.checked_sub(ago) else { return };
+        let quiet = |reason: &str| [SILENT, HEARTBEAT_LOST].contains(&reason);
+        // Children go before the agent that started them, and as doubtfully.
+        if quiet(reason) {
+            for dead in &mut self.dead {
+                let child = dead.agent.parent.as_ref() == Some(&agent.id) && dead.reason == PARENT_GONE;
+                dead.doubtful |= child;
+            }
+        }
+        let (until, doubtful) = (self.now.clock + left, quiet(reason));
+        self.bury(Dead { agent, reason: reason.to_owned(), at, until, evidence, doubtful });
     }
 
     /// A task as its snapshot has it.

@@ -145,7 +145,8 @@ impl Registry {
     /// Whether what is seen is an agent that has said good-bye and is not out of its pane yet.
     fn is_going(&self, pane: &Pane, program: &str, front: Option<&Foreground>) -> bool {
         self.dead.iter().any(|dead| {
-            let said = dead.evidence == Evidence::Observed && self.now.clock.saturating_sub(dead.clock) < GOING;
+            let ago = self.options.remember.saturating_sub(dead.until.saturating_sub(self.now.clock));
+            let said = dead.evidence == Evidence::Observed && ago < GOING;
             let there = dead.agent.emitter == program && dead.agent.pane.as_ref().is_some_and(|its| its.is(pane));
             let other = dead.agent.process.zip(front).is_some_and(|(its, front)| its != front.process);
             said && there && !other

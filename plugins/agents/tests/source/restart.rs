@@ -2,6 +2,7 @@
 
 use crate::world::{Program, World, claude};
 use headwater_testkit::prelude::*;
+use std::time::Duration;
 
 #[tokio::test]
 async fn a_restart_loses_no_agent_and_notices_who_died_meanwhile() {
@@ -24,6 +25,8 @@ async fn a_restart_loses_no_agent_and_notices_who_died_meanwhile() {
             break;
         }
     }
+    let dead_then = world.agents().await.into_iter().find(|agent| agent["id"] == "claude:gone");
+    let went = dead_then.unwrap()["since"].clone();
     assert_eq!(world.run.stop().await, Outcome::Stopped);
     past.extend(world.run.events());
     drop(world);
@@ -37,7 +40,9 @@ async fn a_restart_loses_no_agent_and_notices_who_died_meanwhile() {
     let left = of("claude:alive").unwrap();
     assert_eq!((&left["status"], &left["task"]["id"]), (&json!("active"), &json!("claude:alive:p")));
     assert_eq!(of("claude:dead").unwrap()["status"], "dead");
-    assert_eq!(of("claude:gone"), None);
+    // Those that had gone before are told of as long as if there had been no restart.
+    let gone = of("claude:gone").unwrap();
+    assert_eq!((&gone["status"], &gone["reason"], &gone["since"]), (&json!("dead"), &json!("logout"), &went));
     let status = world.run.command("get_status", json!({})).await.completed();
     let tasks = status["tasks"].as_array().unwrap();
     assert!(tasks.iter().any(|task| task["id"] == "open" && task["description"] == "tidy up"), "{tasks:?}");
@@ -45,6 +50,27 @@ async fn a_restart_loses_no_agent_and_notices_who_died_meanwhile() {
     alive.end();
     assert_eq!(world.next("agent_removed").await.data["agent_id"], "claude:dead");
     assert_eq!(world.next("agent_removed").await.data["agent_id"], "claude:alive");
+}
+
+/// Those that are told of as dead are forgotten when their time has come, however often the source was started meanwhile.
+#[tokio::test]
+async fn a_restart_prolongs_nothing() {
+    let mut world = World::new(json!({ "remember": "1m" })).await;
+    for session in ["long_ago", "lately"] {
+        world.claude(session, "SessionStart", json!({})).await;
+        world.claude(session, "SessionEnd", json!({})).await;
+    }
+    let mut past = Vec::new();
+    while past.iter().filter(|event: &&TestEvent| event.kind == "agent_removed").count() < 2 {
+        past.push(world.run.next_event().await);
+    }
+    for event in &mut past {
+        let seconds = if event.data.to_string().contains("long_ago") { 61 } else { 5 };
+        event.time = event.time.map(|time| time - Duration::from_secs(seconds));
+    }
+    let mut world = World::after(json!({ "remember": "1m" }), &past).await;
+    let ids: Vec<Value> = world.agents().await.iter().map(|agent| agent["id"].clone()).collect();
+    assert_eq!(ids, [json!("claude:lately")]);
 }
 
 /// Whoever may publish could otherwise plant agents for the next start.

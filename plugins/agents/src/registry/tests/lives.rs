@@ -279,3 +279,36 @@ fn sessions_beside_an_agent_are_bounded() {
     }
     assert_eq!((world.registry.agents().count(), world.registry.sessions.len()), (1, SESSIONS));
 }
+
+/// Harm prevented: an agent that was given up because it was quiet stays dead for good after a restart, whatever it says.
+#[test]
+fn who_was_given_up_before_a_restart_comes_back_by_what_it_says() {
+    let mut world = World::new();
+    let (mut parent, mut child) = (agent("claude:s", Some("s")), agent("claude:c", Some("c")));
+    child.parent = Some(parent.id.clone());
+    parent.beats = true;
+    world.registry.restore_agent(parent);
+    world.registry.restore_agent(child);
+    let at = World::start();
+    world.registry.restore_removal("claude:c", "parent_gone", at, Evidence::Inferred);
+    world.registry.restore_removal("claude:s", "heartbeat_lost", at, Evidence::Inferred);
+    let now = world.now();
+    world.registry.restored(now);
+    assert_eq!(world.registry.dead().count(), 2);
+    world.says("s", None, What::Heartbeat);
+    world.hears(&said_by("c", Some("s")), &Place::default());
+    assert_eq!((world.status("claude:s"), world.status("claude:c")), (Some("idle"), Some("idle")));
+    assert_eq!(world.registry.dead().count(), 0);
+}
+
+fn agent(id: &str, session: Option<&str>) -> Agent {
+    Agent {
+        session: session.map(Into::into),
+        ..Agent::new(id.to_owned().into(), "claude", World::start(), Evidence::Observed, Duration::ZERO)
+    }
+}
+
+fn said_by(session: &str, parent: Option<&str>) -> Signal {
+    let agent = AgentRef { parent: parent.map(Into::into), ..claude(session) };
+    Signal { agent, task: None, what: What::Heartbeat, at: None }
+}
