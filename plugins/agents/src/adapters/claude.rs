@@ -26,6 +26,10 @@ pub(super) fn read(hook: Fields<'_>, unknown: &Unknown) -> Vec<Signal> {
             vec![What::Turn(Ended::Failed { code: hook.id("error"), message: hook.text("error_details") })]
         }
         "Notification" => vec![notification(hook, unknown)],
+        // Asked as a permission is, and answered by a choice.
+        "PermissionRequest" if hook.word("tool_name") == Some("AskUserQuestion") => {
+            vec![What::Waiting(Wait::Answer)]
+        }
         "Elicitation" => vec![What::Waiting(Wait::Answer)],
         "ElicitationResult" => vec![What::Working],
         "TaskCreated" => {

@@ -26,6 +26,8 @@ pub(crate) struct AgentState {
     since: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waits_for: Option<String>,
     evidence: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     session: Option<String>,
@@ -107,6 +109,7 @@ impl AgentState {
             status: agent.status.name().to_owned(),
             since: fields::time(agent.since),
             reason: agent.reason.clone(),
+            waits_for: agent.waits_for.clone(),
             evidence: fields::evidence(agent.evidence).to_owned(),
             session: agent.session.clone(),
             parent: agent.parent.as_ref().map(ToString::to_string),
@@ -149,6 +152,7 @@ impl AgentState {
             status: AgentStatus::parse(&self.status)?,
             since: self.since.parse().ok()?,
             reason: self.reason,
+            waits_for: self.waits_for,
             evidence: evidence(&self.evidence),
             created_at: self.created_at.parse().ok()?,
             last_seen: self.last_seen.parse().ok()?,

@@ -57,6 +57,7 @@ fn listed(registry: &Registry, agent: &Agent) -> Fields {
         .with("status", agent.status.name())
         .at("since", agent.since)
         .maybe("reason", agent.reason.as_ref())
+        .maybe("waits_for", agent.waits_for.as_ref())
         .maybe("task", task)
         .maybe("pane", pane)
         .maybe("pid", agent.process.map(|process| process.pid))

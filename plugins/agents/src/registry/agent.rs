@@ -95,6 +95,8 @@ pub(crate) struct Agent {
     pub(crate) since: Timestamp,
     /// Why, in one word: `permission`, `task_started`.
     pub(crate) reason: Option<String>,
+    /// The tool that it waits to be allowed, where that is known; of one that does not wait nothing.
+    pub(crate) waits_for: Option<String>,
     /// How its status is known.
     pub(crate) evidence: Evidence,
     /// When it was first heard of.

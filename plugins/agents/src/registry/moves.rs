@@ -50,6 +50,7 @@ impl Registry {
         agent.status = from.go(to)?;
         agent.since = how.at;
         agent.reason = Some(reason.to_owned());
+        agent.waits_for = None;
         agent.evidence = how.evidence;
         let what = Happened::AgentStatus { agent: id.clone(), from, to, reason: reason.to_owned() };
         self.out.push(Change { at: how.at, evidence: how.evidence, what, more: how.more });
@@ -105,9 +106,13 @@ impl Registry {
                 task.started_at = Some(how.at);
                 task.progress = None;
                 task.step = None;
+                task.under_way = false;
             }
-            Act::Progress { progress, current, .. } => {
+            Act::Progress { progress, current, step } => {
                 task.progress = progress.or(task.progress);
+                if current.is_some() {
+                    task.under_way = step.as_ref().is_some_and(|step| step.done.is_none());
+                }
                 task.step = current.clone().or_else(|| task.step.take());
             }
             Act::Complete => {

@@ -181,7 +181,11 @@ impl Registry {
             (AgentStatus::Active | AgentStatus::Waiting, AgentStatus::Idle) if agent.turn.is_some() => {
                 self.end_soon(id, Ended::Interrupted, "interrupted", &how);
             }
-            (AgentStatus::Active, AgentStatus::Waiting) => self.go(id, AgentStatus::Waiting, "seen", how),
+            (AgentStatus::Active, AgentStatus::Waiting) => {
+                let tool = self.step_under_way(id);
+                self.go(id, AgentStatus::Waiting, "seen", how);
+                self.waits_for(id, tool);
+            }
             (AgentStatus::Waiting, AgentStatus::Active) => self.go(id, AgentStatus::Active, "seen", how),
             (AgentStatus::Unknown, status) => self.go(id, status, "seen", how),
             (_, AgentStatus::Active) => {

@@ -337,6 +337,7 @@ impl Agent {
             status: AgentStatus::Idle,
             since: at,
             reason: None,
+            waits_for: None,
             evidence,
             created_at: at,
             last_seen: at,

@@ -42,8 +42,10 @@ pub(crate) struct Task {
     pub(crate) started_at: Option<Timestamp>,
     /// How much is done, 0 to 1, where that is known.
     pub(crate) progress: Option<f64>,
-    /// What is done now.
+    /// What is done now, or was last.
     pub(crate) step: Option<String>,
+    /// Whether that has begun and not ended, as far as is known.
+    pub(crate) under_way: bool,
     /// When it was settled, on the clock that never jumps.
     pub(crate) ended: Option<Duration>,
 }
@@ -68,6 +70,7 @@ impl Task {
             started_at: None,
             progress: None,
             step: None,
+            under_way: false,
             ended: None,
         }
     }

@@ -11,6 +11,12 @@ use crate::{
 use headwater_plugin::Evidence;
 use serde_json::{Map, json};
 
+/// Why an agent waits: somebody must allow a step.
+const PERMISSION: &str = "permission";
+
+/// Why an agent waits: somebody must answer a question.
+const ANSWER: &str = "answer";
+
 impl Registry {
     /// It has been given something to do.
     pub(super) fn prompt(&mut self, id: &AgentId, raw: Option<&str>, text: Option<&str>, bytes: Option<u64>, how: How) {
@@ -98,29 +104,49 @@ impl Registry {
 
     /// It waits for somebody.
     pub(super) fn waiting(&mut self, id: &AgentId, wait: &Wait, mut how: How) {
+        let under_way = self.step_under_way(id);
         let Some(agent) = self.agents.get_mut(id) else { return };
-        let reason = match wait {
+        let (reason, tool) = match wait {
             Wait::Prompt => return self.idle(id, how),
             Wait::Attention if agent.status != AgentStatus::Active => return,
-            Wait::Attention => "attention",
-            Wait::Answer => "answer",
-            Wait::Login => "login",
-            Wait::Permission { step } => {
-                if let Some(step) = step {
-                    how.more = Map::from_iter([("step".to_owned(), json!(signals::clip(step)))]);
-                }
-                "permission"
-            }
+            Wait::Attention => ("attention", None),
+            Wait::Answer => (ANSWER, None),
+            Wait::Login => ("login", None),
+            Wait::Permission { step } => (PERMISSION, step.as_deref().map(signals::clip).or(under_way)),
         };
+        if let Some(tool) = &tool {
+            how.more = Map::from_iter([("step".to_owned(), json!(tool))]);
+        }
         agent.ending.take_if(|ending| ending.evidence == Evidence::Inferred);
-        if agent.status == AgentStatus::Waiting && agent.evidence == Evidence::Inferred {
+        if agent.status == AgentStatus::Waiting {
+            // Hooks run side by side, and a question is also told as a permission.
+            let permission = agent.reason.as_deref() == Some(PERMISSION);
+            let finer = permission && (reason == ANSWER || (agent.waits_for.is_none() && tool.is_some()));
             // Seen before it was heard: now it is known what for.
-            agent.reason = Some(reason.to_owned());
-            agent.evidence = how.evidence;
-            self.touched_agents.insert(id.clone());
+            if finer || agent.evidence == Evidence::Inferred {
+                agent.reason = Some(reason.to_owned());
+                agent.waits_for = tool;
+                agent.evidence = how.evidence;
+                self.touched_agents.insert(id.clone());
+            }
             return;
         }
         self.go(id, AgentStatus::Waiting, reason, how);
+        self.waits_for(id, tool);
+    }
+
+    /// Notes the tool that an agent waits to be allowed.
+    pub(super) fn waits_for(&mut self, id: &AgentId, tool: Option<String>) {
+        if let Some(agent) = self.agents.get_mut(id).filter(|agent| agent.status == AgentStatus::Waiting) {
+            agent.waits_for = tool;
+        }
+    }
+
+    /// The step of its turn that has begun and not ended. The steps of a child are those of its parent's turn, and may be
+    /// another child's.
+    pub(super) fn step_under_way(&self, id: &AgentId) -> Option<String> {
+        let turn = self.tasks.get(self.turn_of(id)?)?;
+        turn.step.clone().filter(|_| turn.under_way)
     }
 
     /// A turn has ended.

@@ -28,6 +28,9 @@ pub(super) struct Agent {
     /// Why it is so, in one word.
     #[serde(default)]
     pub(super) reason: Option<String>,
+    /// The tool that it waits to be allowed.
+    #[serde(default)]
+    pub(super) waits_for: Option<String>,
     #[serde(default)]
     pub(super) task: Option<Task>,
     #[serde(default)]

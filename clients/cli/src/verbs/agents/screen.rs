@@ -110,8 +110,12 @@ fn doing(kind: Kind, agent: &Agent) -> String {
     // Of one that works or is idle, it is only what it was told last.
     let reason = agent.reason.as_deref().filter(|_| matches!(kind, Kind::Waiting | Kind::Failed | Kind::Dead));
     if let Some(reason) = reason {
-        let step = task.and_then(|task| task.step.as_deref()).map(|step| format!(": {step}")).unwrap_or_default();
-        return format!("{reason}{step}");
+        let step = match kind {
+            // Its last step may have ended before.
+            Kind::Waiting => agent.waits_for.as_deref(),
+            _ => task.and_then(|task| task.step.as_deref()),
+        };
+        return step.map_or_else(|| reason.to_owned(), |step| format!("{reason}: {step}"));
     }
     let step = task.and_then(|task| task.step.as_deref());
     let description = task.and_then(|task| task.description.as_deref());

@@ -27,6 +27,11 @@ fn every_hook_of_claude_code_is_known() {
             json!({ "hook_event_name": "PermissionRequest", "tool_name": "Bash" }),
             vec![format!("waiting: {permission:?}")],
         ),
+        (json!({ "hook_event_name": "PermissionRequest" }), vec!["waiting: Permission { step: None }".into()]),
+        (
+            json!({ "hook_event_name": "PermissionRequest", "tool_name": "AskUserQuestion" }),
+            vec!["waiting: Answer".into()],
+        ),
         (
             json!({ "hook_event_name": "PermissionDenied", "tool_name": "Bash", "tool_use_id": "t" }),
             vec!["Bash ends Some(false) None".into()],

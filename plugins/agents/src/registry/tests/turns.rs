@@ -220,3 +220,31 @@ fn tasks_of_two_agents_do_not_mix() {
     let long = format!("claude:d:{uuid}");
     assert_eq!(ids, [uuid, "claude:a:1", "claude:b:1", &long]);
 }
+
+/// Harm prevented: people go to an agent and do not know what they are to allow, or read the name of a tool that has ended.
+#[test]
+fn the_tool_that_waits_to_be_allowed_is_the_one_that_was_named_or_else_the_one_that_has_begun() {
+    let wait = |step: Option<&str>| What::Waiting(Wait::Permission { step: step.map(Into::into) });
+    let step = |name: &str, done: bool| {
+        What::Step(Step { name: name.into(), id: None, done: done.then(crate::signal::Done::default) })
+    };
+    let waits = |whats: &[What]| {
+        let mut world = World::new();
+        world.says("s", Some("p"), prompt());
+        for what in whats {
+            world.says("s", Some("p"), what.clone());
+        }
+        let agent = world.registry.agent("claude:s").unwrap();
+        (agent.reason.clone().unwrap_or_default(), agent.waits_for.clone())
+    };
+    let is = |reason: &str, tool: Option<&str>| (reason.to_owned(), tool.map(str::to_owned));
+    assert_eq!(waits(&[step("Bash", false), wait(None)]), is("permission", Some("Bash")));
+    assert_eq!(waits(&[step("Read", false), wait(Some("Bash"))]), is("permission", Some("Bash")));
+    assert_eq!(waits(&[wait(Some("Bash"))]), is("permission", Some("Bash")), "a tool of which no step was told");
+    assert_eq!(waits(&[step("Read", false), step("Read", true), wait(None)]), is("permission", None));
+    assert_eq!(waits(&[wait(None), wait(Some("Bash"))]), is("permission", Some("Bash")), "told twice, in this order");
+    let asks = What::Waiting(Wait::Answer);
+    assert_eq!(waits(&[step("AskUserQuestion", false), wait(None), asks.clone()]), is("answer", None));
+    assert_eq!(waits(&[asks, wait(None)]), is("answer", None), "the question is also told as a permission");
+    assert_eq!(waits(&[wait(Some("Bash")), step("Bash", true)]), is("step", None), "allowed");
+}
