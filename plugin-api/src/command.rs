@@ -121,9 +121,14 @@ impl Command {
         self
     }
 
-    /// The parameters as a `#[config]` type. The error goes well into [`Command::invalid`].
+    /// The parameters as a `#[config]` type. The error names the field at fault, and goes well into [`Command::invalid`].
     pub fn parse<T: ConfigType>(&self) -> Result<T, Error> {
-        Ok(serde_json::from_value(self.parameters.clone())?)
+        serde_path_to_error::deserialize(self.parameters.clone()).map_err(|error| {
+            let field = error.path().to_string();
+            let error = error.into_inner();
+            // What concerns all of them, such as one that is missing, names itself.
+            if field == "." { error.into() } else { format!("`{field}`: {error}").into() }
+        })
     }
 
     /// Tells the client that it has begun.

@@ -92,10 +92,12 @@ fn task(task: &Task) -> Value {
         .done()
 }
 
-/// The answer to `create_agent`.
+/// The answer to `create_agent`. The AI Orchestrator Hub calls the status `state`: its clients find it there too.
 pub(crate) fn agent_answer(agent: &Agent) -> Value {
     let mut fields = events::created_agent(agent);
-    fields["state"] = json!(agent.status.name());
+    for key in ["status", "state"] {
+        fields[key] = json!(agent.status.name());
+    }
     json!({ "success": true, "agent_id": agent.id, "agent": fields })
 }
 

@@ -13,6 +13,8 @@ async fn the_hive_commands_are_answered_in_the_shapes_of_their_dialect() {
     assert_eq!((&answer["success"], &answer["agent"]["id"]), (&json!(true), &id));
     assert_eq!((&answer["agent"]["name"], &answer["agent"]["state"]), (&json!("DataProcessor-1"), &json!("idle")));
     assert_eq!(answer["agent"]["capabilities"], capabilities);
+    // As get_status has it.
+    assert_eq!((&answer["agent"]["status"], &world.agents().await[0]["status"]), (&json!("idle"), &json!("idle")));
 
     let requires = json!([{ "name": "sql", "min_proficiency": 0.7 }]);
     let new = json!({ "description": "count", "type": "report", "priority": 2, "required_capabilities": requires });
@@ -60,6 +62,22 @@ async fn an_order_that_is_not_possible_is_refused_with_what_is() {
         ("report", json!({ "type": "task_started", "data": 7 }), "VALIDATION_ERROR"),
     ] {
         assert_eq!(world.run.command(command, parameters.clone()).await.error().0, code, "{command} {parameters}");
+    }
+    for (command, parameters, field) in [
+        ("create_task", json!({ "priority": "high" }), "`priority`"),
+        ("create_task", json!({ "description": 5 }), "`description`"),
+        ("create_task", json!({ "required_capabilities": "sql" }), "`required_capabilities`"),
+        (
+            "create_task",
+            json!({ "required_capabilities": [{ "name": "a", "min_proficiency": 2 }] }),
+            "`min_proficiency`",
+        ),
+        ("create_agent", json!({ "capabilities": [{ "proficiency": 1 }] }), "`capabilities`"),
+        ("create_agent", json!({ "colour": "red" }), "`colour`"),
+        ("assign_task", json!({ "task_id": "t" }), "`agent_id`"),
+    ] {
+        let refused = world.run.command(command, parameters).await;
+        assert!(refused.error().1.contains(field), "{field}: {}", refused.last());
     }
     let status = world.run.command("get_status", json!({})).await.completed();
     assert_eq!(
