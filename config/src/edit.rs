@@ -1,10 +1,10 @@
 //! Edits of the config that keep everything else as people wrote it: `headwater source enable` and `disable`.
 
 use crate::{
-    Paths, SourceConfig,
+    Catalog, Lookup, Paths, SourceConfig, catalog,
     files::{self, Listing, ReadError},
     nearest::nearest,
-    text,
+    placing, text,
 };
 use std::{
     io::{self, Write},
@@ -36,6 +36,17 @@ pub enum EditError {
     /// A name that no source can have.
     #[error("`{0}` cannot be a source's name; letters, digits and `_ - .` can stand in it")]
     Name(String),
+    /// No file mentions the source, and no plugin has its name.
+    #[error("there is no plugin `{name}`{}", suggestion.as_deref().map(|s| format!("; did you mean `{s}`?")).unwrap_or_default())]
+    NoPlugin {
+        /// The name that was asked for.
+        name: String,
+        /// A plugin whose name is close.
+        suggestion: Option<String>,
+    },
+    /// No file mentions the source, and the plugin of its name cannot run. One line that says why.
+    #[error("{0}")]
+    Unfit(String),
     /// A file is not TOML, or the source is no table; `headwater check` shows where.
     #[error("{}: {reason}; run `headwater check`, which shows where", file.display())]
     Broken {
@@ -55,8 +66,8 @@ pub enum EditError {
 }
 
 /// Enables or disables a source in the file that defines it. Enabling one that no file mentions adds `[source.NAME]` to
-/// the main file, which is made when there is none.
-pub fn set_source_enabled(paths: &Paths, name: &str, enabled: bool) -> Result<Edit, EditError> {
+/// the main file, which is made when there is none, if `plugins` knows a plugin of that name.
+pub fn set_source_enabled(paths: &Paths, name: &str, enabled: bool, plugins: &dyn Catalog) -> Result<Edit, EditError> {
     let mut known = Vec::new();
     let files = Listing::new(paths).files;
     let missing = if paths.optional { files::builtin(&files) } else { "" };
@@ -82,12 +93,31 @@ pub fn set_source_enabled(paths: &Paths, name: &str, enabled: bool) -> Result<Ed
     if !crate::sources::is_name(name) {
         return Err(EditError::Name(text::quote(name)));
     }
+    match plugins.settings_schema(&plugin(paths, name)) {
+        Lookup::Schema(_) | Lookup::NoSchema => {}
+        Lookup::Unknown { suggestion, .. } => {
+            return Err(EditError::NoPlugin { name: name.to_owned(), suggestion });
+        }
+        Lookup::Unusable(reason) | Lookup::Incompatible(reason) => return Err(EditError::Unfit(reason)),
+    }
     let mut open = open(&paths.main)?;
-    append(&mut open.document, name).ok_or_else(|| EditError::Broken {
-        file: text::shown(&paths.main),
-        reason: "`source` is no table".to_owned(),
-    })?;
+    match placing::with_source(&open.document.to_string(), name) {
+        Some(text) => open.document = text.parse().expect("invariant: it was read as TOML"),
+        None => append(&mut open.document, name).ok_or_else(|| EditError::Broken {
+            file: text::shown(&paths.main),
+            reason: "`source` is no table".to_owned(),
+        })?,
+    }
     write(&paths.main, &open)
+}
+
+/// What a source of this name runs when it does not say what: the plugin of that name, or that file beside the config.
+fn plugin(paths: &Paths, name: &str) -> String {
+    if !catalog::is_path(name) {
+        return name.to_owned();
+    }
+    let beside = paths.main.parent().unwrap_or(Path::new("")).join(name);
+    std::path::absolute(&beside).unwrap_or(beside).display().to_string()
 }
 
 /// Sets the key, and tells whether that was needed.
@@ -110,7 +140,7 @@ fn switch(source: &mut dyn TableLike, enabled: bool) -> bool {
     }
 }
 
-/// Adds `[source.NAME]` at the end.
+/// Adds the source to `source = { … }`, or where else no table of its own can be written.
 fn append(document: &mut DocumentMut, name: &str) -> Option<()> {
     let implicit = || {
         let mut table = Table::new();
@@ -188,6 +218,7 @@ fn write(file: &Path, open: &Open) -> Result<Edit, EditError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::NoCatalog;
     use std::fs;
 
     fn world(files: &[(&str, &str)]) -> (tempfile::TempDir, Paths) {
@@ -203,7 +234,7 @@ mod tests {
 
     fn set(before: &str, name: &str, enabled: bool) -> String {
         let (_dir, paths) = world(&[("headwater.toml", before)]);
-        set_source_enabled(&paths, name, enabled).unwrap();
+        set_source_enabled(&paths, name, enabled, &NoCatalog).unwrap();
         fs::read_to_string(paths.main).unwrap()
     }
 
@@ -225,8 +256,8 @@ mod tests {
     #[test]
     fn what_is_so_already_is_not_written() {
         let (_dir, paths) = world(&[("headwater.toml", "[source.a]\n[source.b]\nenabled = false\n")]);
-        assert_eq!(set_source_enabled(&paths, "a", true).unwrap(), Edit::Unchanged);
-        assert_eq!(set_source_enabled(&paths, "b", false).unwrap(), Edit::Unchanged);
+        assert_eq!(set_source_enabled(&paths, "a", true, &NoCatalog).unwrap(), Edit::Unchanged);
+        assert_eq!(set_source_enabled(&paths, "b", false, &NoCatalog).unwrap(), Edit::Unchanged);
     }
 
     #[test]
@@ -247,7 +278,7 @@ mod tests {
     #[test]
     fn the_file_that_defines_it_is_the_one_that_changes() {
         let (dir, paths) = world(&[("headwater.toml", "[source.a]\n"), ("sources.d/b.toml", "[source.b]\n")]);
-        set_source_enabled(&paths, "b", false).unwrap();
+        set_source_enabled(&paths, "b", false, &NoCatalog).unwrap();
         assert_eq!(fs::read_to_string(dir.path().join("headwater.toml")).unwrap(), "[source.a]\n");
         assert_eq!(fs::read_to_string(dir.path().join("sources.d/b.toml")).unwrap(), "[source.b]\nenabled = false\n");
     }
@@ -255,7 +286,7 @@ mod tests {
     #[test]
     fn without_any_file_one_is_made() {
         let (_dir, paths) = world(&[]);
-        set_source_enabled(&paths, "metrics", true).unwrap();
+        set_source_enabled(&paths, "metrics", true, &NoCatalog).unwrap();
         assert_eq!(fs::read_to_string(&paths.main).unwrap(), "[source.metrics]\n");
     }
 
@@ -264,12 +295,12 @@ mod tests {
     fn what_is_built_in_is_written_down_with_the_first_edit() {
         let (_dir, mut paths) = world(&[]);
         paths.optional = true;
-        set_source_enabled(&paths, "tmux", true).unwrap();
+        set_source_enabled(&paths, "tmux", true, &NoCatalog).unwrap();
         let text = fs::read_to_string(&paths.main).unwrap();
         assert_eq!(text, "[source.metrics]\ninterval = \"1s\"\n\n[source.tmux]\n");
         let (_dir, mut paths) = world(&[]);
         paths.optional = true;
-        set_source_enabled(&paths, "metrics", false).unwrap();
+        set_source_enabled(&paths, "metrics", false, &NoCatalog).unwrap();
         assert!(fs::read_to_string(&paths.main).unwrap().contains("enabled = false"));
     }
 
@@ -279,7 +310,7 @@ mod tests {
         let real = dir.path().join("real/config.toml");
         fs::set_permissions(&real, fs::Permissions::from_mode(0o600)).unwrap();
         std::os::unix::fs::symlink("real/config.toml", &paths.main).unwrap();
-        set_source_enabled(&paths, "a", false).unwrap();
+        set_source_enabled(&paths, "a", false, &NoCatalog).unwrap();
         assert!(paths.main.is_symlink());
         assert_eq!(fs::metadata(&real).unwrap().mode() & 0o777, 0o600);
         assert_eq!(fs::read_to_string(&real).unwrap(), "[source.a]\nenabled = false\n");
@@ -289,12 +320,38 @@ mod tests {
     #[test]
     fn what_cannot_be_edited_is_told_and_left_alone() {
         let (_dir, paths) = world(&[("headwater.toml", "[source.metrics]\n")]);
-        let error = set_source_enabled(&paths, "metric", false).unwrap_err().to_string();
+        let error = set_source_enabled(&paths, "metric", false, &NoCatalog).unwrap_err().to_string();
         assert_eq!(error, "there is no source `metric` in the config; did you mean `metrics`?");
-        assert!(matches!(set_source_enabled(&paths, "a b", true), Err(EditError::Name(_))));
+        assert!(matches!(set_source_enabled(&paths, "a b", true, &NoCatalog), Err(EditError::Name(_))));
         fs::write(&paths.main, "[source.metrics\n").unwrap();
-        assert!(matches!(set_source_enabled(&paths, "metrics", true), Err(EditError::Broken { .. })));
+        assert!(matches!(set_source_enabled(&paths, "metrics", true, &NoCatalog), Err(EditError::Broken { .. })));
         assert_eq!(fs::read_to_string(&paths.main).unwrap(), "[source.metrics\n");
+    }
+
+    /// Harm prevented: a slip of the hand stands in the config, and every start complains of it.
+    #[test]
+    fn a_source_that_nothing_can_run_is_not_written() {
+        struct Plugins;
+        impl Catalog for Plugins {
+            fn settings_schema(&self, plugin: &str) -> Lookup {
+                match plugin {
+                    "tmux" => Lookup::NoSchema,
+                    "old" => Lookup::Incompatible("old.so: abi v0".to_owned()),
+                    _ => Lookup::Unknown { searched: Vec::new(), suggestion: Some("tmux".to_owned()) },
+                }
+            }
+        }
+        let before = "[source.mine]\nexec = ['x']\nenabled = false\n";
+        let (_dir, paths) = world(&[("headwater.toml", before)]);
+        let refused = |name| set_source_enabled(&paths, name, true, &Plugins).unwrap_err().to_string();
+        assert_eq!(refused("tmxu"), "there is no plugin `tmxu`; did you mean `tmux`?");
+        assert_eq!(refused("old"), "old.so: abi v0");
+        assert_eq!(fs::read_to_string(&paths.main).unwrap(), before);
+        // What the files say is theirs: it need not be a plugin.
+        set_source_enabled(&paths, "mine", true, &Plugins).unwrap();
+        set_source_enabled(&paths, "tmux", true, &Plugins).unwrap();
+        let after = fs::read_to_string(&paths.main).unwrap();
+        assert_eq!(after, "[source.mine]\nexec = ['x']\nenabled = true\n\n[source.tmux]\n");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod masked;
 mod nearest;
 mod outline;
 mod period;
+mod placing;
 mod reference;
 mod render;
 mod schema;

@@ -50,7 +50,9 @@ error[E0204]: unknown key `intervall` in the settings of plugin `metrics`
 ```
 
 `headwater check` does the same without a daemon (exit code 78), and `headwater diff` shows what a reload would change.
-`headwater source enable NAME` and `disable NAME` edit the file and keep your comments.
+`headwater source enable NAME` and `disable NAME` edit the file and keep your comments. A source that no file mentions gets its
+table where that stands commented out, otherwise at the end; a name that no plugin has is refused with those that there are
+(exit code 78).
 "#;
 
 const SOURCES: &str = r#"

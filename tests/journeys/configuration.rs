@@ -123,3 +123,19 @@ async fn a_source_is_disabled_and_enabled_in_the_file_with_its_comments_kept() {
     assert!(done.status.success(), "{done:?}");
     daemon.source_is("metrics", "up").await;
 }
+
+/// A slip of the hand used to stand in the file from then on.
+#[tokio::test]
+async fn a_source_that_nothing_can_run_is_not_written_into_the_file() {
+    let daemon = World::new().plugin("metrics", &built(METRICS), "interval = \"1s\"").start().await;
+    let config = daemon.path("headwater.toml");
+    let config = config.to_str().unwrap();
+    let before = daemon.read("headwater.toml");
+    for named in [&["--config", config][..], &[]] {
+        let done = daemon.headwater(&[&["source", "enable", "metrcs"][..], named].concat()).await;
+        let said = String::from_utf8_lossy(&done.stderr);
+        assert!(!done.status.success() && said.contains("metrcs"), "{done:?}");
+        assert!(said.contains("did you mean `metrics`?") && said.contains("there are: "), "{said}");
+    }
+    assert_eq!(daemon.read("headwater.toml"), before);
+}

@@ -2,10 +2,13 @@
 
 use crate::{
     args::{SourceArgs, SourceVerb},
+    assemble::discovery,
+    catalog::Knowledge,
     exit,
     say::say,
 };
-use headwater_config::{Edit, Paths, set_source_enabled};
+use headwater_config::{Edit, EditError, NoCatalog, Paths, load_for_start, set_source_enabled};
+use headwater_host::Discovery;
 use std::process::ExitCode;
 
 pub(crate) fn run(verb: SourceVerb, globals: &headwater_cli::Globals) -> ExitCode {
@@ -41,7 +44,8 @@ fn set(args: &SourceArgs, globals: &headwater_cli::Globals, enabled: bool) -> Ex
     };
     // A config that is named may be another than that of the daemon that runs.
     let asked = enabled && args.config.config.is_none();
-    match set_source_enabled(&paths, &args.name, enabled) {
+    let plugins = plugins(&paths);
+    match set_source_enabled(&paths, &args.name, enabled, &Knowledge(&plugins)) {
         Ok(Edit::Written(file)) => {
             say(format_args!("{word} source.{} in {}", args.name, file.display()));
             if asked { started(&args.name, globals) } else { ExitCode::SUCCESS }
@@ -50,8 +54,24 @@ fn set(args: &SourceArgs, globals: &headwater_cli::Globals, enabled: bool) -> Ex
             say(format_args!("source.{} is {word} already", args.name));
             if asked { started(&args.name, globals) } else { ExitCode::SUCCESS }
         }
+        Err(error @ EditError::NoPlugin { .. }) => {
+            let mut names: Vec<String> =
+                plugins.list().into_iter().filter_map(|found| Some(found.manifest.ok()?.name)).collect();
+            names.sort();
+            names.dedup();
+            let there = if names.is_empty() { "none".to_owned() } else { names.join(", ") };
+            let name = &args.name;
+            let own = "a source that runs something else says so in its table, by `plugin` or `exec`";
+            exit::fail(exit::CONFIG, format_args!("source.{name}: {error} (there are: {there}); {own}"))
+        }
         Err(error) => exit::fail(exit::CONFIG, error),
     }
+}
+
+/// The plugins that a source may run, also those in directories that the config names.
+fn plugins(paths: &Paths) -> Discovery {
+    let loaded = load_for_start(paths, &NoCatalog);
+    discovery(&loaded.map(|loaded| loaded.config.plugins.directories).unwrap_or_default())
 }
 
 /// Says whether the source runs now: the daemon starts it by itself, a moment after the config has changed.
