@@ -2,9 +2,9 @@
 //! configured, and by tests.
 
 use crate::{Ack, Committed, Engine, EngineError, Head, Page, PageLimit, ids::Ids};
-use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
+use headwater_event::{ChannelMap, ChannelName, Draft, Epoch, Event, Position};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     hash::{BuildHasher, RandomState},
     sync::{Mutex, MutexGuard, OnceLock, PoisonError},
 };
@@ -23,7 +23,7 @@ pub struct MemoryEngine {
 
 struct State {
     channels: Vec<Channel>,
-    names: HashMap<ChannelName, usize>,
+    names: ChannelMap<usize>,
     ids: Ids,
 }
 
@@ -41,7 +41,7 @@ impl MemoryEngine {
             max_channels,
             life: RandomState::new(),
             committed: OnceLock::new(),
-            state: Mutex::new(State { channels: Vec::new(), names: HashMap::new(), ids: Ids::new() }),
+            state: Mutex::new(State { channels: Vec::new(), names: ChannelMap::default(), ids: Ids::new() }),
         }
     }
 
@@ -97,8 +97,10 @@ impl Engine for MemoryEngine {
             // Batches mostly go to one channel: it is looked up once for a run of drafts.
             let index = match known {
                 Some(index) if channels[index].name == draft.channel => index,
-                _ => *names.entry(draft.channel.clone()).or_insert_with_key(|name| {
-                    channels.push(Channel { name: name.clone(), epoch: self.epoch(name), last: 0 });
+                _ => names.get(&draft.channel).copied().unwrap_or_else(|| {
+                    let name = draft.channel.clone();
+                    names.insert(name.clone(), channels.len());
+                    channels.push(Channel { epoch: self.epoch(&name), name, last: 0 });
                     channels.len() - 1
                 }),
             };

@@ -89,7 +89,7 @@ impl ChannelPattern {
             check(text, |byte| byte == b'*' || byte == b'?')?;
             Ok(Self::Glob(Glob::new(text)))
         } else {
-            ChannelName::new(text).map(Self::Exact)
+            ChannelName::met(text).map(Self::Exact)
         }
     }
 

@@ -136,7 +136,7 @@ impl RawItem<'_> {
         let Text(channel) = self.channel.ok_or_else(|| RequestError::validation("`channel` is missing"))?;
         let channel = match before.map(|before| &before.channel) {
             Some(same) if same.as_str() == channel => same.clone(),
-            _ => ChannelName::new(&channel).map_err(|error| RequestError::validation(format!("`channel`: {error}")))?,
+            _ => ChannelName::met(&channel).map_err(|error| RequestError::validation(format!("`channel`: {error}")))?,
         };
         let Text(kind) = kind.ok_or_else(|| RequestError::validation("the event's type is missing"))?;
         if kind.is_empty() || kind.len() > MAX_WORD {

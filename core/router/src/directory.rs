@@ -3,12 +3,12 @@
 
 use crate::{ChannelLog, MAX_SHARDS, fanout::ShardQueue};
 use headwater_engine::Head;
-use headwater_event::{ChannelName, ChannelPattern, Glob};
+use headwater_event::{ChannelMap, ChannelName, ChannelPattern, Glob};
 use std::{collections::HashMap, sync::Arc};
 
 #[derive(Default)]
 pub(crate) struct Directory {
-    pub(crate) logs: HashMap<ChannelName, Arc<ChannelLog>>,
+    pub(crate) logs: ChannelMap<Arc<ChannelLog>>,
     exact: HashMap<ChannelName, Watchers>,
     globs: HashMap<Glob, Watchers>,
     /// By shard number; a shard that ended leaves its place free.

@@ -9,17 +9,14 @@ use super::{
     schema,
 };
 use crate::{EngineError, Head, Receipt, ids::Ids};
-use headwater_event::{ChannelName, Draft, Epoch, Event, Position};
-use std::{
-    collections::{HashMap, HashSet},
-    sync::Arc,
-};
+use headwater_event::{ChannelMap, ChannelName, Draft, Epoch, Event, Position};
+use std::{collections::HashSet, sync::Arc};
 
 /// Everything under the lock.
 pub(crate) struct Live {
     pub(crate) max_channels: usize,
     /// By name: where it stands in `channels`.
-    names: HashMap<ChannelName, usize>,
+    names: ChannelMap<usize>,
     /// Channels are never removed, so that a place stays what it is.
     pub(crate) channels: Vec<Channel>,
     /// Where new channels' epochs come from.
@@ -190,7 +187,7 @@ impl Live {
     }
 
     fn index(&mut self, name: &ChannelName, options: &SqliteOptions) -> usize {
-        if let Some(index) = self.names.get(name.as_str()) {
+        if let Some(index) = self.names.get(name) {
             return *index;
         }
         let lineage = Lineage::new(Begin { first: 1, epoch: self.seed.epoch(name.as_str()) });

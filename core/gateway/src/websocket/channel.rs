@@ -1,11 +1,11 @@
 //! Who reads which channel, in one shard: readers with the same filter and dialect are a group and share its work.
 
 use super::connection::Connection;
-use headwater_event::{ChannelName, Epoch, Event};
+use headwater_event::{ChannelMap, ChannelName, Epoch, Event};
 use headwater_filter::{FilterId, FilterTable};
 use headwater_protocol::Dialect;
 use headwater_router::ChannelLog;
-use std::{cell::Cell, collections::HashMap, rc::Rc, sync::Arc};
+use std::{cell::Cell, rc::Rc, sync::Arc};
 
 /// A channel as this shard knows it.
 pub(super) struct Channel {
@@ -40,11 +40,13 @@ pub(super) struct Group {
     pub(super) members: Vec<Rc<Connection>>,
     /// The parts of the turn's batch that are theirs, ascending, neighbours merged.
     pub(super) ranges: Vec<(u32, u32)>,
+    /// How many frames they hold.
+    pub(super) frames: u32,
 }
 
 impl Group {
     fn new(filter: Option<FilterId>, paced: bool, dialect: &'static dyn Dialect) -> Self {
-        Self { filter, paced, dialect, members: Vec::new(), ranges: Vec::new() }
+        Self { filter, paced, dialect, members: Vec::new(), ranges: Vec::new(), frames: 0 }
     }
 
     /// Whether its members want this event.
@@ -52,12 +54,19 @@ impl Group {
         !self.members.is_empty() && self.filter.is_none_or(|filter| filters.get(filter).matches(event))
     }
 
-    /// Adds a part of the batch.
+    /// Adds a frame of the batch.
     pub(super) fn add(&mut self, from: u32, to: u32) {
+        self.frames += 1;
         match self.ranges.last_mut() {
             Some(last) if last.1 == from => last.1 = to,
             _ => self.ranges.push((from, to)),
         }
+    }
+
+    /// The turn is written.
+    pub(super) fn clear(&mut self) {
+        self.ranges.clear();
+        self.frames = 0;
     }
 }
 
@@ -92,7 +101,7 @@ impl Membership {
 pub(super) struct Channels {
     list: Vec<Option<Channel>>,
     free: Vec<u32>,
-    by_name: HashMap<ChannelName, u32>,
+    by_name: ChannelMap<u32>,
     /// The one that was asked for last: events mostly come in runs of a channel.
     last: Cell<u32>,
 }

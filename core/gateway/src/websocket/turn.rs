@@ -218,7 +218,7 @@ impl Shard {
         }
         self.turn.dirty = dirty;
         for (channel, group) in self.turn.touched.drain(..) {
-            self.channels.get_mut(channel).groups[group as usize].ranges.clear();
+            self.channels.get_mut(channel).groups[group as usize].clear();
         }
         for batch in &mut self.turn.batches {
             batch.bytes.clear();
