@@ -95,6 +95,8 @@ impl Story {
         let part = self.parts.last_mut().expect("there is one now");
         match kind {
             "agent.status" => part.seen.push(line),
+            // On a busy machine it takes them so long to start that they are seen before they say anything.
+            "agent_status_changed" if text("old_status") == "unknown" && text("new_status") == "idle" => {}
             // Programs that start may look busy for a moment, and then nothing follows.
             "agent_status_changed"
                 if text("reason") == "seen" && text("new_status") == "idle" && part.early.take().is_some() => {}

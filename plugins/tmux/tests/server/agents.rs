@@ -61,12 +61,14 @@ async fn an_agent_is_known_by_its_process_and_told_by_its_title() {
 #[tokio::test]
 async fn an_agent_that_says_nothing_is_told_and_what_follows_it_is_another() {
     let server = Server::start();
-    let mut run = server.read(json!({})).await;
-    // The first goes when its line is read, and the second is in its place at once.
+    let mut run = server.read(json!({ "reconcile": "1s" })).await;
+    // The first goes when its line is read, and the second is in its place at once. Both print something that says nothing.
     let quiet = server.path("quiet");
-    std::fs::write(&quiet, "stty -echo\nread x\nexec -a codex sh -c 'echo next; read x; true'\n").unwrap();
+    std::fs::write(&quiet, "stty -echo\necho first\nread x\nexec -a codex sh -c 'echo next; read x; true'\n").unwrap();
     let line = format!("exec -a claude bash {}", quiet.display());
     server.tmux(&["new-window", "-d", "-t", "$0:", "bash", "-c", &line]);
+    let known = |agent: &'static str| move |event: &TestEvent| event.data["agent"] == agent && event.retained.is_some();
+    run.next_event_where("it is known", known("claude")).await;
     let came = next(&mut run, "agent.status").await;
     assert_eq!((&came.data["agent"], &came.data["status"]), (&json!("claude"), &json!("unknown")));
     assert_eq!((&came.data["evidence_from"], came.data.get("rule")), (&json!("process"), None));
@@ -75,6 +77,7 @@ async fn an_agent_that_says_nothing_is_told_and_what_follows_it_is_another() {
     let left = next(&mut run, "agent.status").await;
     assert_eq!((&left.data["left"], &left.data["status"]), (&json!("claude"), &json!("unknown")));
     assert_eq!((left.data.get("agent"), left.data.get("agent_pid")), (None, None));
+    run.next_event_where("the next one is known", known("codex")).await;
     let came = next(&mut run, "agent.status").await;
     assert_eq!((&came.data["agent"], &came.data["previous"]), (&json!("codex"), &json!("unknown")));
 }
