@@ -10,7 +10,7 @@ use crate::{
         socket,
     },
     watch::Rules,
-    watching::{End, Watching},
+    watching::Watching,
 };
 use headwater_plugin::prelude::*;
 use std::{
@@ -45,14 +45,15 @@ impl Source for Tmux {
         tidying.spawn(past::clear(past::read(&ctx)?, ctx.emitter(), socket));
         let mut ladder = Ladder::default();
         let mut absent_since = None;
+        // Each server that is gone, for some seconds.
+        let mut mourned = JoinSet::new();
         while let Some(server) = wait(&program, &mut ladder, &mut absent_since, &mut ctx).await? {
             // All that is in a server that was born while we waited is new.
             let newborn = absent_since.take().is_some_and(|since| server.started >= since);
             let watching = Watching::new(&config, &program, server, newborn, &mut ladder, (&redaction, &rules))?;
-            match watching.run(&mut ctx).await? {
-                End::Stopped => break,
-                End::Gone => {}
-            }
+            let Some(mourning) = watching.run(&mut ctx).await? else { break };
+            while mourned.try_join_next().is_some() {}
+            mourned.spawn(mourning.tell(ctx.emitter()));
         }
         Ok(())
     }

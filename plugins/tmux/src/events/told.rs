@@ -1,7 +1,7 @@
 //! An event before it is emitted.
 
 use super::place::Place;
-use headwater_plugin::{prelude::*, serde_json::Map};
+use headwater_plugin::{Emitter, EventBuilder, prelude::*, serde_json::Map};
 
 /// Lifecycle, agents and the source's own state.
 pub(crate) const TMUX: &str = "tmux";
@@ -47,7 +47,7 @@ impl Told {
     /// Emits it, and waits while the bus has no room. With a key, it stays as the snapshot of that key.
     pub(crate) async fn emit(&self, ctx: &mut Context, evidence: Evidence, key: Option<&str>) -> Result<()> {
         let ids = self.ids();
-        let mut event = self.begin(ctx, evidence, &ids);
+        let mut event = self.begin(ctx.event(self.channel, self.kind), evidence, &ids);
         if let Some(key) = key {
             event = event.key(key);
         }
@@ -55,10 +55,17 @@ impl Told {
         Ok(())
     }
 
+    /// The same from a task of the source.
+    pub(crate) async fn emit_by(&self, emitter: &mut Emitter, evidence: Evidence) -> Result<()> {
+        let ids = self.ids();
+        self.begin(emitter.event(self.channel, self.kind), evidence, &ids).emit(&self.data()).await?;
+        Ok(())
+    }
+
     /// Emits it if the bus has room now. What is lost is counted and announced by the SDK.
     pub(crate) fn try_emit(&self, ctx: &mut Context, evidence: Evidence) -> Result<bool> {
         let ids = self.ids();
-        Ok(self.begin(ctx, evidence, &ids).try_emit(&self.data())?)
+        Ok(self.begin(ctx.event(self.channel, self.kind), evidence, &ids).try_emit(&self.data())?)
     }
 
     /// The data: the place and what is beside it.
@@ -76,11 +83,11 @@ impl Told {
 
     fn begin<'a>(
         &'a self,
-        ctx: &'a mut Context,
+        event: EventBuilder<'a>,
         evidence: Evidence,
         ids: &'a [Option<String>; 3],
-    ) -> headwater_plugin::EventBuilder<'a> {
-        let mut event = ctx.event(self.channel, self.kind).evidence(evidence).severity(self.severity);
+    ) -> EventBuilder<'a> {
+        let mut event = event.evidence(evidence).severity(self.severity);
         for (name, id) in ["session", "window", "pane"].into_iter().zip(ids) {
             if let Some(id) = id {
                 event = event.attribute(name, id);

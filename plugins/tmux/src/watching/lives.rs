@@ -4,7 +4,7 @@ use crate::{
     events::{place::Place, told::Told},
     exits::Exits,
     server::identity::Server,
-    tree::{Ending, Tree, diff::Change, id::PaneId},
+    tree::{Ending, Pane, Tree, diff::Change, id::PaneId},
 };
 use headwater_plugin::prelude::*;
 use std::{
@@ -13,7 +13,11 @@ use std::{
 };
 
 /// A pane that is gone may leave its process behind, which then ends within this time, or goes on without us.
-const FAREWELL: Duration = Duration::from_secs(5);
+pub(super) const FAREWELL: Duration = Duration::from_secs(15);
+
+/// How long it is waited for tmux to say how a process ended. It knows as soon as it has asked the kernel; but on a busy machine
+/// that, its hook and a look take seconds, and a status that comes late is worth more than an end without one.
+const PATIENCE: Duration = Duration::from_secs(15);
 
 /// What is known of the processes.
 #[derive(Debug)]
@@ -29,8 +33,10 @@ pub(crate) struct Lives {
 struct Life {
     /// Under what its end will be told.
     number: Option<u64>,
-    /// It has ended, and it is waited for tmux to say how.
-    awaited: bool,
+    /// It has ended, and since then it is waited for tmux to say how.
+    awaited: Option<Instant>,
+    /// How it ended, where that is known.
+    ending: Option<Ending>,
     /// Its end was told.
     over: bool,
 }
@@ -59,15 +65,16 @@ pub(crate) enum Exit {
     /// A pane's process ended.
     Pane(Told),
     /// A pane's process ended; how, tmux may know.
-    Unknown(PaneId),
+    Unknown,
     /// Nothing.
     Nothing,
 }
 
 impl Life {
-    /// One that had ended before it was known; `told`: and how is known too.
-    fn ended(told: bool) -> Self {
-        Self { number: None, awaited: !told, over: told }
+    /// Its end is told now.
+    fn ends(&mut self, ending: Ending) {
+        (self.over, self.awaited) = (true, None);
+        self.ending = Some(ending).filter(|ending| *ending != Ending::default());
     }
 }
 
@@ -84,36 +91,31 @@ impl Lives {
         for change in changes {
             match change {
                 Change::PaneCreated(id, pane) => {
-                    let known = pane.dead.filter(|ending| *ending != Ending::default());
-                    ends.after.extend(known.map(|ending| exited(Place::pane(server, new, *id), ending)));
-                    match pane.dead {
-                        None => self.begin(server, *id, pane.pid),
-                        // Without a status, tmux is about to say it.
-                        Some(_) => drop(self.panes.insert(*id, Life::ended(known.is_some()))),
-                    }
+                    self.begin(server, *id, pane, now);
+                    ends.after.extend(self.at_once(server, new, *id, pane));
                 }
-                Change::PaneRespawned(id, pid) => {
-                    self.leave(*id, Place::pane(server, new, *id), now);
-                    self.begin(server, *id, *pid);
+                Change::PaneRespawned(id, _) => {
+                    ends.before.extend(self.leave(*id, Place::pane(server, new, *id), now));
+                    if let Some(pane) = new.panes.get(id) {
+                        self.begin(server, *id, pane, now);
+                        ends.after.extend(self.at_once(server, new, *id, pane));
+                    }
                 }
                 Change::PaneDead(id, Some(ending)) => {
                     let life = self.panes.entry(*id).or_default();
-                    // tmux sees the terminal close before it has asked how the process ended.
-                    let comes = life.number.is_some() || life.awaited;
-                    if *ending == Ending::default() && comes {
+                    if life.over {
                         continue;
                     }
-                    if !std::mem::replace(&mut life.over, true) {
+                    // tmux sees the terminal close before it has asked how the process ended, or while that goes on without it.
+                    if *ending != Ending::default() {
+                        life.ends(*ending);
                         ends.before.push(exited(Place::pane(server, new, *id), *ending));
+                    } else if life.number.is_none() {
+                        life.awaited.get_or_insert(now);
                     }
                 }
                 Change::PaneRemoved(id) => {
-                    let place = Place::pane(server, old, *id);
-                    let unseen = self.panes.get(id).is_some_and(|life| life.number.is_none() && !life.over);
-                    if unseen {
-                        ends.before.push(exited(place.clone(), Ending::default()));
-                    }
-                    self.leave(*id, place, now);
+                    ends.before.extend(self.leave(*id, Place::pane(server, old, *id), now));
                     self.panes.remove(id);
                 }
                 _ => {}
@@ -130,8 +132,29 @@ impl Lives {
         ends
     }
 
+    /// What the kernel has said holds where tmux, as it was just found, is still to ask.
+    pub(crate) fn fill_in(&self, known: &Tree, found: &mut Tree) {
+        for (id, pane) in &mut found.panes {
+            let same = known.panes.get(id).is_some_and(|known| known.pid == pane.pid);
+            if same && pane.dead == Some(Ending::default()) {
+                pane.dead = pane.dead.map(|none| self.panes.get(id).and_then(|life| life.ending).unwrap_or(none));
+            }
+        }
+    }
+
+    /// Whether no process is there any more whose end is to be told.
+    pub(crate) fn are_over(&self) -> bool {
+        self.watched.is_empty()
+    }
+
     /// A process ended.
-    pub(crate) fn ended(&mut self, server: &Server, tree: &Tree, number: u64, ending: Ending) -> Exit {
+    pub(crate) fn ended(
+        &mut self,
+        server: &Server,
+        tree: &Tree,
+        (number, ending): (u64, Ending),
+        now: Instant,
+    ) -> Exit {
         if Some(number) == self.server {
             return Exit::Server;
         }
@@ -145,33 +168,63 @@ impl Lives {
             return Exit::Nothing;
         }
         if ending == Ending::default() {
-            life.awaited = true;
-            return Exit::Unknown(watched.pane);
+            life.awaited = Some(now);
+            return Exit::Unknown;
         }
-        life.over = true;
+        life.ends(ending);
         Exit::Pane(exited(Place::pane(server, tree, watched.pane), ending))
     }
 
-    /// Nobody says how this pane's process ended.
-    pub(crate) fn give_up_on(&mut self, server: &Server, tree: &Tree, pane: PaneId) -> Option<Told> {
-        let life = self.panes.get_mut(&pane)?;
-        let untold = !std::mem::replace(&mut life.over, true);
-        untold.then(|| exited(Place::pane(server, tree, pane), Ending::default()))
+    /// When it is given up to wait for tmux.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        self.panes.values().filter_map(|life| life.awaited).min().map(|since| since + PATIENCE)
     }
 
-    fn begin(&mut self, server: &Server, pane: PaneId, pid: Option<u32>) {
-        let number = pid.and_then(|pid| self.exits.watch(pid, Some(server.pid)));
+    /// The ends of which nobody has said in time how.
+    pub(crate) fn give_up(&mut self, server: &Server, tree: &Tree, now: Instant) -> Vec<Told> {
+        let late = self.panes.iter_mut().filter(|(_, life)| life.awaited.is_some_and(|since| since + PATIENCE <= now));
+        let told = late.map(|(pane, life)| {
+            life.ends(Ending::default());
+            exited(Place::pane(server, tree, *pane), Ending::default())
+        });
+        told.collect()
+    }
+
+    /// A process is in a pane now.
+    fn begin(&mut self, server: &Server, id: PaneId, pane: &Pane, now: Instant) {
+        let watch = |pid| self.exits.watch(pid, Some(server.pid));
+        let number = pane.pid.filter(|_| pane.dead.is_none_or(|ending| ending == Ending::default())).and_then(watch);
         if let Some(number) = number {
-            self.watched.insert(number, Watched { pane, left: None });
+            self.watched.insert(number, Watched { pane: id, left: None });
         }
-        self.panes.insert(pane, Life { number, ..Life::default() });
+        // It ended before it was known, and tmux is about to say how.
+        let awaited = (pane.dead.is_some() && number.is_none()).then_some(now);
+        // tmux can make a pane in which nothing is run.
+        let over = pane.pid.is_none();
+        self.panes.insert(id, Life { number, awaited: awaited.filter(|_| !over), over, ending: None });
     }
 
-    /// The process is not in the pane any more, and may end later.
-    fn leave(&mut self, pane: PaneId, place: Place, now: Instant) {
-        let number = self.panes.get(&pane).and_then(|life| life.number);
-        if let Some(watched) = number.and_then(|number| self.watched.get_mut(&number)) {
-            watched.left = Some((place, now));
+    /// How a process ended that is new and has ended.
+    fn at_once(&mut self, server: &Server, tree: &Tree, id: PaneId, pane: &Pane) -> Option<Told> {
+        let ending = pane.dead.filter(|ending| *ending != Ending::default())?;
+        self.panes.get_mut(&id)?.ends(ending);
+        Some(exited(Place::pane(server, tree, id), ending))
+    }
+
+    /// The process is not in the pane any more, and may end later. Where nobody will say when, that is told now.
+    fn leave(&mut self, pane: PaneId, place: Place, now: Instant) -> Option<Told> {
+        let life = self.panes.get(&pane)?;
+        match life.number {
+            Some(number) if life.over => {
+                self.watched.remove(&number);
+                self.exits.forget(number);
+                None
+            }
+            Some(number) => {
+                self.watched.get_mut(&number)?.left = Some((place, now));
+                None
+            }
+            None => (!life.over).then(|| exited(place, Ending::default())),
         }
     }
 }
@@ -187,4 +240,96 @@ fn exited(place: Place, ending: Ending) -> Told {
     }
     let well = matches!(ending, Ending { status: None | Some(0), signal: None });
     Told::new("pane.exited", place, more).severity(if well { Severity::Info } else { Severity::Warning })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tree::{diff::diff, id::Id};
+
+    const PANE: PaneId = Id(1);
+
+    /// A tree with one pane whose process has this number, and how it ended. No process has a number so high.
+    fn tree(pid: Option<u32>, dead: Option<Ending>) -> Tree {
+        let pane = Pane {
+            window: Id(1),
+            index: 0,
+            size: (24, 80),
+            pid,
+            title: String::new(),
+            command: String::new(),
+            path: String::new(),
+            dead,
+        };
+        Tree { panes: [(PANE, pane)].into(), ..Tree::default() }
+    }
+
+    /// Follows the steps from one tree to another; what was told.
+    fn follow(lives: &mut Lives, server: &Server, trees: [&Tree; 2], now: Instant) -> Vec<Option<Value>> {
+        let ends = lives.follow(server, trees[0], trees[1], &diff(trees[0], trees[1]), now);
+        ends.before.iter().chain(&ends.after).map(|told| told.more.get("exit_status").cloned()).collect()
+    }
+
+    fn lives() -> (Lives, Server) {
+        let server = Server { pid: u32::MAX, started: 0, socket: "/nowhere".into(), version: String::new() };
+        (Lives::new(Exits::new().unwrap().0, &server), server)
+    }
+
+    const UNSAID: Option<Ending> = Some(Ending { status: None, signal: None });
+    const SAID: Option<Ending> = Some(Ending { status: Some(42), signal: None });
+    const PID: Option<u32> = Some(u32::MAX - 1);
+
+    #[test]
+    fn an_end_is_told_once_as_soon_as_tmux_says_how_or_when_it_does_not() {
+        let (start, empty) = (Instant::now(), Tree::default());
+        for (later, told) in [(SAID, json!(42)), (UNSAID, Value::Null)] {
+            let (mut lives, server) = lives();
+            let [dead, then] = [tree(PID, UNSAID), tree(PID, later)];
+            assert!(follow(&mut lives, &server, [&empty, &dead], start).is_empty(), "tmux is about to say it");
+            let due = lives.due().unwrap();
+            assert!(lives.give_up(&server, &dead, start + PATIENCE / 2).is_empty());
+            let mut all = follow(&mut lives, &server, [&dead, &then], start);
+            let late = lives.give_up(&server, &then, due);
+            all.extend(late.iter().map(|told| told.more.get("exit_status").cloned()));
+            assert_eq!(all, [Some(told).filter(|told| !told.is_null())]);
+            assert_eq!(lives.due(), None);
+            assert!(follow(&mut lives, &server, [&then, &empty], due).is_empty(), "each once");
+        }
+    }
+
+    /// It would be told that a process has ended that runs.
+    #[test]
+    fn who_is_started_in_the_pane_meanwhile_has_not_ended() {
+        let (start, empty) = (Instant::now(), Tree::default());
+        let (mut lives, server) = lives();
+        let [dead, again] = [tree(PID, UNSAID), tree(Some(u32::MAX - 2), None)];
+        follow(&mut lives, &server, [&empty, &dead], start);
+        assert_eq!(follow(&mut lives, &server, [&dead, &again], start), [None], "the first one");
+        assert_eq!(lives.due(), None);
+        assert!(lives.give_up(&server, &again, start + 2 * PATIENCE).is_empty());
+    }
+
+    /// `split-window ''`
+    #[test]
+    fn a_pane_in_which_nothing_was_run_has_no_end_to_tell() {
+        let (start, empty, nothing) = (Instant::now(), Tree::default(), tree(None, UNSAID));
+        let (mut lives, server) = lives();
+        assert!(follow(&mut lives, &server, [&empty, &nothing], start).is_empty());
+        assert_eq!(lives.due(), None);
+        assert!(follow(&mut lives, &server, [&nothing, &empty], start).is_empty());
+    }
+
+    #[test]
+    fn what_the_kernel_said_is_said_of_that_process_only() {
+        let (start, empty) = (Instant::now(), Tree::default());
+        let (mut lives, server) = lives();
+        let known = tree(PID, SAID);
+        assert_eq!(follow(&mut lives, &server, [&empty, &known], start), [Some(json!(42))]);
+        for (mut found, filled) in
+            [(tree(PID, UNSAID), SAID), (tree(PID, None), None), (tree(Some(u32::MAX - 2), UNSAID), UNSAID)]
+        {
+            lives.fill_in(&known, &mut found);
+            assert_eq!(found.panes[&PANE].dead, filled);
+        }
+    }
 }

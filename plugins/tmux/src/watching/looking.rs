@@ -67,6 +67,7 @@ impl Watching<'_> {
                 listing.count_clients(&ours);
                 self.clean_titles(&mut listing.tree);
                 self.keep_newer(&mut listing.tree, looked.began);
+                self.lives.fill_in(&self.tree, &mut listing.tree);
                 listing
             }
             Err(AskError::NoServer) => return Ok(Some(End::Gone)),

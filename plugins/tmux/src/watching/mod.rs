@@ -8,6 +8,7 @@ mod answers;
 mod clients;
 mod lives;
 mod looking;
+mod mourning;
 mod output;
 mod rungs;
 mod schedule;
@@ -33,30 +34,19 @@ use crate::{
         identity::Server,
     },
     text::Redaction,
-    tree::{
-        Tree,
-        id::{PaneId, SessionId},
-    },
+    tree::{Tree, id::SessionId},
     watch::Rules,
 };
 use headwater_plugin::prelude::*;
 use lives::{Exit, Lives};
+use mourning::Mourning;
 use schedule::Schedule;
 use std::{
     collections::BTreeMap,
     sync::{Arc, mpsc::Receiver},
     time::{Duration, Instant},
 };
-use tokio::{
-    task::JoinSet,
-    time::{sleep_until, timeout},
-};
-
-/// How long the reading threads may take to end.
-const FAREWELL: Duration = Duration::from_secs(1);
-
-/// How long it is waited for tmux to say how a process ended.
-const PATIENCE_FOR_ENDING: Duration = Duration::from_secs(1);
+use tokio::{task::JoinSet, time::sleep_until};
 
 /// How long nothing is asked after something was told, while there are sessions that end when nobody is attached.
 const PAUSE_FOR_FLEETING: Duration = Duration::from_millis(50);
@@ -125,8 +115,6 @@ pub(crate) struct Watching<'a> {
     /// Closes when the last one that was given a turn is over.
     last_turn: Option<Receiver<()>>,
     lives: Lives,
-    /// Processes that ended, and since when it is waited for tmux to say how.
-    unknown: Vec<(PaneId, Instant)>,
     schedule: Schedule,
     /// Jobs in threads, at most a few: one look, one repair, and the commands under way.
     pub(crate) work: JoinSet<Done>,
@@ -175,23 +163,21 @@ impl<'a> Watching<'a> {
             missed_bytes: 0,
             answering: 0,
             last_turn: None,
-            unknown: Vec::new(),
             schedule: Schedule::new(reconcile, Instant::now()),
             work: JoinSet::new(),
             readers,
         })
     }
 
-    /// Watches until the server is gone or the source is to stop.
-    pub(crate) async fn run(mut self, ctx: &mut Context) -> Result<End> {
+    /// Watches until the server is gone, and gives what is still to be heard of it; `None`: the source is to stop.
+    pub(crate) async fn run(mut self, ctx: &mut Context) -> Result<Option<Mourning>> {
         info!(pid = self.server.pid, version = self.server.version, "watching a server");
         self.hook(ctx).await?;
         let end = self.watch(ctx).await?;
         if end == End::Gone {
             self.mourn(ctx).await?;
         }
-        self.leave(end).await;
-        Ok(end)
+        Ok(self.leave(end).await)
     }
 
     async fn watch(&mut self, ctx: &mut Context) -> Result<End> {
@@ -222,7 +208,7 @@ impl<'a> Watching<'a> {
 
     /// When the loop has something to do by time.
     fn due(&self) -> Option<Instant> {
-        let given_up = self.unknown.iter().map(|(_, since)| *since + PATIENCE_FOR_ENDING).min();
+        let given_up = self.lives.due();
         let rest = self.clients.resting(Instant::now());
         let output = self.panes.due(&self.tree);
         let agents = self.agents.due(Instant::now());
@@ -240,10 +226,8 @@ impl<'a> Watching<'a> {
         if self.next_client.is_some_and(|at| at <= now) {
             self.follow_sessions();
         }
-        for (pane, _) in self.unknown.extract_if(.., |(_, since)| *since + PATIENCE_FOR_ENDING <= now) {
-            if let Some(told) = self.lives.give_up_on(&self.server, &self.tree, pane) {
-                told.emit(ctx, Evidence::Observed, None).await?;
-            }
+        for told in self.lives.give_up(&self.server, &self.tree, now) {
+            told.emit(ctx, Evidence::Observed, None).await?;
         }
         Ok(())
     }
@@ -255,11 +239,11 @@ impl<'a> Watching<'a> {
             self.told();
         }
         let mut gone = false;
-        for (number, ending) in news.exits {
-            match self.lives.ended(&self.server, &self.tree, number, ending) {
+        for exit in news.exits {
+            match self.lives.ended(&self.server, &self.tree, exit, Instant::now()) {
                 Exit::Server => gone = true,
                 Exit::Pane(told) => told.emit(ctx, Evidence::Observed, None).await?,
-                Exit::Unknown(pane) => self.unknown.push((pane, Instant::now())),
+                Exit::Unknown => {}
                 Exit::Nothing => continue,
             }
             self.told();
@@ -326,14 +310,14 @@ impl<'a> Watching<'a> {
         Ok(None)
     }
 
-    /// The server is gone, and with it all that it held.
+    /// The server is gone, and with it all that it held. What ran in it may end later, which [`Mourning`] tells.
     async fn mourn(&mut self, ctx: &mut Context) -> Result<()> {
         info!(pid = self.server.pid, "the server is gone");
         self.become_tree(ctx, Tree::default(), Evidence::Inferred).await
     }
 
-    /// Takes our traces away, and waits for the threads.
-    async fn leave(mut self, end: End) {
+    /// Takes our traces away, and, unless a server is mourned, waits for the threads.
+    async fn leave(mut self, end: End) -> Option<Mourning> {
         self.inbox.close();
         if let Some(hooks) = self.hooks.take() {
             hooks.wake();
@@ -345,10 +329,14 @@ impl<'a> Watching<'a> {
                 }
             }
         }
-        drop((self.lives, self.clients));
-        let readers = async { while self.readers.join_next().await.is_some() {} };
-        if timeout(FAREWELL, readers).await.is_err() {
-            warn!("a reading thread does not end");
+        drop(self.clients);
+        let rest = Mourning { server: self.server, lives: self.lives, inbox: self.inbox, readers: self.readers };
+        match end {
+            End::Gone => Some(rest),
+            End::Stopped => {
+                rest.end().await;
+                None
+            }
         }
     }
 }

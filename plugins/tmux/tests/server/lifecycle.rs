@@ -2,6 +2,7 @@
 
 use crate::world::{Server, next};
 use headwater_testkit::prelude::*;
+use std::{fs::OpenOptions, process::Command};
 
 /// Without control clients: what hooks alone tell.
 fn hooks_only() -> Value {
@@ -140,4 +141,51 @@ async fn the_command_list_shows_the_tree() {
     let status = run.command("status", json!({})).await.completed();
     assert_eq!((&status["mode"], &status["panes"]), (&json!("hooks"), &json!(1)));
     assert_eq!(status["server"]["pid"], server.pid());
+}
+
+/// tmux sees the terminal close first and asks how the process ended then. What the kernel has said meanwhile holds.
+#[tokio::test]
+async fn a_dead_pane_of_which_tmux_does_not_say_how_is_told_with_what_the_kernel_said() {
+    let server = Server::start();
+    server.tmux(&["set-option", "-g", "remain-on-exit", "on"]);
+    let fifo = server.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    // As in the moment before it has asked.
+    let asking = "case \" $* \" in *\" list-clients \"*) tmux \"$@\" | sed 's/ 1 2:42 0: / 1 0: 0: /'; exit ;; esac";
+    let mut run = server.watch(json!({ "mode": "hooks", "tmux": server.tmux_after(asking) })).await;
+    server.tmux(&["new-window", "-d", "-t", "$0:", &format!("cat '{}'; exit 42", fifo.display())]);
+    next(&mut run, "pane.created").await;
+    // A parent that stands still asks nothing: the kernel keeps what it knows.
+    let pid = server.pid().to_string();
+    let signal = |signal: &str| assert!(Command::new("kill").args([signal, pid.as_str()]).status().unwrap().success());
+    signal("-STOP");
+    drop(OpenOptions::new().write(true).open(&fifo).unwrap());
+    let exited = next(&mut run, "pane.exited").await;
+    signal("-CONT");
+    assert_eq!((&exited.data["pane_id"], &exited.data["exit_status"]), (&json!("%1"), &json!(42)));
+    let dead = |event: &TestEvent| event.kind == "pane.state" && event.data["dead"] == true;
+    let state = run.next_event_where("a dead pane", dead).await;
+    assert_eq!((&state.data["pane_id"], &state.data["exit_status"]), (&json!("%1"), &json!(42)));
+}
+
+/// Without its terminal a process may take its time, and nobody waits for it: the next server may be there by then.
+#[tokio::test]
+async fn a_process_that_ends_after_its_server_is_told() {
+    let server = Server::start();
+    let mut run = server.watch(json!({ "mode": "hooks" })).await;
+    let fifo = server.path("fifo");
+    assert!(Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    let stays = format!("trap '' HUP; tmux wait-for -S stays; cat '{}'", fifo.display());
+    server.tmux(&["new-window", "-d", "-t", "$0:", &stays]);
+    next(&mut run, "pane.created").await;
+    server.tmux(&["wait-for", "stays"]);
+    let first = server.pid();
+    server.tmux(&["kill-server"]);
+    next(&mut run, "tmux.mode").await;
+    server.begin();
+    next(&mut run, "session.created").await;
+    drop(OpenOptions::new().write(true).open(&fifo).unwrap());
+    let its_end = |event: &TestEvent| event.kind == "pane.exited" && event.data["pane_id"] == "%1";
+    let exited = run.next_event_where("its end", its_end).await;
+    assert_eq!((&exited.data["server"]["pid"], exited.evidence), (&json!(first), Some(Evidence::Observed)));
 }
