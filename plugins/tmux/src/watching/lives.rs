@@ -132,6 +132,15 @@ impl Lives {
         ends
     }
 
+    /// What was dead before us is not told, also where tmux or the kernel will yet say how.
+    pub(crate) fn pass_over_dead(&mut self, found: &Tree) {
+        for (id, life) in &mut self.panes {
+            if found.panes.get(id).is_some_and(|pane| pane.dead.is_some()) {
+                (life.over, life.awaited) = (true, None);
+            }
+        }
+    }
+
     /// What the kernel has said holds where tmux, as it was just found, is still to ask.
     pub(crate) fn fill_in(&self, known: &Tree, found: &mut Tree) {
         for (id, pane) in &mut found.panes {
@@ -307,6 +316,18 @@ mod tests {
         assert_eq!(follow(&mut lives, &server, [&dead, &again], start), [None], "the first one");
         assert_eq!(lives.due(), None);
         assert!(lives.give_up(&server, &again, start + 2 * PATIENCE).is_empty());
+    }
+
+    #[test]
+    fn what_was_dead_before_us_is_not_told() {
+        let (start, empty) = (Instant::now(), Tree::default());
+        let (mut lives, server) = lives();
+        let [dead, said] = [tree(PID, UNSAID), tree(PID, SAID)];
+        follow(&mut lives, &server, [&empty, &dead], start);
+        lives.pass_over_dead(&dead);
+        assert_eq!(lives.due(), None);
+        assert!(follow(&mut lives, &server, [&dead, &said], start).is_empty());
+        assert!(follow(&mut lives, &server, [&said, &empty], start).is_empty());
     }
 
     /// `split-window ''`

@@ -91,6 +91,7 @@ impl Watching<'_> {
             // What was there before us was not created now: it is only known from now on.
             let changes = diff(&self.tree, &listing.tree);
             self.lives.follow(&self.server, &self.tree, &listing.tree, &changes, Instant::now());
+            self.lives.pass_over_dead(&listing.tree);
             self.tree = listing.tree;
             self.panes.follow(&self.tree, Instant::now());
             self.snapshots.tell(ctx, &self.server, &self.tree, &self.extras, evidence).await?;
