@@ -99,6 +99,9 @@ async fn a_storm_beyond_the_limit_is_closed_without_a_word() {
 }
 
 /// Harm prevented: out of descriptors the accept loop spins, or gives up, or the clients that are there suffer.
+///
+/// It takes descriptors from the whole process and counts its time: under plain `cargo test` it and the tests beside it may
+/// fail of each other. nextest, by which `cargo xtask test` runs all tests, gives each a process of its own.
 #[tokio::test]
 async fn without_descriptors_accepting_rests_and_the_clients_stay() {
     let world = World::start();

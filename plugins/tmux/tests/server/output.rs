@@ -100,13 +100,14 @@ async fn a_window_that_two_sessions_share_is_told_once() {
     while clients != 2 {
         clients = run.command("status", json!({})).await.completed()["control_clients"].as_u64().unwrap();
     }
-    show(&server, "%0", b"once\r");
-    show(&server, "%0", b"end\r");
     let mut all = String::new();
-    while !all.contains("end") {
-        all += content(&printed(&mut run, "output", |event| event.kind == "pane.output").await);
+    // Each is echoed by the terminal, and once more by `cat`, which may come to it after further typing.
+    for text in ["once", "end"] {
+        show(&server, "%0", format!("{text}\r").as_bytes());
+        while all.matches(text).count() < 2 {
+            all += content(&printed(&mut run, "output", |event| event.kind == "pane.output").await);
+        }
     }
-    // Echoed by the terminal, and once more by `cat`.
     assert_eq!(all.matches("once").count(), 2, "{all}");
 }
 

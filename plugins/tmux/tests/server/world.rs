@@ -6,6 +6,7 @@ use std::{
     io::BufRead,
     path::PathBuf,
     process::{Child, Command, Output, Stdio},
+    time::{Duration, Instant},
 };
 use tempfile::TempDir;
 
@@ -27,9 +28,19 @@ impl Server {
         Self { dir: tempfile::Builder::new().prefix("hw-test-").tempdir().unwrap() }
     }
 
-    /// Starts it.
+    /// Starts it. One before it may still be about to end, and answers nobody.
     pub(crate) fn begin(&self) {
-        self.tmux(&["-f", "/dev/null", "new-session", "-d", "-s", "main", "-x", "80", "-y", "24", "cat"]);
+        let session = ["-f", "/dev/null", "new-session", "-d", "-s", "main", "-x", "80", "-y", "24", "cat"];
+        let deadline = Instant::now() + Duration::from_secs(30);
+        loop {
+            let output = self.try_tmux(&session);
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            if output.status.success() {
+                return;
+            }
+            let ends = complaint.contains("server exited") && Instant::now() < deadline;
+            assert!(ends, "a server cannot be started: {complaint}");
+        }
     }
 
     pub(crate) fn socket(&self) -> PathBuf {
