@@ -1,0 +1,17 @@
+//! Talking to servers: over pipes and over HTTP, in both eras of the protocol, with a deadline for everything.
+//!
+//! One task a server ([`runner`]) owns all that belongs to it; what is said and what it means ([`dialogue`]) is pure.
+
+mod dialogue;
+mod http;
+mod message;
+mod pipes;
+mod runner;
+mod seen;
+mod sse;
+mod wire;
+
+#[allow(unused_imports)] // the source comes next
+pub(crate) use runner::{Order, Runner, Target, Timing};
+#[allow(unused_imports)] // the source comes next
+pub(crate) use seen::{Ended, Greeting, Report, Seen};

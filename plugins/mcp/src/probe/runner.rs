@@ -1,0 +1,462 @@
+//! One server that is ours to ask: it is started or called, greeted, pinged, and started again when it ends.
+//!
+//! A round of asking is a ping, and two more in its deadline as long as none is answered. So a server that hangs is known to
+//! after one interval and one deadline, by three pings in a row, while one answer, however late in the deadline, counts.
+
+use super::{
+    dialogue::{Dialogue, Heard},
+    http::Http,
+    message::{self, Era, Incoming, Outgoing},
+    pipes::Pipes,
+    seen::{Ended, Greeting, Report, Seen},
+    wire::{Wire, WireError},
+};
+use crate::{
+    discovery::Launch,
+    health::Outcome,
+    process::{
+        child::Owned,
+        stderr::{self, Redactor, Shared},
+    },
+    restart::Restarts,
+};
+use headwater_plugin::tokio::{
+    sync::mpsc,
+    task::JoinSet,
+    time::{Instant, sleep_until, timeout},
+};
+use std::time::Duration;
+
+/// Pings of a round.
+const PINGS: u32 = 3;
+
+/// A server that has said nothing for so long is greeted the other way too.
+const INSIST: Duration = Duration::from_secs(2);
+
+/// What an ending server gets for each step of its end: its input is closed, it is asked to end, it is killed.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// What a server whose output has ended gets to end itself: how it ended is worth waiting for.
+const LAST_BREATH: Duration = Duration::from_millis(30);
+
+/// The list of tools is asked for at most so often.
+const RELIST: Duration = Duration::from_millis(200);
+
+/// What is to be done with a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Order {
+    /// Start it.
+    Start,
+    /// End it, and leave it so.
+    Stop {
+        /// It gets time to end by itself.
+        graceful: bool,
+    },
+    /// End it and start it again.
+    Restart {
+        /// It gets time to end by itself.
+        graceful: bool,
+    },
+}
+
+/// The times of a runner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Timing {
+    /// From one round to the next.
+    pub(crate) interval: Duration,
+    /// What a round may take.
+    pub(crate) deadline: Duration,
+    /// What the greeting may take.
+    pub(crate) handshake: Duration,
+    /// How long a server of ours may be silent before it is killed and started again.
+    pub(crate) hung: Duration,
+}
+
+/// A server that is ours to ask.
+#[derive(Clone, Debug)]
+pub(crate) struct Target {
+    /// Its id.
+    pub(crate) server: String,
+    /// How it is started or reached.
+    pub(crate) launch: Launch,
+    /// The times.
+    pub(crate) timing: Timing,
+}
+
+/// The task of a server.
+#[derive(Debug)]
+pub(crate) struct Runner {
+    target: Target,
+    orders: mpsc::Receiver<Order>,
+    /// While it is full, the runner waits: nothing of what it sees is lost.
+    reports: mpsc::Sender<Report>,
+    restarts: Restarts,
+    began: Instant,
+    era: Option<Era>,
+}
+
+/// Why a life ended.
+enum Why {
+    /// Somebody asked for it; without an order, for good.
+    Asked(Option<Order>),
+    Exited,
+    Lost(String),
+    NotReady(String),
+    TooLate,
+    Hung,
+}
+
+/// A server that runs.
+struct Life {
+    wire: Wire,
+    dialogue: Dialogue,
+    owned: Option<Owned>,
+    stderr: Shared,
+    draining: JoinSet<()>,
+    began: Instant,
+    phase: Phase,
+    has_tools: bool,
+    round: Option<Round>,
+    next_round: Instant,
+    relist: Option<Instant>,
+    silent_since: Option<Instant>,
+}
+
+/// How far it has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    /// It has not answered.
+    Greeting {
+        /// It was greeted both ways.
+        insisted: bool,
+    },
+    /// It answers.
+    Ready,
+    /// It answers that it does not answer us.
+    Locked,
+}
+
+struct Round {
+    began: Instant,
+    sent: u32,
+}
+
+impl Runner {
+    pub(crate) fn new(target: Target, orders: mpsc::Receiver<Order>, reports: mpsc::Sender<Report>) -> Self {
+        Self { target, orders, reports, restarts: Restarts::default(), began: Instant::now(), era: None }
+    }
+
+    /// Runs the server until nobody gives orders any more.
+    pub(crate) async fn run(mut self) {
+        loop {
+            let began = Instant::now();
+            let (why, mut ended) = self.live(began).await;
+            let (pause, order) = if let Why::Asked(order) = why {
+                (None, Some(order))
+            } else {
+                let pause = self.restarts.ended(self.began.elapsed(), began.elapsed());
+                (Some(pause), None)
+            };
+            ended.again = pause;
+            ended.restarts = self.restarts.total();
+            ended.flapping = self.restarts.flapping(self.began.elapsed());
+            self.report(Seen::Ended(Box::new(ended))).await;
+            let next = match (order, pause) {
+                (Some(order), _) => order,
+                (None, Some(pause)) => {
+                    let until = Instant::now() + pause;
+                    headwater_plugin::tokio::select! {
+                        () = sleep_until(until) => continue,
+                        order = self.orders.recv() => order,
+                    }
+                }
+                (None, None) => None,
+            };
+            if !self.obey(next).await {
+                return;
+            }
+        }
+    }
+
+    /// Waits until it is to be started. `false`: nobody gives orders any more.
+    async fn obey(&mut self, mut order: Option<Order>) -> bool {
+        loop {
+            match order {
+                None => return false,
+                Some(Order::Start | Order::Restart { .. }) => {
+                    self.restarts.forgive();
+                    return true;
+                }
+                Some(Order::Stop { .. }) => order = self.orders.recv().await,
+            }
+        }
+    }
+
+    async fn report(&self, seen: Seen) {
+        let server = self.target.server.clone();
+        // Nobody listens any more: the source is ending, and so is this task.
+        let _ = self.reports.send(Report { server, at: Instant::now(), seen }).await;
+    }
+
+    /// One life of the server, from its start to its end.
+    async fn live(&mut self, began: Instant) -> (Why, Ended) {
+        let mut life = match self.start(began) {
+            Ok(life) => life,
+            Err(reason) => {
+                self.report(Seen::Started { process: None }).await;
+                return (Why::NotReady(reason.clone()), Ended { reason, ..Ended::default() });
+            }
+        };
+        self.report(Seen::Started { process: life.owned.as_ref().map(Owned::process) }).await;
+        let why = self.attend(&mut life).await;
+        let ended = self.bury(&why, life).await;
+        (why, ended)
+    }
+
+    fn start(&self, began: Instant) -> Result<Life, String> {
+        let stderr = Shared::default();
+        let mut draining = JoinSet::new();
+        let (wire, owned) = match &self.target.launch {
+            Launch::Stdio(launch) => {
+                let (owned, pipes) = Owned::spawn(launch).map_err(|error| error.to_string())?;
+                let secrets = launch.env.values().chain(&launch.args).map(String::as_str);
+                draining.spawn(stderr::drain(pipes.stderr, Redactor::new(secrets), Shared::clone(&stderr)));
+                (Wire::Pipes(Box::new(Pipes::new(pipes.stdin, pipes.stdout))), Some(owned))
+            }
+            Launch::Http(launch) => {
+                let patience = self.target.timing.handshake.max(self.target.timing.deadline);
+                (Wire::Http(Box::new(Http::new(launch, patience).map_err(|error| error.to_string())?)), None)
+            }
+        };
+        let (dialogue, hello) = Dialogue::begin(self.era);
+        let mut life = Life {
+            wire,
+            dialogue,
+            owned,
+            stderr,
+            draining,
+            began,
+            phase: Phase::Greeting { insisted: false },
+            has_tools: false,
+            round: None,
+            next_round: began,
+            relist: None,
+            silent_since: None,
+        };
+        life.wire.send(&hello);
+        Ok(life)
+    }
+
+    /// Listens and asks, until it ends.
+    async fn attend(&mut self, life: &mut Life) -> Why {
+        loop {
+            let due = self.due(life);
+            // Time and orders before messages: a server that never stops talking must not have the last word.
+            headwater_plugin::tokio::select! {
+                biased;
+                order = self.orders.recv() => match order {
+                    Some(Order::Start) => {}
+                    order => return Why::Asked(order),
+                },
+                () = exited(life.owned.as_ref()) => return Why::Exited,
+                () = sleep_until(due) => if let Some(why) = self.tick(life).await {
+                    return why;
+                },
+                received = life.wire.receive() => match received {
+                    Ok(incoming) => if let Some(why) = self.hear(life, incoming).await {
+                        return why;
+                    },
+                    Err(WireError::Locked) => self.locked(life).await,
+                    Err(error) => return Why::Lost(error.to_string()),
+                },
+            }
+        }
+    }
+
+    /// When something is to be done though nothing is heard.
+    fn due(&self, life: &Life) -> Instant {
+        let Timing { deadline, handshake, .. } = self.target.timing;
+        if let Phase::Greeting { insisted } = life.phase {
+            let late = life.began + handshake;
+            return if insisted { late } else { late.min(life.began + INSIST) };
+        }
+        let round = life.round.as_ref().map_or(life.next_round, |round| round.began + deadline * round.sent / PINGS);
+        life.relist.map_or(round, |relist| relist.min(round))
+    }
+
+    async fn tick(&mut self, life: &mut Life) -> Option<Why> {
+        let Timing { interval, deadline, handshake, hung } = self.target.timing;
+        let now = Instant::now();
+        if let Phase::Greeting { insisted } = &mut life.phase {
+            if now >= life.began + handshake {
+                return Some(Why::TooLate);
+            }
+            *insisted = true;
+            if let Some(hello) = life.dialogue.insist() {
+                life.wire.send(&hello);
+            }
+            return None;
+        }
+        if life.relist.is_some_and(|at| at <= now) {
+            life.relist = None;
+            life.say(Dialogue::list_tools);
+        }
+        match &life.round {
+            None if now >= life.next_round => {
+                if let Some(owned) = &mut life.owned {
+                    owned.look();
+                }
+                life.round = Some(Round { began: now, sent: 0 });
+                life.ping();
+            }
+            Some(round) if now >= round.began + deadline && round.sent >= PINGS => {
+                let waited = now - round.began;
+                life.next_round = (round.began + interval).max(now);
+                life.round = None;
+                life.dialogue.give_up_pings();
+                let since = *life.silent_since.get_or_insert(now);
+                self.report(Seen::Silent { calls: PINGS, waited }).await;
+                if life.owned.is_some() && now - since >= hung {
+                    return Some(Why::Hung);
+                }
+            }
+            Some(round) if round.sent < PINGS && now >= round.began + deadline * round.sent / PINGS => life.ping(),
+            _ => {}
+        }
+        None
+    }
+
+    async fn hear(&mut self, life: &mut Life, incoming: Incoming) -> Option<Why> {
+        let now = life.began.elapsed();
+        let (heard, answer) = life.dialogue.hear(incoming, now);
+        if let Some(answer) = answer {
+            life.wire.send(&answer);
+        }
+        match heard {
+            Heard::Greeted(era, info) => {
+                self.era = Some(era);
+                life.phase = Phase::Ready;
+                life.next_round = Instant::now();
+                let tools = info.capabilities.tools.clone();
+                let greeting = Greeting { era: era.name(), info: *info, took: now };
+                self.report(Seen::Ready(Box::new(greeting))).await;
+                life.has_tools = tools.is_some();
+                if let Some(tools) = tools {
+                    life.relist = Some(Instant::now());
+                    if tools.list_changed == Some(true) {
+                        life.wire.listen();
+                        life.say(Dialogue::listen);
+                    }
+                }
+            }
+            Heard::Refused(reason) => return Some(Why::NotReady(reason)),
+            Heard::Echo => {
+                return Some(Why::NotReady("it sends back what it gets: it is no MCP server".to_owned()));
+            }
+            Heard::Pong { outcome, latency } => self.pong(life, outcome, latency).await,
+            Heard::Tools(count) => self.report(Seen::Tools(count)).await,
+            Heard::ToolsChanged if life.has_tools => {
+                life.relist.get_or_insert(Instant::now() + RELIST);
+            }
+            Heard::ToolsChanged | Heard::Other => {}
+        }
+        None
+    }
+
+    async fn pong(&mut self, life: &mut Life, outcome: Outcome, latency: Duration) {
+        let Some(round) = life.round.take() else { return };
+        life.next_round = (round.began + self.target.timing.interval).max(Instant::now());
+        life.silent_since = None;
+        // The others of the round may be answered too; one is enough.
+        life.dialogue.give_up_pings();
+        let written = stderr::copy(&life.stderr);
+        let written = (written.bytes, written.lines);
+        self.report(Seen::Pong { outcome, latency, written, noise: life.wire.noise() }).await;
+    }
+
+    /// It lives, and says nothing to us. That it says so is all that can be asked.
+    async fn locked(&mut self, life: &mut Life) {
+        if life.phase != Phase::Locked {
+            life.phase = Phase::Locked;
+            life.next_round = Instant::now() + self.target.timing.interval;
+            self.report(Seen::Locked).await;
+        }
+        if let Some(round) = &life.round {
+            let latency = round.began.elapsed();
+            self.pong(life, Outcome::Ok, latency).await;
+        }
+    }
+
+    /// Ends what is left of it, and says how it was.
+    async fn bury(&self, why: &Why, life: Life) -> Ended {
+        let Life { wire, owned, stderr, mut draining, phase, .. } = life;
+        let noise = wire.noise();
+        let mut ended = Ended {
+            was_ready: !matches!(phase, Phase::Greeting { .. }),
+            asked: matches!(why, Why::Asked(_)),
+            ..Ended::default()
+        };
+        let graceful = match why {
+            Why::Asked(Some(Order::Stop { graceful } | Order::Restart { graceful })) => *graceful,
+            _ => false,
+        };
+        if let Some(owned) = owned {
+            if graceful {
+                // Its input is closed with the wire.
+                drop(wire);
+                if timeout(GRACE, owned.exited()).await.is_err() {
+                    owned.ask_to_end();
+                    let _ = timeout(GRACE, owned.exited()).await;
+                }
+            } else if matches!(why, Why::Lost(_)) {
+                let _ = timeout(LAST_BREATH, owned.exited()).await;
+            }
+            ended.ending = Some(owned.end());
+            // What it wrote last is there at once; who has left it to others may never close it.
+            let _ = timeout(LAST_BREATH, draining.join_next()).await;
+            ended.written = Some(stderr::copy(&stderr));
+        }
+        let how = ended.ending.as_ref().map(crate::process::child::Ending::told);
+        let noisy = if noise > 0 { format!("; {noise} lines of its output are no messages") } else { String::new() };
+        ended.reason = match why {
+            Why::Asked(_) => "somebody asked for it".to_owned(),
+            Why::Exited => how.unwrap_or_default(),
+            Why::Lost(reason) => how.filter(|how| how != "signal 9").unwrap_or_else(|| reason.clone()),
+            Why::NotReady(reason) => reason.clone(),
+            Why::TooLate => {
+                ended.timeout = Some(self.target.timing.handshake);
+                format!("no answer to the greeting within {} ms{noisy}", self.target.timing.handshake.as_millis())
+            }
+            Why::Hung => {
+                ended.timeout = Some(self.target.timing.hung);
+                format!("no answer for {} ms: killed", self.target.timing.hung.as_millis())
+            }
+        };
+        ended
+    }
+}
+
+impl Life {
+    fn say(&mut self, what: impl FnOnce(&mut Dialogue) -> Option<Outgoing>) {
+        if let Some(message) = what(&mut self.dialogue) {
+            self.wire.send(&message);
+        }
+    }
+
+    fn ping(&mut self) {
+        let now = self.began.elapsed();
+        // A server that wants an authorization is asked for anything: its refusal is an answer.
+        let ping = if self.phase == Phase::Locked { Some(message::discover(0)) } else { self.dialogue.ping(now) };
+        if let (Some(ping), Some(round)) = (ping, &mut self.round) {
+            round.sent += 1;
+            self.wire.send(&ping);
+        }
+    }
+}
+
+async fn exited(owned: Option<&Owned>) {
+    match owned {
+        Some(owned) => owned.exited().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,90 @@
+//! A look at all processes of this machine, for those that are servers somebody else runs.
+
+use super::{Process, matching, proc};
+use crate::discovery::Stdio;
+use std::collections::HashMap;
+
+/// What is looked for.
+#[derive(Clone, Debug)]
+pub(crate) struct Wanted {
+    /// Whose command line it is.
+    pub(crate) server: String,
+    /// The command line.
+    pub(crate) launch: Stdio,
+}
+
+/// A process that is a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Found {
+    /// The process.
+    pub(crate) process: Process,
+    /// Whoever started it is gone: nobody talks to it any more.
+    pub(crate) orphan: bool,
+}
+
+/// Looks for servers among all processes but `ours` and those below them. Blocking: some microseconds a process.
+pub(crate) fn sweep(wanted: &[Wanted], ours: &[Process]) -> HashMap<String, Vec<Found>> {
+    let mut found: HashMap<String, Vec<Found>> = HashMap::new();
+    if wanted.is_empty() {
+        return found;
+    }
+    let ours: Vec<u32> = ours.iter().flat_map(|root| proc::tree(root.pid)).map(|(pid, _)| pid).collect();
+    let mut hits: Vec<(u32, &str)> = Vec::new();
+    for pid in proc::all().into_iter().filter(|pid| !ours.contains(pid)) {
+        let Some(argv) = proc::argv(pid) else { continue };
+        for one in wanted {
+            if matching::is_it(&one.launch.command, &one.launch.args, &argv) {
+                hits.push((pid, &one.server));
+            }
+        }
+    }
+    let matched: Vec<u32> = hits.iter().map(|(pid, _)| *pid).collect();
+    for (pid, server) in hits {
+        let Some(stat) = proc::stat(pid).filter(|stat| !stat.ended) else { continue };
+        // A wrapper and what it wraps may look the same: the upper one stands for both.
+        if matched.contains(&stat.parent) {
+            continue;
+        }
+        let process = Process { pid, started: stat.started };
+        found.entry(server.to_owned()).or_default().push(Found { process, orphan: is_init(stat.parent) });
+    }
+    found
+}
+
+/// Whether a process is the one that takes in those whose parent is gone.
+fn is_init(pid: u32) -> bool {
+    pid == 1 || std::fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name.trim_end() == "systemd")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::process::Command;
+
+    #[test]
+    fn running_servers_are_found_and_our_own_are_not() {
+        let wanted = |args: &str| Wanted {
+            server: "naps".to_owned(),
+            launch: Stdio { command: "sleep".to_owned(), args: vec![args.to_owned()], ..Stdio::default() },
+        };
+        let mut children: Vec<_> = (0..2).map(|_| Command::new("sleep").arg("61234567").spawn().unwrap()).collect();
+        let processes: Vec<Process> = children.iter().map(|child| proc::process(child.id()).unwrap()).collect();
+        let both = sweep(&[wanted("61234567")], &[]);
+        let one = sweep(&[wanted("61234567")], &processes[..1]);
+        let none = sweep(&[wanted("61234568")], &[]);
+        for child in &mut children {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        }
+        let found = |found: &HashMap<String, Vec<Found>>| {
+            let mut all: Vec<Process> = found.get("naps").into_iter().flatten().map(|it| it.process).collect();
+            all.sort_unstable();
+            all
+        };
+        let mut sorted = processes.clone();
+        sorted.sort_unstable();
+        assert_eq!(found(&both), sorted);
+        assert_eq!(found(&one), processes[1..]);
+        assert!(none.is_empty());
+    }
+}
