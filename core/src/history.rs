@@ -6,13 +6,17 @@ use headwater_config::{Config, Durability as Configured, History};
 use headwater_engine::{
     ChannelRule, Durability, Engine, Keep, MemoryEngine, Notice, OpenError, Opened, SqliteEngine, SqliteOptions,
 };
-use headwater_event::{ChannelPattern, Severity};
+use headwater_event::{ChannelName, ChannelPattern, Severity};
 use headwater_router::Router;
 use serde_json::json;
 use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
+
+/// The channel on which the gateway tells once a second what the daemon does. It is of use while it happens; what becomes
+/// of it is in the events of the source `metrics`.
+const DAEMON_METRICS: &str = "daemon_metrics";
 
 /// The file in the state directory when the config names none.
 const FILE: &str = "history.db";
@@ -164,7 +168,10 @@ fn rules(history: &History) -> Vec<ChannelRule> {
             keep: Keep { age: channel.age, events: channel.events, size: channel.size },
         })
     };
-    history.channels.iter().filter_map(rule).collect()
+    // First, since the first that fits counts.
+    let moment = ChannelName::new(DAEMON_METRICS).expect("invariant: the name is well formed");
+    let moment = ChannelRule { pattern: ChannelPattern::Exact(moment), store: false, keep: Keep::default() };
+    std::iter::once(moment).chain(history.channels.iter().filter_map(rule)).collect()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use crate::{
     http::{self, Admission, App},
     metrics::Metrics,
     publishing::Publisher,
-    unix,
+    stats, unix,
     websocket::Shards,
 };
 use headwater_protocol::CloseCode;
@@ -53,6 +53,7 @@ pub async fn serve(
         closing,
         cut: CancellationToken::new(),
     };
+    connections.app.errands.spawn(stats::tell(connections.app.clone(), connections.closing.child_token()));
     let code = connections.accept(listener, unix, ending).await;
     connections.end(code, &options).await;
     Ok(())

@@ -6,6 +6,7 @@
 mod gateway;
 mod history;
 mod http;
+mod latency;
 mod limits;
 mod listener;
 mod metrics;
@@ -14,6 +15,7 @@ mod origin;
 mod ports;
 mod publishing;
 mod refusal;
+mod stats;
 mod unix;
 mod websocket;
 

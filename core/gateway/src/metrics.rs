@@ -1,6 +1,7 @@
 //! What the gateway counts while it runs. Shards and HTTP handlers add to it; `GET /metrics` writes it out, with what
 //! can be read at that moment besides (`http/scrape.rs`). No label ever carries a client's id: labels are kept for ever.
 
+use crate::latency::{Latency, Took};
 use headwater_event::{Gap, GapReason};
 use headwater_protocol::{CloseCode, ErrorCode};
 use prometheus_client::{
@@ -8,7 +9,7 @@ use prometheus_client::{
     metrics::{counter::Counter, family::Family, gauge::Gauge},
     registry::{Registry, Unit},
 };
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Code {
@@ -48,6 +49,8 @@ pub(crate) struct Metrics {
     streamed: Counter,
     streamed_bytes: Counter,
     answered: Family<Answered, Counter>,
+    took: Latency,
+    commands: Latency,
 }
 
 impl Metrics {
@@ -69,6 +72,8 @@ impl Metrics {
             streamed: Counter::default(),
             streamed_bytes: Counter::default(),
             answered: Family::default(),
+            took: Latency::new(),
+            commands: Latency::new(),
         };
         let registry = metrics.registry.sub_registry_with_prefix("headwater");
         registry.register("deliveries", "Events written to WebSocket connections", metrics.deliveries.clone());
@@ -103,6 +108,12 @@ impl Metrics {
             metrics.streamed_bytes.clone(),
         );
         registry.register("http_requests", "Requests answered, by route and status", metrics.answered.clone());
+        for (name, help, latency) in [
+            ("http_request_duration", "From a request to the beginning of its answer", &metrics.took),
+            ("command_duration", "From a command to its last answer", &metrics.commands),
+        ] {
+            registry.register_with_unit(name, help, Unit::Seconds, latency.clone());
+        }
         Arc::new(metrics)
     }
 
@@ -154,8 +165,32 @@ impl Metrics {
     }
 
     /// An HTTP request was answered. The route is the table's path, never the request's: that one a client makes up.
-    pub(crate) fn answered(&self, route: &'static str, status: u16) {
+    pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
         self.answered.get_or_create(&Answered { route, status }).inc();
+        // A connection that becomes a WebSocket asks for nothing yet.
+        if status != 101 {
+            self.took.add(took, status >= 500);
+        }
+    }
+
+    /// A command has its last answer; an error is one that tells of a fault of the daemon or of its source.
+    pub(crate) fn commanded(&self, took: Duration, error: bool) {
+        self.commands.add(took, error);
+    }
+
+    /// How long the answers to requests, and to commands, took until now.
+    pub(crate) fn took(&self) -> (Took, Took) {
+        (self.took.look(), self.commands.look())
+    }
+
+    /// Events and bytes written to clients until now, over WebSocket and HTTP together.
+    pub(crate) fn written(&self) -> (u64, u64) {
+        (self.deliveries.get() + self.streamed.get(), self.sent.get() + self.streamed_bytes.get())
+    }
+
+    /// Messages that WebSocket clients have sent until now.
+    pub(crate) fn messages(&self) -> u64 {
+        self.messages.get()
     }
 
     /// An HTTP stream begins; it is counted until this is dropped.
@@ -212,7 +247,8 @@ mod tests {
         metrics.lagging(-1);
         metrics.closed(None);
         metrics.closed(Some(CloseCode::SlowConsumer));
-        metrics.answered("/v1/info", 200);
+        metrics.answered("/v1/info", 200, Duration::from_micros(300));
+        metrics.commanded(Duration::from_secs(3), true);
         let mut text = String::new();
         metrics.write(&mut text).unwrap();
         for line in [
@@ -225,6 +261,8 @@ mod tests {
             "headwater_closed_connections_total{code=\"1006\"} 1",
             "headwater_closed_connections_total{code=\"4410\"} 1",
             "headwater_http_requests_total{route=\"/v1/info\",status=\"200\"} 1",
+            "headwater_http_request_duration_seconds_count 1",
+            "headwater_command_duration_seconds_sum 3.0",
         ] {
             assert!(text.lines().any(|l| l == line), "{line} is missing in\n{text}");
         }

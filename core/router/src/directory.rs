@@ -99,6 +99,17 @@ impl Directory {
         }
     }
 
+    /// Whether anybody watches this channel by its name.
+    pub(crate) fn is_named(&self, name: &ChannelName) -> bool {
+        self.exact.contains_key(name)
+    }
+
+    /// How many watches there are, of all shards.
+    pub(crate) fn watches(&self) -> u64 {
+        let all = self.exact.values().chain(self.globs.values());
+        all.flat_map(|watchers| &watchers.0).map(|(_, count)| u64::from(*count)).sum()
+    }
+
     /// Gives a shard a number.
     ///
     /// # Panics

@@ -10,7 +10,7 @@ use crate::{
     snapshots::Snapshots,
 };
 use headwater_engine::{Ack, Engine, Head};
-use headwater_event::{ChannelPattern, Draft, Event, Retention};
+use headwater_event::{ChannelName, ChannelPattern, Draft, Event, Retention};
 use std::{
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
@@ -121,6 +121,17 @@ impl Router {
     /// The retained events of matching channels, by channel and key.
     pub fn snapshot(&self, pattern: &ChannelPattern) -> Vec<Arc<Event>> {
         self.core.snapshots().matching(pattern)
+    }
+
+    /// Whether anybody reads this channel now who has asked for it by its name. Patterns do not count: who reads all that
+    /// there is has not asked for what would not be there otherwise.
+    pub fn is_asked_for(&self, name: &ChannelName) -> bool {
+        self.core.read().is_named(name)
+    }
+
+    /// How many subscriptions there are now: of clients, of sources, of webhooks; each channel and pattern counts as one.
+    pub fn subscriptions(&self) -> u64 {
+        self.core.read().watches()
     }
 
     /// What has been counted.

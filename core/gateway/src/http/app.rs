@@ -14,7 +14,10 @@ use headwater_router::Router;
 use std::{
     fmt,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, atomic::AtomicUsize},
+    sync::{
+        Arc, Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 use tokio::sync::Semaphore;
@@ -104,6 +107,16 @@ impl App {
     /// WebSocket connections.
     pub(crate) fn websockets(&self) -> usize {
         self.shards().as_ref().map_or(0, Shards::connections)
+    }
+
+    /// Who is served at the moment and has not become a WebSocket.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    /// The rest of the daemon.
+    pub(crate) fn ports(&self) -> &dyn Ports {
+        &*self.ports
     }
 
     /// How long the gateway has run.

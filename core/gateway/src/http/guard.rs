@@ -12,10 +12,11 @@ use axum::{
     middleware::Next,
     response::{IntoResponse, Response},
 };
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 /// Checks, passes on, counts. The outermost layer of the router.
 pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
+    let began = Instant::now();
     // The path as the table has it, which lives as long as the program; what a client wrote must become no label.
     let route = request.extensions().get::<MatchedPath>().and_then(|path| super::table::known(path.as_str()));
     let origin = request.headers().get(header::ORIGIN).cloned();
@@ -31,7 +32,7 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         }
         Err(problem) => problem.into_response(),
     };
-    app.metrics.answered(route.unwrap_or("other"), response.status().as_u16());
+    app.metrics.answered(route.unwrap_or("other"), response.status().as_u16(), began.elapsed());
     if let Some(ProblemCode(code)) = response.extensions().get() {
         app.metrics.error_word(code);
     }

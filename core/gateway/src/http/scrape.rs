@@ -13,13 +13,13 @@ use prometheus_client::{
     },
     registry::{Registry, Unit},
 };
-use std::{fmt, sync::Arc, sync::atomic::Ordering};
+use std::{fmt, sync::Arc};
 
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 pub(super) async fn metrics(State(app): State<Arc<App>>) -> Response {
     let moment = Moment {
-        requests: app.requests.load(Ordering::Relaxed) as u64,
+        requests: app.requests() as u64,
         websockets: app.websockets() as u64,
         uptime_seconds: app.uptime().as_secs_f64(),
         counters: app.router.counters(),

@@ -3,7 +3,7 @@
 use super::{connection::Connection, mailbox::Mail, shard::Shard};
 use crate::ports::{AnswerSink, CommandAnswer, CommandCall};
 use headwater_protocol::{CommandFailure, CommandRequest, ErrorCode, Reply, RequestId};
-use std::{rc::Rc, sync::Arc};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 /// The most commands of one connection that may be in flight. Each holds memory here and in a source.
 const MAX_IN_FLIGHT: usize = 64;
@@ -31,9 +31,15 @@ impl Shard {
         self.executions += 1;
         let execution_id = format!("exec_{:x}_{}", connection.id, self.executions);
         let (mailbox, id) = (self.mailbox.clone(), connection.id);
+        let (metrics, began) = (self.metrics.clone(), Instant::now());
         let answers: AnswerSink = {
             let request_id = request_id.clone();
             Arc::new(move |answer| {
+                match &answer {
+                    CommandAnswer::Completed { .. } => metrics.commanded(began.elapsed(), false),
+                    CommandAnswer::Failed(failure) => metrics.commanded(began.elapsed(), is_fault(&failure.code)),
+                    CommandAnswer::Accepted { .. } | CommandAnswer::Progress { .. } => {}
+                }
                 let (request_id, execution_id) = (request_id.clone(), execution_id.clone());
                 mailbox.put(Mail::Answer { connection: id, request_id, execution_id, answer });
             })
@@ -43,6 +49,7 @@ impl Shard {
             Ok(()) => connection.commands.borrow_mut().push(request_id),
             Err(refused) => {
                 self.metrics.error(refused.code);
+                self.metrics.commanded(began.elapsed(), is_fault(refused.code.as_str()));
                 let failure = failure(refused.code, refused.message, refused.suggested_action);
                 connection.reply(&Reply::CommandError { request_id, failure });
             }
@@ -72,4 +79,9 @@ impl Shard {
 
 fn failure(code: ErrorCode, message: String, suggested_action: Option<String>) -> CommandFailure {
     CommandFailure { code: code.as_str().into(), message, details: None, suggested_action }
+}
+
+/// Whether a failure is the daemon's or the source's, and not that of who asked.
+fn is_fault(code: &str) -> bool {
+    [ErrorCode::Internal, ErrorCode::OutcomeUnknown, ErrorCode::Unavailable].iter().any(|fault| fault.as_str() == code)
 }

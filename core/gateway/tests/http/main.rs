@@ -22,6 +22,7 @@ mod routes;
 mod session;
 mod sessions;
 mod sse;
+mod stats;
 mod store;
 mod stream;
 mod streams;

@@ -25,6 +25,24 @@ fn only_the_shards_that_watch_a_channel_are_woken() {
 }
 
 #[test]
+fn who_asks_by_name_is_known_and_every_watch_counts() {
+    let router = router(LogLimits::default());
+    let shards = [Shard::new(&router), Shard::new(&router)];
+    shards[0].inbox.watch(&pattern("*")).unwrap();
+    assert!(!router.is_asked_for(&name("a")), "a pattern asks for nothing in particular");
+    shards[0].inbox.watch(&pattern("a")).unwrap();
+    shards[1].inbox.watch(&pattern("a")).unwrap();
+    shards[1].inbox.watch(&pattern("a")).unwrap();
+    assert_eq!((router.is_asked_for(&name("a")), router.subscriptions()), (true, 4));
+    shards[1].inbox.unwatch(&pattern("a"));
+    let [first, second] = shards;
+    drop(second);
+    assert_eq!((router.is_asked_for(&name("a")), router.subscriptions()), (true, 2));
+    first.inbox.unwatch(&pattern("a"));
+    assert_eq!((router.is_asked_for(&name("a")), router.subscriptions()), (false, 1));
+}
+
+#[test]
 fn one_wake_per_batch_and_only_when_nothing_waited() {
     let router = router(LogLimits::default());
     let shard = Shard::new(&router);
