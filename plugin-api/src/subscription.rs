@@ -63,6 +63,8 @@ pub struct BusEvent {
     pub time: SystemTime,
     /// The key under which it is kept as a snapshot.
     pub key: Option<String>,
+    /// The key whose snapshot it takes away.
+    pub forgets: Option<String>,
     /// How bad it is, where the source says so.
     pub severity: Option<Severity>,
     /// How the source knows, where it says so.
@@ -100,6 +102,7 @@ impl BusEvent {
 
     fn copy(delivery: &DeliveryRef<'_>) -> Self {
         let event = &delivery.event;
+        let key = |flag| (event.flags & flag != 0).then(|| event.key.to_string());
         Self {
             channel: event.channel.to_string(),
             kind: event.kind.to_string(),
@@ -107,7 +110,8 @@ impl BusEvent {
             id: delivery.id.to_string(),
             source: delivery.source.to_string(),
             time: UNIX_EPOCH + Duration::from_nanos(u64::try_from(event.time_ns).unwrap_or(0)),
-            key: (event.flags & flags::RETAIN != 0).then(|| event.key.to_string()),
+            key: key(flags::RETAIN),
+            forgets: key(flags::FORGET),
             severity: Severity::from_flags(event.flags),
             evidence: Evidence::from_flags(event.flags),
             attributes: event.attributes.iter().map(|a| (a.name.to_string(), a.value.to_string())).collect(),

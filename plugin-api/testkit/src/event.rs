@@ -64,7 +64,8 @@ pub struct BusEvent {
     pub(crate) json: Vec<u8>,
     pub(crate) source: String,
     pub(crate) attributes: Vec<(String, String)>,
-    pub(crate) severity: u8,
+    pub(crate) key: String,
+    pub(crate) flags: u64,
     pub(crate) offset: Option<u64>,
     pub(crate) time: Option<SystemTime>,
 }
@@ -78,7 +79,8 @@ impl BusEvent {
             json: data.to_string().into_bytes(),
             source: "elsewhere".into(),
             attributes: Vec::new(),
-            severity: 0,
+            key: String::new(),
+            flags: 0,
             offset: None,
             time: None,
         }
@@ -101,7 +103,23 @@ impl BusEvent {
     /// How bad it is.
     #[must_use]
     pub fn severity(mut self, severity: Severity) -> Self {
-        self.severity = severity as u8;
+        self.flags |= flags::pack(false, severity as u8, 0);
+        self
+    }
+
+    /// It is kept as the snapshot of its channel and this key.
+    #[must_use]
+    pub fn key(mut self, key: &str) -> Self {
+        self.key = key.into();
+        self.flags |= flags::RETAIN;
+        self
+    }
+
+    /// It takes the snapshot of its channel and this key away.
+    #[must_use]
+    pub fn forgets(mut self, key: &str) -> Self {
+        self.key = key.into();
+        self.flags |= flags::FORGET;
         self
     }
 

@@ -12,7 +12,7 @@ use headwater_plugin::__private::{
     abi::{
         AttributeRef, DeliveryRef, EventRef, PluginV1Ref,
         abi_stable::std_types::{RResult, RSlice, RStr},
-        flags, sent,
+        sent,
     },
     table,
 };
@@ -262,7 +262,6 @@ impl Run {
     }
 
     fn hand_over(&self, subscription: u64, offset: u64, event: &BusEvent) -> bool {
-        let text = |text: &'static str| RStr::from_str(text);
         let attributes: Vec<AttributeRef<'_>> = event
             .attributes
             .iter()
@@ -276,11 +275,11 @@ impl Run {
             event: EventRef {
                 channel: RStr::from_str(&event.channel),
                 kind: RStr::from_str(&event.kind),
-                key: text(""),
+                key: RStr::from_str(&event.key),
                 attributes: RSlice::from_slice(&attributes),
                 payload: RSlice::from_slice(&event.json),
                 time_ns: i64::try_from(time).unwrap_or(0),
-                flags: flags::pack(false, event.severity, 0),
+                flags: event.flags,
             },
             source: RStr::from_str(&event.source),
             id: RStr::from_str(&id),
