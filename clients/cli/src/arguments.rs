@@ -4,10 +4,12 @@
 mod agents;
 mod history;
 mod hook;
+mod mcp_wrap;
 
 pub use agents::AgentsArgs;
 pub use history::{ExportArgs, ExportFormat, HistoryArgs, HistoryVerb, Which};
 pub use hook::{HookVerb, HookedAgent, InstallArgs, PlaceArgs, ReportOptions, RunArgs, StatusArgs, UninstallArgs};
+pub use mcp_wrap::WrapArgs;
 
 use clap::{Args, Subcommand, builder::FalseyValueParser};
 use headwater_client::Start;
@@ -38,6 +40,8 @@ pub enum Verb {
     /// Have coding agents report what they do
     #[command(subcommand)]
     Hook(HookVerb),
+    /// Run an MCP server as its client would, and report how long its answers take
+    McpWrap(WrapArgs),
     /// What is done to sources; the binary adds verbs of its own to these and so offers them itself
     #[command(skip)]
     Source(SourceVerb),

@@ -1,5 +1,5 @@
 //! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
-//! `command`, `history`, `agents`, `hook`.
+//! `command`, `history`, `agents`, `hook`, `mcp-wrap`.
 //!
 //! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
 //! rendering of hostile text are public too: the binary's own verbs print by the same rules.
@@ -33,7 +33,7 @@ mod verbs;
 pub use arguments::{
     AgentsArgs, ChannelVerb, CommandArgs, ExportArgs, ExportFormat, FilterArgs, HistoryArgs, HistoryVerb, HookVerb,
     HookedAgent, InstallArgs, PlaceArgs, PublishArgs, ReportOptions, RunArgs, SnapshotArgs, SourceVerb, StatusArgs,
-    SubscribeArgs, UninstallArgs, Verb, Which,
+    SubscribeArgs, UninstallArgs, Verb, Which, WrapArgs,
 };
 pub use failure::Failure;
 pub use globals::{ColorChoice, DEFAULT_URL, Globals};

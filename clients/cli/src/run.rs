@@ -14,6 +14,10 @@ pub(crate) struct Session {
 /// Does what a verb says and gives the exit code of the process: 0, 1, 2 usage, 69 no daemon, 77 denied, 78 config.
 /// Errors are on stderr by then.
 pub fn run(verb: Verb, globals: &Globals) -> ExitCode {
+    if let Verb::McpWrap(args) = &verb {
+        // It ends as the program ends that it runs.
+        return verbs::mcp_wrap::run(args, globals);
+    }
     match start(verb, globals) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
@@ -60,7 +64,7 @@ async fn perform(verb: Verb, globals: &Globals, session: &mut Session) -> Result
         Verb::History(args) => verbs::history::run(&args, session).await,
         Verb::Command(args) => verbs::command::run(&args, session).await,
         Verb::Agents(args) => verbs::agents::run(args, session).await,
-        Verb::Hook(HookVerb::Run(_)) => unreachable!("it is done before a runtime starts"),
+        Verb::Hook(HookVerb::Run(_)) | Verb::McpWrap(_) => unreachable!("it is done before a runtime starts"),
         Verb::Hook(HookVerb::Install(args)) => verbs::hook::install::install(&args, globals, session),
         Verb::Hook(HookVerb::Uninstall(args)) => verbs::hook::install::take_out(&args, session),
         Verb::Hook(HookVerb::Status(args)) => verbs::hook::status::run(&args, globals, session).await,

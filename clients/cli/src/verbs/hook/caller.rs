@@ -91,6 +91,11 @@ fn is_shared(process: &Process) -> bool {
             .is_ok_and(|line| line.split(|&byte| byte == 0).nth(1) == Some(SHARED.1.as_bytes()))
 }
 
+/// When a process started, in clock ticks since boot: no later one with its number has started then.
+pub(crate) fn started(pid: u32) -> Option<u64> {
+    Some(process(pid)?.0.started)
+}
+
 /// A process and its parent's number.
 fn process(pid: u32) -> Option<(Process, u32)> {
     let mut stat = [0; 1024];

@@ -18,3 +18,5 @@ mod spans;
 mod spool;
 pub(crate) mod status;
 mod stream;
+
+pub(crate) use caller::started;
