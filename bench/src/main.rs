@@ -39,8 +39,6 @@ enum Name {
     Tmux,
     /// What a hook costs an agent, beside `true` and a line of Python
     Hook,
-    /// What `mcp-wrap` adds to the answers of an MCP server
-    Wrap,
 }
 
 impl Name {
@@ -55,7 +53,6 @@ impl Name {
             Self::Footprint => "footprint",
             Self::Tmux => "tmux-bench",
             Self::Hook => "hook",
-            Self::Wrap => "wrap",
         }
     }
 }

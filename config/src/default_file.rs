@@ -47,6 +47,12 @@ const PROGRAM: &str = r"
 #[source.clock]
 ";
 
+const MCP: &str = r"
+# MCP servers: which there are, how well each of them is, and when that changes. What config files of
+# other programs name is told and not executed; docs/mcp.md says how that is allowed.
+#[source.mcp]
+";
+
 /// The documented default config.
 pub fn default_file() -> String {
     let mut text = HEAD.to_owned();
@@ -70,6 +76,7 @@ pub fn default_file() -> String {
     for entry in program {
         option(&mut text, &entry);
     }
+    text.push_str(MCP);
     text
 }
 

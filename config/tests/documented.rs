@@ -104,7 +104,7 @@ fn the_examples_load() {
             names.insert(path.file_stem().unwrap().to_str().unwrap().to_owned());
         }
     }
-    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["clock", "history", "minimal", "small", "webhook"]);
+    assert_eq!(names.into_iter().collect::<Vec<_>>(), ["clock", "history", "mcp", "minimal", "small", "webhook"]);
 }
 
 /// Every code that the golden files show is explained, and every code that is explained has a golden file.

@@ -15,7 +15,6 @@ mod first_minutes;
 mod history;
 mod history_file;
 mod hooks;
-mod mcp_wrap;
 mod misbehaving;
 mod options;
 mod protocol_page;

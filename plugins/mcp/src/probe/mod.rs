@@ -4,6 +4,7 @@
 
 mod dialogue;
 mod http;
+mod life;
 mod message;
 mod pipes;
 mod runner;
@@ -11,7 +12,5 @@ mod seen;
 mod sse;
 mod wire;
 
-#[allow(unused_imports)] // the source comes next
 pub(crate) use runner::{Order, Runner, Target, Timing};
-#[allow(unused_imports)] // the source comes next
-pub(crate) use seen::{Ended, Greeting, Report, Seen};
+pub(crate) use seen::{Ended, Greeting, Report, Seen, Way};

@@ -5,25 +5,20 @@
 
 use super::{
     dialogue::{Dialogue, Heard},
-    http::Http,
-    message::{self, Era, Incoming, Outgoing},
-    pipes::Pipes,
+    life::{Life, Phase, Round, Why, exited},
+    message::{Era, Incoming},
     seen::{Ended, Greeting, Report, Seen},
-    wire::{Wire, WireError},
+    wire::WireError,
 };
 use crate::{
     discovery::Launch,
     health::Outcome,
-    process::{
-        child::Owned,
-        stderr::{self, Redactor, Shared},
-    },
+    process::{child::Owned, stderr},
     restart::Restarts,
 };
 use headwater_plugin::tokio::{
     sync::mpsc,
-    task::JoinSet,
-    time::{Instant, sleep_until, timeout},
+    time::{Instant, sleep_until},
 };
 use std::time::Duration;
 
@@ -32,12 +27,6 @@ const PINGS: u32 = 3;
 
 /// A server that has said nothing for so long is greeted the other way too.
 const INSIST: Duration = Duration::from_secs(2);
-
-/// What an ending server gets for each step of its end: its input is closed, it is asked to end, it is killed.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// What a server whose output has ended gets to end itself: how it ended is worth waiting for.
-const LAST_BREATH: Duration = Duration::from_millis(30);
 
 /// The list of tools is asked for at most so often.
 const RELIST: Duration = Duration::from_millis(200);
@@ -77,6 +66,8 @@ pub(crate) struct Timing {
 pub(crate) struct Target {
     /// Its id.
     pub(crate) server: String,
+    /// Which runner of it this is.
+    pub(crate) run: u64,
     /// How it is started or reached.
     pub(crate) launch: Launch,
     /// The times.
@@ -93,52 +84,6 @@ pub(crate) struct Runner {
     restarts: Restarts,
     began: Instant,
     era: Option<Era>,
-}
-
-/// Why a life ended.
-enum Why {
-    /// Somebody asked for it; without an order, for good.
-    Asked(Option<Order>),
-    Exited,
-    Lost(String),
-    NotReady(String),
-    TooLate,
-    Hung,
-}
-
-/// A server that runs.
-struct Life {
-    wire: Wire,
-    dialogue: Dialogue,
-    owned: Option<Owned>,
-    stderr: Shared,
-    draining: JoinSet<()>,
-    began: Instant,
-    phase: Phase,
-    has_tools: bool,
-    round: Option<Round>,
-    next_round: Instant,
-    relist: Option<Instant>,
-    silent_since: Option<Instant>,
-}
-
-/// How far it has come.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Phase {
-    /// It has not answered.
-    Greeting {
-        /// It was greeted both ways.
-        insisted: bool,
-    },
-    /// It answers.
-    Ready,
-    /// It answers that it does not answer us.
-    Locked,
-}
-
-struct Round {
-    began: Instant,
-    sent: u32,
 }
 
 impl Runner {
@@ -193,14 +138,14 @@ impl Runner {
     }
 
     async fn report(&self, seen: Seen) {
-        let server = self.target.server.clone();
+        let Target { server, run, .. } = &self.target;
         // Nobody listens any more: the source is ending, and so is this task.
-        let _ = self.reports.send(Report { server, at: Instant::now(), seen }).await;
+        let _ = self.reports.send(Report { server: server.clone(), run: *run, at: Instant::now(), seen }).await;
     }
 
     /// One life of the server, from its start to its end.
     async fn live(&mut self, began: Instant) -> (Why, Ended) {
-        let mut life = match self.start(began) {
+        let mut life = match Life::start(&self.target, self.era, began) {
             Ok(life) => life,
             Err(reason) => {
                 self.report(Seen::Started { process: None }).await;
@@ -209,42 +154,8 @@ impl Runner {
         };
         self.report(Seen::Started { process: life.owned.as_ref().map(Owned::process) }).await;
         let why = self.attend(&mut life).await;
-        let ended = self.bury(&why, life).await;
+        let ended = life.bury(&why, self.target.timing).await;
         (why, ended)
-    }
-
-    fn start(&self, began: Instant) -> Result<Life, String> {
-        let stderr = Shared::default();
-        let mut draining = JoinSet::new();
-        let (wire, owned) = match &self.target.launch {
-            Launch::Stdio(launch) => {
-                let (owned, pipes) = Owned::spawn(launch).map_err(|error| error.to_string())?;
-                let secrets = launch.env.values().chain(&launch.args).map(String::as_str);
-                draining.spawn(stderr::drain(pipes.stderr, Redactor::new(secrets), Shared::clone(&stderr)));
-                (Wire::Pipes(Box::new(Pipes::new(pipes.stdin, pipes.stdout))), Some(owned))
-            }
-            Launch::Http(launch) => {
-                let patience = self.target.timing.handshake.max(self.target.timing.deadline);
-                (Wire::Http(Box::new(Http::new(launch, patience).map_err(|error| error.to_string())?)), None)
-            }
-        };
-        let (dialogue, hello) = Dialogue::begin(self.era);
-        let mut life = Life {
-            wire,
-            dialogue,
-            owned,
-            stderr,
-            draining,
-            began,
-            phase: Phase::Greeting { insisted: false },
-            has_tools: false,
-            round: None,
-            next_round: began,
-            relist: None,
-            silent_since: None,
-        };
-        life.wire.send(&hello);
-        Ok(life)
     }
 
     /// Listens and asks, until it ends.
@@ -315,6 +226,7 @@ impl Runner {
                 life.round = None;
                 life.dialogue.give_up_pings();
                 let since = *life.silent_since.get_or_insert(now);
+                self.ready(life).await;
                 self.report(Seen::Silent { calls: PINGS, waited }).await;
                 if life.owned.is_some() && now - since >= hung {
                     return Some(Why::Hung);
@@ -338,11 +250,12 @@ impl Runner {
                 life.phase = Phase::Ready;
                 life.next_round = Instant::now();
                 let tools = info.capabilities.tools.clone();
-                let greeting = Greeting { era: era.name(), info: *info, took: now };
-                self.report(Seen::Ready(Box::new(greeting))).await;
+                let greeting = Greeting { era: era.name(), info: *info, took: now, tools: None };
+                life.greeting = Some(Box::new(greeting));
                 life.has_tools = tools.is_some();
                 if let Some(tools) = tools {
-                    life.relist = Some(Instant::now());
+                    // Before the first ping, whose answer comes after this one's.
+                    life.say(Dialogue::list_tools);
                     if tools.list_changed == Some(true) {
                         life.wire.listen();
                         life.say(Dialogue::listen);
@@ -354,7 +267,13 @@ impl Runner {
                 return Some(Why::NotReady("it sends back what it gets: it is no MCP server".to_owned()));
             }
             Heard::Pong { outcome, latency } => self.pong(life, outcome, latency).await,
-            Heard::Tools(count) => self.report(Seen::Tools(count)).await,
+            Heard::Tools(count) => match &mut life.greeting {
+                Some(greeting) => {
+                    greeting.tools = Some(count);
+                    self.ready(life).await;
+                }
+                None => self.report(Seen::Tools(count)).await,
+            },
             Heard::ToolsChanged if life.has_tools => {
                 life.relist.get_or_insert(Instant::now() + RELIST);
             }
@@ -363,12 +282,24 @@ impl Runner {
         None
     }
 
+    /// Tells that it has answered the greeting, once.
+    async fn ready(&self, life: &mut Life) {
+        if let Some(greeting) = life.greeting.take() {
+            self.report(Seen::Ready(greeting)).await;
+        }
+    }
+
     async fn pong(&mut self, life: &mut Life, outcome: Outcome, latency: Duration) {
         let Some(round) = life.round.take() else { return };
         life.next_round = (round.began + self.target.timing.interval).max(Instant::now());
         life.silent_since = None;
         // The others of the round may be answered too; one is enough.
         life.dialogue.give_up_pings();
+        // What it has is told with its first answer, and that may still be on its way.
+        if !life.has_tools || life.ponged {
+            self.ready(life).await;
+        }
+        life.ponged = true;
         let written = stderr::copy(&life.stderr);
         let written = (written.bytes, written.lines);
         self.report(Seen::Pong { outcome, latency, written, noise: life.wire.noise() }).await;
@@ -385,78 +316,5 @@ impl Runner {
             let latency = round.began.elapsed();
             self.pong(life, Outcome::Ok, latency).await;
         }
-    }
-
-    /// Ends what is left of it, and says how it was.
-    async fn bury(&self, why: &Why, life: Life) -> Ended {
-        let Life { wire, owned, stderr, mut draining, phase, .. } = life;
-        let noise = wire.noise();
-        let mut ended = Ended {
-            was_ready: !matches!(phase, Phase::Greeting { .. }),
-            asked: matches!(why, Why::Asked(_)),
-            ..Ended::default()
-        };
-        let graceful = match why {
-            Why::Asked(Some(Order::Stop { graceful } | Order::Restart { graceful })) => *graceful,
-            _ => false,
-        };
-        if let Some(owned) = owned {
-            if graceful {
-                // Its input is closed with the wire.
-                drop(wire);
-                if timeout(GRACE, owned.exited()).await.is_err() {
-                    owned.ask_to_end();
-                    let _ = timeout(GRACE, owned.exited()).await;
-                }
-            } else if matches!(why, Why::Lost(_)) {
-                let _ = timeout(LAST_BREATH, owned.exited()).await;
-            }
-            ended.ending = Some(owned.end());
-            // What it wrote last is there at once; who has left it to others may never close it.
-            let _ = timeout(LAST_BREATH, draining.join_next()).await;
-            ended.written = Some(stderr::copy(&stderr));
-        }
-        let how = ended.ending.as_ref().map(crate::process::child::Ending::told);
-        let noisy = if noise > 0 { format!("; {noise} lines of its output are no messages") } else { String::new() };
-        ended.reason = match why {
-            Why::Asked(_) => "somebody asked for it".to_owned(),
-            Why::Exited => how.unwrap_or_default(),
-            Why::Lost(reason) => how.filter(|how| how != "signal 9").unwrap_or_else(|| reason.clone()),
-            Why::NotReady(reason) => reason.clone(),
-            Why::TooLate => {
-                ended.timeout = Some(self.target.timing.handshake);
-                format!("no answer to the greeting within {} ms{noisy}", self.target.timing.handshake.as_millis())
-            }
-            Why::Hung => {
-                ended.timeout = Some(self.target.timing.hung);
-                format!("no answer for {} ms: killed", self.target.timing.hung.as_millis())
-            }
-        };
-        ended
-    }
-}
-
-impl Life {
-    fn say(&mut self, what: impl FnOnce(&mut Dialogue) -> Option<Outgoing>) {
-        if let Some(message) = what(&mut self.dialogue) {
-            self.wire.send(&message);
-        }
-    }
-
-    fn ping(&mut self) {
-        let now = self.began.elapsed();
-        // A server that wants an authorization is asked for anything: its refusal is an answer.
-        let ping = if self.phase == Phase::Locked { Some(message::discover(0)) } else { self.dialogue.ping(now) };
-        if let (Some(ping), Some(round)) = (ping, &mut self.round) {
-            round.sent += 1;
-            self.wire.send(&ping);
-        }
-    }
-}
-
-async fn exited(owned: Option<&Owned>) {
-    match owned {
-        Some(owned) => owned.exited().await,
-        None => std::future::pending().await,
     }
 }

@@ -13,6 +13,8 @@ use std::time::Duration;
 pub(crate) struct Report {
     /// Of which.
     pub(crate) server: String,
+    /// By which runner of it.
+    pub(crate) run: u64,
     /// When.
     pub(crate) at: Instant,
     /// What.
@@ -64,6 +66,20 @@ pub(crate) struct Greeting {
     pub(crate) info: ServerPeerInfo,
     /// From the start to the answer.
     pub(crate) took: Duration,
+    /// How many tools it has, where it says.
+    pub(crate) tools: Option<u32>,
+}
+
+/// Whose doing an end was.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Way {
+    /// Somebody asked for it.
+    Asked,
+    /// It ended by itself.
+    ByItself,
+    /// It was given up, or was never there.
+    #[default]
+    GivenUp,
 }
 
 /// An end.
@@ -73,8 +89,8 @@ pub(crate) struct Ended {
     pub(crate) reason: String,
     /// It had answered.
     pub(crate) was_ready: bool,
-    /// Somebody asked for it.
-    pub(crate) asked: bool,
+    /// Whose doing it was.
+    pub(crate) way: Way,
     /// It gave no answer in this time.
     pub(crate) timeout: Option<Duration>,
     /// How its process ended.

@@ -140,6 +140,14 @@ impl Redactor {
         Self { known: Known(known) }
     }
 
+    /// Arguments that may be secrets: what follows a flag such as `--token`, or stands in `--token=…`.
+    pub fn secret_arguments(args: &[String]) -> impl Iterator<Item = &str> {
+        let names_secret = |flag: &str| is_name(flag.trim_start_matches('-'));
+        let behind = args.windows(2).filter(move |pair| names_secret(&pair[0])).map(|pair| pair[1].as_str());
+        let within = args.iter().filter_map(|arg| arg.split_once('='));
+        behind.chain(within.filter(move |(flag, _)| names_secret(flag)).map(|(_, value)| value))
+    }
+
     /// A line without secrets, control characters, and what is too long.
     pub fn clean(&self, line: &str) -> String {
         let mut line = line.to_owned();
@@ -180,7 +188,7 @@ fn blot(word: &str, after_name: bool) -> (String, bool) {
     let split = word.char_indices().find(|(_, c)| matches!(c, '=' | ':'));
     if let Some((at, _)) = split {
         let name = word[..at].trim_matches(|c: char| !c.is_alphanumeric()).to_ascii_lowercase();
-        if NAMES.iter().any(|secret| name.ends_with(secret)) || name.ends_with("key") {
+        if is_name(&name) {
             return (format!("{}{BLOT}", &word[..=at]), false);
         }
         if let Some((scheme, rest)) = word.split_once("://")
@@ -193,6 +201,12 @@ fn blot(word: &str, after_name: bool) -> (String, bool) {
         return (BLOT.to_owned(), false);
     }
     (word.to_owned(), false)
+}
+
+/// Whether something of this name is a secret.
+fn is_name(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    NAMES.iter().any(|secret| name.ends_with(secret)) || name.ends_with("key")
 }
 
 /// Long, with letters and digits, and no path or name of a module.
@@ -225,6 +239,13 @@ mod tests {
         ] {
             assert_eq!(redactor.clean(&line), clean, "{line}");
         }
+    }
+
+    #[test]
+    fn arguments_are_secrets_by_the_names_of_their_flags() {
+        let args = ["server.js", "--api-key", "one", "--token=two", "--port", "80", "-v"].map(str::to_owned);
+        let secrets: Vec<&str> = Redactor::secret_arguments(&args).collect();
+        assert_eq!(secrets, ["one", "two"]);
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! Servers that are named somewhere, and whether they are started: ours always, others only as they were allowed.
+
+use super::{Fleet, From, Moment, Server, With};
+use crate::{
+    discovery::{Change, Discovered, Fault, Http, Launch, Permit},
+    emit::{self, ERRORS, Event, Keep},
+    evidence::Level,
+    health::Cause,
+};
+use headwater_plugin::{
+    Severity,
+    serde_json::{Map, json},
+    tracing::info,
+};
+use std::collections::BTreeMap;
+
+impl Fleet {
+    /// Adds a server of our own settings, and starts it.
+    pub(crate) fn own(&mut self, name: &str, launch: Launch, moment: Moment) {
+        let mut server = Server::new(name.to_owned(), name.to_owned(), From::Settings, self.options.window, moment.at);
+        server.launch = Some(launch.clone());
+        server.runner = Some(self.crew.hire(name, launch));
+        self.add(server);
+    }
+
+    /// Takes what has changed in the files.
+    pub(crate) fn read(&mut self, changes: Vec<Change>, moment: Moment) {
+        let mut appeared: BTreeMap<_, Vec<Discovered>> = BTreeMap::new();
+        for change in changes {
+            match change {
+                Change::Appeared(server) => appeared.entry(server.origin.clone()).or_default().push(server),
+                Change::Changed { now, .. } => self.changed(&now, moment),
+                Change::Gone(server) => self.gone(&server.id, moment),
+                Change::Fault(fault) => self.fault(&fault, moment),
+                Change::Mended(fault) => {
+                    info!(file = %fault.file.display(), place = fault.place, "an MCP config is understood again");
+                }
+            }
+        }
+        for servers in appeared.into_values() {
+            self.finds += 1;
+            let found: Vec<_> = servers.iter().map(|server| (server, self.pins.permit(server))).collect();
+            self.out.extend(emit::discovered(self.finds, &found, moment));
+            for server in &servers {
+                self.appeared(server, moment);
+            }
+        }
+    }
+
+    fn appeared(&mut self, found: &Discovered, moment: Moment) {
+        let from = From::File(found.origin.clone());
+        let server = Server::new(found.id.clone(), found.name.clone(), from, self.options.window, moment.at);
+        if self.add(server) {
+            self.describe(found, moment);
+        }
+    }
+
+    fn changed(&mut self, now: &Discovered, moment: Moment) {
+        self.dismiss(&now.id, moment);
+        self.describe(now, moment);
+    }
+
+    /// Takes over what stands in the file, and starts the server if it may be.
+    fn describe(&mut self, found: &Discovered, moment: Moment) {
+        let permit = self.pins.permit(found);
+        let launch = self.launch(found, permit, moment);
+        let Some(server) = self.servers.get_mut(&found.id) else { return };
+        server.launch = Some(found.launch.clone());
+        server.hash = Some(found.hash);
+        server.permit = Some(permit);
+        server.disabled = found.disabled;
+        server.dirty = true;
+        server.runner = launch.map(|launch| self.crew.hire(&found.id, launch));
+    }
+
+    /// How a server is started or asked; nothing where it is not.
+    fn launch(&mut self, found: &Discovered, permit: Permit, moment: Moment) -> Option<Launch> {
+        if found.disabled {
+            return None;
+        }
+        if let Permit::Changed { pinned } = permit {
+            let more = Map::from_iter([
+                ("allowed_hash".to_owned(), json!(pinned)),
+                ("hash".to_owned(), json!(found.hash)),
+                ("config_file".to_owned(), json!(found.origin.file.to_string_lossy())),
+            ]);
+            let message = "its entry was changed after it had been allowed: it is not started";
+            self.fail(&found.id, "changed_since_allowed", message, more, moment);
+        }
+        let ready = found.ready(&|name| std::env::var(name).ok());
+        match (permit, ready) {
+            (_, Ok(Launch::Http(Http { sse: true, .. }))) => None,
+            (Permit::Pinned, Ok(launch)) => Some(launch),
+            (Permit::Pinned, Err(error)) => {
+                self.fail(&found.id, "not_ready", &format!("it cannot be started: {error}"), Map::new(), moment);
+                None
+            }
+            // Whoever listens on this machine may be asked whether it is there; what else stands in the file it is not told.
+            (_, Ok(Launch::Http(http))) if is_loopback(&http.url) => {
+                Some(Launch::Http(Http { url: http.url, ..Http::default() }))
+            }
+            _ => None,
+        }
+    }
+
+    /// No file names it any more.
+    fn gone(&mut self, id: &str, moment: Moment) {
+        self.dismiss(id, moment);
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.from = From::Seen;
+        if server.is_wanted() {
+            server.dirty = true;
+        } else {
+            self.forget(id, moment);
+        }
+    }
+
+    /// Ends what runs it, where that is us.
+    fn dismiss(&mut self, id: &str, moment: Moment) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        if server.runner.take().is_none() {
+            return;
+        }
+        server.own = None;
+        let change = server.machine.stop(Cause::Asked);
+        self.tell(id, change, With { quiet: true, ..With::default() }, Level::Probe, moment);
+    }
+
+    fn fault(&mut self, fault: &Fault, moment: Moment) {
+        self.errors += 1;
+        let place = if fault.place.is_empty() { String::new() } else { format!(" at {}", fault.place) };
+        let data = json!({
+            "error_id": format!("err_{:03}", self.errors),
+            "severity": "medium",
+            "component": "mcp",
+            "error_type": "config_not_understood",
+            "message": format!("{}{place}: {}", fault.file.display(), fault.reason),
+            "details": {
+                "config_file": fault.file.to_string_lossy(),
+                "place": fault.place,
+                "client": fault.client.name(),
+                "last_error": fault.reason,
+            },
+            "impact": {},
+            "recovery_actions": [],
+            "context": {},
+        });
+        self.out.push(Event {
+            channel: ERRORS,
+            kind: "error_event",
+            data,
+            keep: Keep::No,
+            severity: Severity::Warning,
+            evidence: moment.evidence,
+            at: moment.at,
+            attributes: vec![("client", fault.client.name().to_owned())],
+        });
+    }
+}
+
+/// Whether a URL is one of this machine.
+fn is_loopback(url: &str) -> bool {
+    let Ok(uri) = url.parse::<hyper::Uri>() else { return false };
+    let Some(host) = uri.host() else { return false };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    // A name could be anybody's, but for this one: resolvers may not send it anywhere.
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_loopback;
+
+    #[test]
+    fn only_this_machine_is_this_machine() {
+        for url in ["http://127.0.0.1:3000/mcp", "http://localhost/mcp", "https://[::1]:1/x", "http://127.9.9.9"] {
+            assert!(is_loopback(url), "{url}");
+        }
+        for url in [
+            "http://127.0.0.1.example.org/mcp",
+            "http://localhost.example.org",
+            "http://127.0.0.1@example.org/",
+            "http://10.0.0.1",
+            "file:///etc/passwd",
+            "localhost",
+            "",
+        ] {
+            assert!(!is_loopback(url), "{url}");
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Servers that others run: their processes, their wrappers, their calls.
+
+use super::{Fleet, From, Moment, With};
+use crate::{
+    discovery::Launch,
+    emit::Trouble,
+    evidence::{
+        Call, Level,
+        hooks::{self, Observed},
+        traffic::{Exit, Session},
+    },
+    health::{Cause, Kind, Sample},
+    process::{
+        Process, proc,
+        sweep::{Found, Wanted},
+    },
+};
+use headwater_plugin::serde_json::{Map, Value, json};
+use std::collections::HashMap;
+
+impl Fleet {
+    /// What is looked for among running processes. Of several servers that are started alike, the first is what is found.
+    pub(crate) fn wanted(&self) -> Vec<Wanted> {
+        let mut wanted: Vec<Wanted> = Vec::new();
+        for server in self.servers.values().filter(|server| matches!(server.from, From::File(_))) {
+            let Some(Launch::Stdio(launch)) = &server.launch else { continue };
+            let alike = |other: &Wanted| other.launch.command == launch.command && other.launch.args == launch.args;
+            if !wanted.iter().any(alike) {
+                wanted.push(Wanted { server: server.id.clone(), launch: launch.clone() });
+            }
+        }
+        wanted
+    }
+
+    /// Processes that are ours: nobody else's servers are among them.
+    pub(crate) fn ours(&self) -> Vec<Process> {
+        self.servers.values().filter_map(|server| server.own).collect()
+    }
+
+    /// Takes what was found among running processes.
+    pub(crate) fn swept(&mut self, mut found: HashMap<String, Vec<Found>>, moment: Moment) {
+        let ids: Vec<String> = self.servers.keys().cloned().collect();
+        for id in ids {
+            let now = found.remove(&id).unwrap_or_default();
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            if now.is_empty() && server.found.is_empty() {
+                continue;
+            }
+            let was_there = !server.found.is_empty();
+            server.dirty |= now != server.found;
+            let new_orphans: Vec<u32> = now
+                .iter()
+                .filter(|found| found.orphan && server.orphans.insert(found.process))
+                .map(|found| found.process.pid)
+                .collect();
+            server.orphans.retain(|orphan| now.iter().any(|found| found.process == *orphan));
+            self.watch.extend(now.iter().map(|found| found.process));
+            server.found = now;
+            if server.found.is_empty() {
+                if was_there {
+                    self.down(&id, "its last process ended", true, Level::Process, moment);
+                }
+                continue;
+            }
+            server.last_seen = Some(moment.at);
+            self.up(&id, Level::Process, moment);
+            if !new_orphans.is_empty() {
+                let trouble = vec![Trouble::Orphans(new_orphans)];
+                self.tell(&id, None, With { trouble, quiet: false }, Level::Process, moment);
+            }
+        }
+    }
+
+    /// A process has ended that was watched.
+    pub(crate) fn exited(&mut self, process: Process, moment: Moment) {
+        let ids: Vec<String> = self.servers.keys().cloned().collect();
+        for id in ids {
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            let before = server.found.len();
+            server.found.retain(|found| found.process != process);
+            server.orphans.remove(&process);
+            if server.found.len() < before {
+                server.dirty = true;
+                // How it ended only its parent knows.
+                self.down(&id, "its last process ended", true, Level::Process, moment);
+            }
+            let Some(server) = self.servers.get_mut(&id) else { continue };
+            if server.sessions.remove(&process).is_some() {
+                server.dirty = true;
+                self.down(&id, "its wrapper ended", true, Level::Wrapped, moment);
+            }
+        }
+    }
+
+    /// Whether a process is still one of somebody's.
+    pub(crate) fn knows(&self, process: &Process) -> bool {
+        self.servers.values().any(|server| {
+            server.sessions.contains_key(process) || server.found.iter().any(|found| found.process == *process)
+        })
+    }
+
+    /// It runs, where that was not known. What we run ourselves we know better.
+    fn up(&mut self, id: &str, level: Level, moment: Moment) {
+        let Some(server) = self.servers.get_mut(id).filter(|server| server.runner.is_none()) else { return };
+        let change = server.machine.alive();
+        self.tell(id, change, With::default(), level, moment);
+    }
+
+    /// One of its processes has ended; when it was the last, the server has.
+    fn down(&mut self, id: &str, reason: &str, quiet: bool, level: Level, moment: Moment) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        if server.runner.is_some() || !server.processes().is_empty() || server.is_wrapped() {
+            return;
+        }
+        server.usage = None;
+        let change = server.machine.stop(Cause::Ended { reason: reason.to_owned() });
+        self.tell(id, change, With { quiet, ..With::default() }, level, moment);
+        self.snapshots(moment);
+    }
+
+    /// A wrapper tells of its server.
+    pub(crate) fn session(&mut self, session: &Session, moment: Moment) {
+        let Some(id) = self.named_or_new(&session.server, moment) else { return };
+        let Some(key) = session.key() else { return };
+        // A wrapper of another machine or container has ids that mean others here.
+        if session.ended() {
+            self.session_ended(&id, key, session, moment);
+            return;
+        }
+        if !proc::runs(key) {
+            return;
+        }
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.sessions.insert(key, session.child().filter(|child| proc::runs(*child)));
+        server.last_seen = Some(moment.at);
+        server.dirty = true;
+        let facts = &mut server.facts;
+        facts.era = session.era.clone().or(facts.era.take());
+        facts.tools = session.tools.or(facts.tools);
+        if let Some(info) = &session.server_info {
+            facts.info = Some((info.name.clone(), info.version.clone()));
+        }
+        self.watch.insert(key);
+        self.up(&id, Level::Wrapped, moment);
+    }
+
+    fn session_ended(&mut self, id: &str, key: Process, session: &Session, moment: Moment) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let child = session.child();
+        let known = server.sessions.remove(&key).is_some();
+        server.found.retain(|found| Some(found.process) != child);
+        server.dirty = true;
+        let how = session.exit.map_or_else(|| "it ended".to_owned(), Exit::told);
+        let quiet = session.exit.is_none_or(Exit::is_quiet);
+        if known || server.machine.status().is_up() {
+            self.down(id, &how, quiet, Level::Wrapped, moment);
+        }
+        if !quiet {
+            let mut more = Map::from_iter([("last_error".to_owned(), json!(how))]);
+            if let Some(child) = child {
+                more.insert("pid".to_owned(), Value::from(child.pid));
+            }
+            self.fail(id, "ended", &how, more, moment);
+        }
+    }
+
+    /// Calls that passed through a wrapper.
+    pub(crate) fn calls(&mut self, name: &str, calls: &[Call], moment: Moment) {
+        if let Some(id) = self.named_or_new(name, moment) {
+            self.called(&id, calls, Level::Wrapped, moment);
+        }
+    }
+
+    /// A call that an agent's hooks told of.
+    pub(crate) fn observed(&mut self, observed: &Observed, moment: Moment) {
+        let names = self.servers.values().map(|server| server.name.as_str());
+        let name = hooks::server_of(&observed.called, names).unwrap_or(hooks::own_name(&observed.called)).to_owned();
+        let Some(id) = self.named_or_new(&name, moment) else { return };
+        let Some(server) = self.servers.get_mut(&id) else { return };
+        server.hooked = true;
+        // The wrapper has seen the same call, and has timed it better.
+        if !server.is_wrapped() {
+            self.called(&id, &[observed.call], Level::Observed, moment);
+        }
+    }
+
+    fn called(&mut self, id: &str, calls: &[Call], level: Level, moment: Moment) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        server.last_seen = Some(moment.at);
+        server.dirty = true;
+        server.idle = None;
+        self.up(id, level, moment);
+        for Call { outcome, latency } in calls {
+            let sample = Sample { at: moment.clock, kind: Kind::Call, outcome: *outcome, latency: *latency };
+            let Some(server) = self.servers.get_mut(id) else { return };
+            let change = server.machine.sample(&sample);
+            self.tell(id, change, With::default(), level, moment);
+        }
+    }
+}

@@ -1,0 +1,100 @@
+//! Servers that are reached at a URL.
+
+use crate::world::{Program, World, fixture, signal, until};
+use headwater_testkit::prelude::*;
+use std::{path::Path, process::Command};
+
+/// A server over HTTP, and its URL.
+async fn listening(dir: &Path, args: &[&str]) -> (Program, String) {
+    let port = dir.join("port");
+    let mut command = Command::new("python3");
+    command.arg(fixture()).args(["--http", "--port-file", port.to_str().unwrap()]).args(args);
+    let program = Program::start(&mut command);
+    until("it listens", || port.exists()).await;
+    let url = format!("http://127.0.0.1:{}/mcp?key=s3cret", std::fs::read_to_string(port).unwrap());
+    (program, url)
+}
+
+#[tokio::test]
+async fn a_url_is_asked_in_both_eras_and_both_ways_of_answering() {
+    for args in [&["--tools", "4"][..], &["--tools", "4", "--sse"], &["--tools", "4", "--era", "discover"]] {
+        let dir = tempfile::tempdir().unwrap();
+        let (mut program, url) = listening(dir.path(), args).await;
+        let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+        let active = world.becomes("active").await;
+        assert_eq!(
+            (&active.data["transport"], &active.data["details"]["capabilities_loaded"]),
+            (&json!("http"), &json!(4))
+        );
+        let state = world.state("latencies", |state| state["latency_ms"]["p95"].is_number()).await;
+        assert_eq!((&state["owned"], state.get("pid"), state.get("memory_mb")), (&json!(false), None, None));
+        assert!(state["url"].as_str().unwrap().ends_with("/mcp") && !state.to_string().contains("s3cret"), "{state}");
+        if !args.contains(&"discover") {
+            signal(&json!(program.pid()), "-USR1");
+            world.state("another tool", |state| state["tools"] == 5).await;
+        }
+        program.kill();
+        let stopped = world.becomes("stopped").await;
+        assert!(
+            stopped.data["details"]["reason"].as_str().unwrap().starts_with("it cannot be reached: "),
+            "{stopped:?}"
+        );
+        assert!(!format!("{stopped:?} {:?} {:?}", world.rest(), world.run.log()).contains("s3cret"));
+    }
+}
+
+#[tokio::test]
+async fn a_url_that_hangs_is_unhealthy() {
+    let dir = tempfile::tempdir().unwrap();
+    let (program, url) = listening(dir.path(), &[]).await;
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } }, "deadline": "2s" }));
+    world.becomes("active").await;
+    signal(&json!(program.pid()), "-STOP");
+    world.becomes("unhealthy").await;
+    assert_eq!(world.kind("mcp_server_health_alert").await.data["issues"][0]["type"], "unresponsive");
+    signal(&json!(program.pid()), "-CONT");
+}
+
+#[tokio::test]
+async fn a_url_that_wants_an_authorization_lives_and_opens_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, url) = listening(dir.path(), &["--locked"]).await;
+    let headers = json!({ "Authorization": "Bearer opensesame" });
+    let servers = json!({ "locked": { "url": url }, "open": { "url": url, "headers": headers } });
+    let mut world = World::with(|_| json!({ "servers": servers }));
+    let locked = world.state("locked", |state| state["server_id"] == "locked" && state["calls"].is_number()).await;
+    assert_eq!((&locked["status"], &locked["needs_authorization"]), (&json!("active"), &json!(true)));
+    assert_eq!(locked.get("tools"), None, "that is not known");
+    let open = world.state("open", |state| state["server_id"] == "open" && state["tools"] == 2).await;
+    assert_eq!((&open["status"], open.get("needs_authorization")), (&json!("active"), None));
+    let all = format!("{open} {locked} {:?} {:?}", world.rest(), world.run.log());
+    assert!(!all.contains("opensesame"), "{all}");
+}
+
+/// Whoever listens on this machine is asked; a file may send us nowhere else, and the headers in it stay here.
+#[tokio::test]
+async fn a_url_of_a_file_is_asked_without_its_headers_and_only_on_this_machine() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, url) = listening(dir.path(), &["--locked"]).await;
+    let mut world = World::new();
+    let headers = json!({ "Authorization": "Bearer opensesame" });
+    world.write(&json!({
+        "near": { "type": "http", "url": url, "headers": headers },
+        "far": { "type": "http", "url": "http://example.invalid/mcp" },
+    }));
+    let near = world.state("near", |state| state["server_name"] == "near" && state["calls"].is_number()).await;
+    assert_eq!(near["needs_authorization"], true, "it got no headers");
+    let far = world.ask("get_mcp_server", json!({ "server_id": "far" })).await;
+    assert_eq!((&far["status"], far.get("evidence_level")), (&json!("discovered"), None));
+}
+
+#[tokio::test]
+async fn nobody_at_a_url_is_told_once() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": format!("http://{free}/mcp") } } }));
+    assert_eq!(world.becomes("stopped").await.data["status_change"]["from"], "starting");
+    world.kind("mcp_server_health_alert").await;
+    assert_eq!(world.kind("error_event").await.data["error_type"], "ended_at_start");
+    world.becomes("stopped").await;
+    assert!(!world.rest().iter().any(|event| event.kind == "mcp_server_health_alert"));
+}
