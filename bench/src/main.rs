@@ -39,6 +39,8 @@ enum Name {
     Tmux,
     /// What a hook costs an agent, beside `true` and a line of Python
     Hook,
+    /// What `mcp-wrap` adds to the answers of an MCP server
+    Wrap,
 }
 
 impl Name {
@@ -53,6 +55,7 @@ impl Name {
             Self::Footprint => "footprint",
             Self::Tmux => "tmux-bench",
             Self::Hook => "hook",
+            Self::Wrap => "wrap",
         }
     }
 }

@@ -15,6 +15,7 @@ mod first_minutes;
 mod history;
 mod history_file;
 mod hooks;
+mod mcp_wrap;
 mod misbehaving;
 mod options;
 mod protocol_page;

@@ -10,8 +10,8 @@ use std::{
 
 /// The folder in the target directory; the benchmarks know it by this name.
 const FOLDER: &str = "peers";
-/// What `bench/peers` holds: the servers for Node, and the list of what they need.
-const SERVERS: [&str; 2] = ["broadcast.mjs", "sse.mjs"];
+/// What `bench/peers` holds: servers and a client for Node, and the list of what they need.
+const PROGRAMS: [&str; 3] = ["broadcast.mjs", "sse.mjs", "wrap.mjs"];
 const LIST: &str = "package.json";
 /// A program, and Debian's package of the same name.
 const NATS: &str = "nats-server";
@@ -22,7 +22,7 @@ pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
     fs::create_dir_all(&folder).map_err(|error| stop(&folder, &error))?;
     let (sqlite, tmux) = (tools::system(&[tools::SQLITE]), tools::system(&[tools::TMUX]));
     let nodes = node(house, &folder);
-    for (peer, fetched) in [("the Node servers", nodes), (NATS, nats(&folder)), ("sqlite3", sqlite), ("tmux", tmux)] {
+    for (peer, fetched) in [("the Node programs", nodes), (NATS, nats(&folder)), ("sqlite3", sqlite), ("tmux", tmux)] {
         if let Err(stop) = fetched {
             eprintln!("\n{peer} cannot be fetched and will be left out: {stop}");
         }
@@ -30,11 +30,11 @@ pub(crate) fn fetch(house: &House) -> Result<(), Stop> {
     Ok(())
 }
 
-/// Copies our servers, and installs what they need beside them.
+/// Copies our programs, and installs what they need beside them.
 fn node(house: &House, folder: &Path) -> Result<(), Stop> {
     tools::system(&[tools::NODE, tools::NPM])?;
     let ours = house.root.join("bench/peers");
-    for name in SERVERS {
+    for name in PROGRAMS {
         fs::copy(ours.join(name), folder.join(name)).map_err(|error| stop(&ours.join(name), &error))?;
     }
     languages::packages(&ours.join(LIST), folder)

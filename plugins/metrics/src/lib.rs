@@ -1,24 +1,51 @@
-//! This machine's CPU, memory, disk and network, looked at every `interval`.
+//! This machine's CPU, memory, disk and network, what the bus and MCP servers do on it, what groups of processes use, which
+//! way it goes, and alerts. `docs/metrics.md` tells what the figures mean.
 //!
-//! Emitted as `performance_metrics_update` on `performance_metrics`, and kept as the snapshot `system`. What the numbers
-//! mean:
-//!
-//! | field of `metrics.system_performance` | meaning |
+//! | file | owns |
 //! |---|---|
-//! | `cpu_usage_percent` | busy share of all cores together, 0 to 100; waiting for I/O counts as idle |
-//! | `memory_usage_mb` | memory that is not available to programs (`MemTotal − MemAvailable`), in MiB of 1,048,576 bytes, as `free -m` has it |
-//! | `disk_io_ops_per_sec` | reads and writes that whole disks completed, per second; see [`proc::disks`] for which count |
-//! | `network_throughput_mbps` | received and sent together, in megabits (1,000,000 bits) per second; see [`proc::network`] for which interfaces count |
-//!
-//! `interval` is the configured one. `window_ms` is the time that the rates cover: the first event comes after a short
-//! first window, so that a client need not wait for a long interval. A counter that cannot be read leaves its field out;
-//! nothing is made up. The other groups of the event (application, `vsm`, `mcp`, trends) are not this machine's and are absent.
+//! | `sample`, `proc/` | the machine's counters: reading them, and what two looks say |
+//! | `application`, `bus` | what the daemon tells of itself each second |
+//! | `mcp` | MCP servers and calls to them |
+//! | `groups/` | processes of panes, agents, servers and the daemon |
+//! | `pressure` | the kernel's own watch over saturation |
+//! | `trends` | which way a figure goes |
+//! | `metric` | the figures by name |
+//! | `alerts/` | alerts, pure |
+//! | `emit/` | the events |
+//! | `past` | how alerts stood before a restart |
+//! | `source`, `desk`, `commands` | the loop, what it has before it, what clients may ask |
 
+mod alerts;
+mod application;
+mod bus;
+mod commands;
+mod config;
+mod desk;
+mod emit;
+mod groups;
+mod mcp;
+mod metric;
+mod past;
+mod pressure;
 pub mod proc;
 mod sample;
 mod source;
+mod trends;
 
-pub use sample::{Sample, SystemPerformance};
-pub use source::{Config, Metrics};
+pub use config::Config;
+pub use source::Metrics;
 
-headwater_plugin::export_source!(Metrics { emits: ["performance_metrics"], commands: [] });
+use commands::{SetInterval, SilenceAlert};
+
+headwater_plugin::export_source!(Metrics {
+    emits: ["performance_metrics", "system", "module", "metrics_alerts", "process_groups"],
+    reads: ["daemon_metrics", "tmux", "agent", "mcp_servers", "mcp_traffic", "metrics_alerts"],
+    commands: [
+        /// How often to look, until the source is started anew.
+        set_interval(control): SetInterval,
+        /// Tells nothing of an alert for some time.
+        silence_alert(control): SilenceAlert,
+        /// The alerts that there are, and how each stands.
+        list_alerts(monitor),
+    ],
+});

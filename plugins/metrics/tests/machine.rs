@@ -41,7 +41,7 @@ impl Machine {
     }
 
     fn settings(&self) -> Value {
-        json!({ "interval": "100ms", "proc": self.proc() })
+        json!({ "interval": "100ms", "proc": self.proc(), "groups": { "interval": "1h" } })
     }
 }
 
@@ -51,19 +51,42 @@ impl Drop for Machine {
     }
 }
 
+/// The next event with figures.
+async fn update(run: &mut Run) -> TestEvent {
+    run.next_event_where("figures", |event| event.kind == "performance_metrics_update").await
+}
+
+/// The next event with figures for which this holds.
+async fn update_where(run: &mut Run, what: &str, wanted: impl Fn(&TestEvent) -> bool) -> TestEvent {
+    run.next_event_where(what, |event| event.kind == "performance_metrics_update" && wanted(event)).await
+}
+
 fn system(event: &TestEvent) -> &Value {
     &event.data["metrics"]["system_performance"]
 }
 
-/// Checks what the schema says of the keys that are there, and that no other key is. `required` is left out: a group
+/// Figures that the schema does not name.
+const MORE: [&str; 7] = [
+    "window_ms",
+    "memory_usage_percent",
+    "swap_usage_percent",
+    "loopback_throughput_mbps",
+    "cpu_pressure_percent",
+    "memory_pressure_percent",
+    "io_pressure_percent",
+];
+
+/// Checks what the schema says of the keys that are there, and that no other key is but those that are known. `required` is left out: a group
 /// that this source does not know is absent, never invented.
 fn fits(schema: &Value, value: &Value, place: &str) {
     match schema["type"].as_str().unwrap() {
         "object" => {
             for (key, value) in value.as_object().unwrap_or_else(|| panic!("{place} is no object")) {
-                let known =
-                    schema["properties"].get(key).unwrap_or_else(|| panic!("{place}.{key} is not in the schema"));
-                fits(known, value, &format!("{place}.{key}"));
+                match schema["properties"].get(key) {
+                    Some(known) => fits(known, value, &format!("{place}.{key}")),
+                    // The shape lets more be said than it names; what more is said here is known.
+                    None => assert!(MORE.contains(&key.as_str()), "{place}.{key} is not in the schema"),
+                }
             }
         }
         "number" => {
@@ -80,7 +103,7 @@ fn fits(schema: &Value, value: &Value, place: &str) {
 async fn this_machines_figures_come_within_a_second_in_the_agreed_shape() {
     let started = Instant::now();
     let mut run = Testkit::start::<Metrics>(json!({}));
-    let first = run.next_event().await;
+    let first = update(&mut run).await;
     assert!(started.elapsed() < Duration::from_secs(1), "{:?}", started.elapsed());
     assert_eq!((first.channel.as_str(), first.kind.as_str()), ("performance_metrics", "performance_metrics_update"));
     assert_eq!(first.evidence, Some(Evidence::Polled));
@@ -92,7 +115,7 @@ async fn this_machines_figures_come_within_a_second_in_the_agreed_shape() {
     let window = agreed.as_object_mut().unwrap().remove("window_ms").and_then(|ms| ms.as_u64()).unwrap();
     assert!((150..1_000).contains(&window), "the first window is short: {window}");
     fits(&schema, &agreed, "data");
-    assert_eq!(agreed.as_object().unwrap().keys().collect::<Vec<_>>(), ["interval", "metrics"]);
+    assert_eq!(agreed.as_object().unwrap().keys().collect::<Vec<_>>(), ["interval", "metrics"], "no trend yet");
     assert_eq!(agreed["metrics"].as_object().unwrap().keys().collect::<Vec<_>>(), ["system_performance"]);
 
     // A machine that runs this test has a CPU and memory; disks and interfaces it may lack.
@@ -104,8 +127,8 @@ async fn this_machines_figures_come_within_a_second_in_the_agreed_shape() {
 #[tokio::test]
 async fn later_events_follow_the_interval() {
     let mut run = Testkit::start::<Metrics>(json!({ "interval": "400ms" }));
-    run.next_event().await;
-    let second = run.next_event().await;
+    update(&mut run).await;
+    let second = update(&mut run).await;
     let window = second.data["window_ms"].as_u64().unwrap();
     assert!((390..2_000).contains(&window), "{window}");
     assert_eq!(second.data["interval"], "400ms");
@@ -115,18 +138,20 @@ async fn later_events_follow_the_interval() {
 async fn figures_follow_the_counters() {
     let machine = Machine::new("figures");
     let mut run = Testkit::start::<Metrics>(machine.settings());
-    let idle = run.next_event().await;
-    let expected = json!({ "memory_usage_mb": 3.0, "disk_io_ops_per_sec": 0.0, "network_throughput_mbps": 0.0 });
+    let idle = update(&mut run).await;
+    let expected = json!({
+        "memory_usage_mb": 3.0, "memory_usage_percent": 75.0, "disk_io_ops_per_sec": 0.0, "network_throughput_mbps": 0.0,
+    });
     assert_eq!(system(&idle), &expected, "no tick has passed, so the share of the CPU is not known");
 
     machine.change("stat", "cpu 130 0 100 890 0 0 0 0 0 0\n");
     let busy = |event: &TestEvent| system(event)["cpu_usage_percent"] == 25.0;
-    run.next_event_where("30 of 120 ticks", busy).await;
+    update_where(&mut run, "30 of 120 ticks", busy).await;
     machine.change("diskstats", "8 0 sda 1010 0 0 0 5 0 0 0 0 0 0\n");
-    run.next_event_where("disk operations", |event| system(event)["disk_io_ops_per_sec"].as_f64() > Some(0.0)).await;
+    update_where(&mut run, "disk operations", |event| system(event)["disk_io_ops_per_sec"].as_f64() > Some(0.0)).await;
     machine.change("net/dev", "a\nb\neth0: 901000 1 0 0 0 0 0 0 101000 1 0 0 0 0 0 0\n");
     let moved = |event: &TestEvent| system(event)["network_throughput_mbps"].as_f64() > Some(0.0);
-    let event = run.next_event_where("network traffic", moved).await;
+    let event = update_where(&mut run, "network traffic", moved).await;
     let megabits = system(&event)["network_throughput_mbps"].as_f64().unwrap();
     let seconds = event.data["window_ms"].as_f64().unwrap() / 1_000.0;
     assert!((megabits * seconds - 8.0).abs() < 0.5, "1,000,000 bytes are 8 megabits: {megabits} for {seconds} s");
@@ -142,10 +167,10 @@ async fn where_sys_knows_the_devices_only_they_count() {
     };
     machine.write("net/dev", &text(1_000, 1_000));
     let mut run = Testkit::start::<Metrics>(machine.settings());
-    run.next_event().await;
+    update(&mut run).await;
     machine.change("net/dev", &text(501_000, 501_000));
     let moved = |event: &TestEvent| system(event)["network_throughput_mbps"].as_f64() > Some(0.0);
-    let event = run.next_event_where("network traffic", moved).await;
+    let event = update_where(&mut run, "network traffic", moved).await;
     let megabits = system(&event)["network_throughput_mbps"].as_f64().unwrap();
     let seconds = event.data["window_ms"].as_f64().unwrap() / 1_000.0;
     assert!((megabits * seconds - 4.0).abs() < 0.25, "500,000 bytes are 4 megabits: {megabits} for {seconds} s");
@@ -157,20 +182,46 @@ async fn a_counter_that_cannot_be_read_leaves_its_field_out_and_is_told_once() {
     fs::remove_file(machine.proc().join("diskstats")).unwrap();
     machine.write("meminfo", "nonsense\n");
     let mut run = Testkit::start::<Metrics>(machine.settings());
-    for _ in 0..3 {
+    let mut modules = Vec::new();
+    let mut figures = 0;
+    while figures < 3 {
         let event = run.next_event().await;
-        assert_eq!(system(&event), &json!({ "network_throughput_mbps": 0.0 }));
+        match event.kind.as_str() {
+            "performance_metrics_update" => {
+                assert_eq!(system(&event), &json!({ "network_throughput_mbps": 0.0 }));
+                figures += 1;
+            }
+            "module_status_changed" => modules.push(event),
+            _ => {}
+        }
     }
+    let about = |name: &str| {
+        let of_it: Vec<&TestEvent> = modules.iter().filter(|event| event.data["module"] == name).collect();
+        let [event] = of_it.as_slice() else { panic!("{name}: {of_it:?}") };
+        (event.channel.clone(), event.data.clone())
+    };
+    let (channel, disks) = about("metrics.disks");
+    assert_eq!((channel.as_str(), &disks["old_status"]), ("module", &json!("starting")));
+    assert_eq!(
+        (&disks["new_status"], &disks["affected_functions"]),
+        (&json!("degraded"), &json!(["disk_io_ops_per_sec"]))
+    );
+    assert!(disks["reason"].as_str().unwrap().contains("diskstats") && disks["timestamp"].is_string(), "{disks}");
+    about("metrics.memory");
     let told = |name: &str| run.log().iter().filter(|record| record.message.contains(name)).count();
     assert_eq!((told("diskstats cannot be used"), told("meminfo cannot be used")), (1, 1));
+
     machine.write("diskstats", "8 0 sda 10 0 0 0 5 0 0 0 0 0 0\n");
-    run.next_event_where("the disks", |event| system(event)["disk_io_ops_per_sec"] == 0.0).await;
+    let back = |event: &TestEvent| event.kind == "module_status_changed";
+    let event = run.next_event_where("that it can be read again", back).await;
+    assert_eq!((&event.data["module"], &event.data["new_status"]), (&json!("metrics.disks"), &json!("healthy")));
+    update_where(&mut run, "the disks", |event| system(event)["disk_io_ops_per_sec"] == 0.0).await;
     run.logged("diskstats can be read again").await;
 }
 
 #[tokio::test]
 async fn an_interval_below_the_kernels_resolution_is_raised() {
     let mut run = Testkit::start::<Metrics>(json!({ "interval": "1ms" }));
-    assert_eq!(run.next_event().await.data["interval"], "100ms");
+    assert_eq!(update(&mut run).await.data["interval"], "100ms");
     run.logged("too short").await;
 }

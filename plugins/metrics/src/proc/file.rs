@@ -15,14 +15,19 @@ const ROOM: usize = 4096;
 pub struct ProcFile {
     path: PathBuf,
     file: Option<File>,
-    /// Whether the last read failed; the log tells only changes.
-    failing: bool,
+    /// Why the last read failed.
+    fault: Option<String>,
 }
 
 impl ProcFile {
     /// The file `name` below `root`. It need not exist.
     pub fn new(root: &Path, name: &str) -> Self {
-        Self { path: root.join(name), file: None, failing: false }
+        Self { path: root.join(name), file: None, fault: None }
+    }
+
+    /// Why it could not be used the last time; `None` when it could.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
     }
 
     /// Reads it whole into `buffer` and has `parse` make a value of it. `None`, and a word in the log when that is new:
@@ -34,14 +39,22 @@ impl ProcFile {
         });
         let path = self.path.display();
         match &result {
-            Ok(_) if self.failing => headwater_plugin::tracing::info!("{path} can be read again"),
-            Err(error) if !self.failing => {
+            Ok(_) if self.fault.is_some() => headwater_plugin::tracing::info!("{path} can be read again"),
+            Err(error) if self.fault.is_none() => {
                 headwater_plugin::tracing::warn!("{path} cannot be used, so its figure is left out: {error}");
             }
             _ => {}
         }
-        self.failing = result.is_err();
-        result.ok()
+        match result {
+            Ok(value) => {
+                self.fault = None;
+                Some(value)
+            }
+            Err(error) => {
+                self.fault.get_or_insert_with(|| format!("{}: {error}", self.path.display()));
+                None
+            }
+        }
     }
 
     fn fill(&mut self, buffer: &mut Vec<u8>) -> io::Result<()> {

@@ -7,6 +7,8 @@ pub mod disks;
 pub mod file;
 pub mod memory;
 pub mod network;
+pub mod pressure;
+pub mod process;
 
 /// A counter that only rises, such as the bytes of an interface, with the name of the thing that it counts for.
 pub type Counter = (Box<str>, u64);

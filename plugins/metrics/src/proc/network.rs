@@ -9,7 +9,11 @@
 //! like layers above others are left out, and if no other is there, all but the loopback count.
 
 use super::Counter;
-use std::path::{Path, PathBuf};
+use std::{
+    cell::{Cell, RefCell},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
 
 /// Interfaces above others, by the beginning of their names.
 const ABOVE_OTHERS: [&str; 27] = [
@@ -42,21 +46,47 @@ const ABOVE_OTHERS: [&str; 27] = [
     "zt",
 ];
 
+/// How long an answer of `/sys` counts. To ask costs more than to read all counters, and what an interface is does not
+/// change but by hand.
+const ANSWER: Duration = Duration::from_secs(30);
+
 /// What `/sys/class/net` says of interfaces.
 #[derive(Debug)]
-pub struct Devices(PathBuf);
+pub struct Devices {
+    root: PathBuf,
+    /// The answers of these 30 seconds.
+    known: RefCell<Vec<(Box<str>, bool)>>,
+    asked: Cell<Option<Instant>>,
+}
 
 impl Devices {
     /// Asks the `sys` beside this `proc`: `/sys`, or in a container the host's.
     pub fn beside(proc: &Path) -> Self {
-        Self(proc.with_file_name("sys").join("class/net"))
+        let root = proc.with_file_name("sys").join("class/net");
+        Self { root, known: RefCell::default(), asked: Cell::new(None) }
     }
 
     /// Whether this interface has a device, and its master, if it has one, has none. `false` where that cannot be read.
     pub fn counts(&self, interface: &str) -> bool {
-        let interface = self.0.join(interface);
-        interface.join("device").exists() && !interface.join("master/device").exists()
+        let mut known = self.known.borrow_mut();
+        if self.asked.get().is_none_or(|asked| asked.elapsed() > ANSWER) {
+            known.clear();
+            self.asked.set(Some(Instant::now()));
+        }
+        if let Some((_, counts)) = known.iter().find(|(name, _)| **name == *interface) {
+            return *counts;
+        }
+        let place = self.root.join(interface);
+        let counts = place.join("device").exists() && !place.join("master/device").exists();
+        known.push((interface.into(), counts));
+        counts
     }
+}
+
+/// The bytes that the loopback interface has received, each of which it has also sent.
+pub fn loopback(net_dev: &str) -> Option<u64> {
+    let line = net_dev.lines().find_map(|line| line.trim_start().strip_prefix("lo:"))?;
+    line.split_ascii_whitespace().next()?.parse().ok()
 }
 
 /// The bytes of each interface that counts; `None` when there is none. `is_device` says of an interface whether the
@@ -139,8 +169,10 @@ Inter-|   Receive                                                |  Transmit
         let counts = ["eth0", "br0", "port", "half", "gone"].map(|name| devices.counts(name));
         std::fs::remove_dir_all(&root).unwrap();
         assert_eq!(counts, [true, false, true, false, false]);
+        assert!(devices.counts("eth0"), "the answer counts for a while");
+        devices.asked.set(None);
         assert!(!devices.counts("eth0"), "there is nothing to be read any more");
-        assert_eq!(Devices::beside(Path::new("/proc")).0, Path::new("/sys/class/net"));
+        assert_eq!(Devices::beside(Path::new("/proc")).root, Path::new("/sys/class/net"));
     }
 
     #[test]
@@ -156,6 +188,12 @@ Inter-|   Receive                                                |  Transmit
             "  ifb0: 50 1 0 0 0 0 0 0 50 1 0 0 0 0 0 0",
         ]);
         assert_eq!(parse(&text, unknown), Some(vec![("eth0".into(), 1_200), ("wlp2s0".into(), 12)]));
+    }
+
+    #[test]
+    fn bytes_through_the_loopback_count_once() {
+        assert_eq!(loopback(&dev(&["    lo:    3193      29 0 0 0 0 0 0 3193 29 0 0 0 0 0 0"])), Some(3_193));
+        assert_eq!(loopback(&dev(&["eth0: 5 1 0 0 0 0 0 0 7 1 0 0 0 0 0 0"])), None);
     }
 
     #[test]

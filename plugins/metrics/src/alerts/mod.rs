@@ -1,0 +1,334 @@
+//! Alerts: which there are, how each stands, who has silenced them. Pure: the source gives it figures and the time, and
+//! emits what comes back.
+
+mod definition;
+mod machine;
+mod notice;
+mod shipped;
+mod state;
+
+pub(crate) use definition::{AlertError, Definition};
+pub(crate) use machine::Rule;
+pub(crate) use notice::{Notice, Standing};
+pub(crate) use state::State;
+
+use crate::{
+    config::AlertConfig,
+    groups::Usage,
+    metric::{Figures, Metric},
+};
+use headwater_plugin::serde_json::{Value, json};
+use jiff::Timestamp;
+use machine::{Change, Machine, Why};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
+
+/// A moment by both clocks: spans are measured by the one that does not jump.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Since the source started.
+    pub(crate) clock: Duration,
+    /// For people.
+    pub(crate) at: Timestamp,
+}
+
+/// All alerts.
+#[derive(Debug)]
+pub(crate) struct Alerts {
+    definitions: Vec<Arc<Definition>>,
+    /// By name: that of the definition, or `name/group`.
+    instances: BTreeMap<String, Instance>,
+    /// Until when an alert, or all of a definition, is not to be told.
+    silences: BTreeMap<String, Timestamp>,
+    /// What was restored and is no alert any more.
+    removed: Vec<Notice>,
+}
+
+#[derive(Debug)]
+struct Instance {
+    definition: Arc<Definition>,
+    machine: Machine,
+    value: Option<f64>,
+    firing: Option<Firing>,
+}
+
+/// That it fires.
+#[derive(Clone, Debug, PartialEq)]
+struct Firing {
+    id: String,
+    since: Timestamp,
+    began: Duration,
+    /// Whether it has been told: what was silenced has not.
+    told: bool,
+}
+
+impl Alerts {
+    /// Those of the config, and the shipped ones whose names it does not use.
+    pub(crate) fn new(configured: &[AlertConfig], shipped: bool) -> Result<Self, AlertError> {
+        let mut definitions: Vec<Arc<Definition>> = Vec::new();
+        for config in configured {
+            let definition = Definition::new(config)?;
+            if definitions.iter().any(|other| other.name == definition.name) {
+                return Err(AlertError::Twice(definition.name));
+            }
+            definitions.push(Arc::new(definition));
+        }
+        for config in shipped::alerts().iter().filter(|_| shipped) {
+            if definitions.iter().all(|other| other.name != config.name) {
+                definitions.push(Arc::new(Definition::new(config)?));
+            }
+        }
+        Ok(Self { definitions, instances: BTreeMap::new(), silences: BTreeMap::new(), removed: Vec::new() })
+    }
+
+    /// The figures that alerts are about.
+    pub(crate) fn metrics(&self) -> impl Iterator<Item = Metric> {
+        self.definitions.iter().filter(|definition| definition.group.is_none()).map(|definition| definition.metric)
+    }
+
+    /// The first alert above a bound of this figure, by its rule: what the kernel may watch.
+    pub(crate) fn rule_of(&self, metric: Metric) -> Option<Rule> {
+        let fits = |definition: &&Arc<Definition>| {
+            definition.metric == metric && definition.group.is_none() && definition.rule.above
+        };
+        self.definitions.iter().find(fits).map(|definition| definition.rule)
+    }
+
+    /// How an alert stood before the source was started anew.
+    pub(crate) fn restore(&mut self, state: State, now: Now) {
+        if let Some(until) = state.silenced_until.filter(|until| *until > now.at) {
+            self.silences.insert(state.name.clone(), until);
+        }
+        let Some(id) = state.id.clone() else { return };
+        let since = state.since.unwrap_or(now.at);
+        let lasted = Duration::try_from(now.at.duration_since(since)).unwrap_or_default();
+        let firing = Firing { id, since, began: now.clock.saturating_sub(lasted), told: state.told };
+        let definition = self.definitions.iter().find(|definition| {
+            let group = state.name.strip_prefix(&definition.name).and_then(|rest| rest.strip_prefix('/'));
+            definition.metric == state.metric && definition.fits(&state.name, group)
+        });
+        match definition {
+            Some(definition) => {
+                let (definition, machine) = (definition.clone(), Machine::firing(now.clock));
+                let instance = Instance { definition, machine, value: None, firing: Some(firing) };
+                self.instances.insert(state.name, instance);
+            }
+            // Whoever was told that it fires is told that it does so no more.
+            None if state.told => {
+                let definition = Arc::new(state.definition());
+                let standing = Standing::Resolved { reason: "removed" };
+                self.removed.push(Notice::new(&state.name, &definition, standing, &firing.id, firing.since));
+            }
+            None => {}
+        }
+    }
+
+    /// Looks at the figures of this moment. `groups` are those of the processes, where they were looked at.
+    pub(crate) fn observe(&mut self, figures: &Figures, groups: Option<&[Usage]>, now: Now) -> Vec<Notice> {
+        let mut notices = std::mem::take(&mut self.removed);
+        self.silences.retain(|_, until| *until > now.at);
+        for definition in self.definitions.clone() {
+            if definition.group.is_none() {
+                let value = figures.get(definition.metric);
+                self.look(&definition.name, &definition, value, now, &mut notices);
+            } else if let Some(groups) = groups {
+                self.look_at_groups(&definition, groups, now, &mut notices);
+            }
+        }
+        self.told_late(now, &mut notices);
+        notices
+    }
+
+    /// The kernel says that this figure has been past its bound for all of `window`.
+    pub(crate) fn pushed(&mut self, metric: Metric, value: f64, window: Duration, now: Now) -> Vec<Notice> {
+        let mut notices = Vec::new();
+        let about = |definition: &&Arc<Definition>| {
+            let Definition { rule, group, .. } = &***definition;
+            definition.metric == metric && group.is_none() && rule.above && value >= rule.threshold
+        };
+        for definition in self.definitions.iter().filter(about).cloned().collect::<Vec<_>>() {
+            let name = definition.name.clone();
+            let instance = self.instance(&name, &definition);
+            instance.value = Some(value);
+            let since = now.clock.saturating_sub(window);
+            let change = instance.machine.pushed(&definition.rule, since, now.clock);
+            self.changed(&name, change, now, &mut notices);
+        }
+        notices
+    }
+
+    /// Tells nothing of this alert, or of all that are called so, until then; `None`: again from now on. The names that it
+    /// concerns, or nothing where there is no such alert.
+    pub(crate) fn silence(&mut self, name: &str, until: Option<Timestamp>) -> Option<String> {
+        let by_id = self.instances.iter().find(|(_, it)| it.firing.as_ref().is_some_and(|firing| firing.id == name));
+        let name = by_id.map_or(name, |(name, _)| name).to_owned();
+        let exists = self.definitions.iter().any(|definition| definition.name == name);
+        if !exists && !self.instances.contains_key(&name) && !self.silences.contains_key(&name) {
+            return None;
+        }
+        match until {
+            Some(until) => self.silences.insert(name.clone(), until),
+            None => self.silences.remove(&name),
+        };
+        Some(name)
+    }
+
+    /// What is to be known of them after a restart, by name: those that fire, and those that are silenced.
+    pub(crate) fn states(&self) -> BTreeMap<&str, State> {
+        let mut states: BTreeMap<&str, State> = BTreeMap::new();
+        for (name, instance) in &self.instances {
+            if let Some(firing) = &instance.firing {
+                let state = State::new(name, &instance.definition);
+                states.insert(name, state.firing(&firing.id, firing.since, firing.told));
+            }
+        }
+        for (name, until) in &self.silences {
+            let instance = self.instances.get(name).map(|instance| &instance.definition);
+            let definition = instance.or_else(|| self.definitions.iter().find(|definition| definition.name == *name));
+            if let Some(definition) = definition {
+                states.entry(name).or_insert_with(|| State::new(name, definition)).silenced_until = Some(*until);
+            }
+        }
+        states
+    }
+
+    /// The answer to `list_alerts`: every alert that there is, and how it stands.
+    pub(crate) fn list(&self) -> Value {
+        let states = self.states();
+        let grouped = |definition: &Definition| {
+            let of_it = self.instances.iter().filter(|(_, it)| it.definition.name == definition.name);
+            of_it.filter(|(_, it)| it.firing.is_some()).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let alerts = self.definitions.iter().flat_map(|definition| match definition.group {
+            None => vec![(definition.name.clone(), definition)],
+            Some(_) => grouped(definition).into_iter().map(|name| (name, definition)).collect(),
+        });
+        let alerts = alerts.map(|(name, definition)| {
+            let state = states.get(name.as_str()).cloned().unwrap_or_else(|| State::new(&name, definition));
+            let silence = self.silences.get(&name).or_else(|| self.silences.get(&definition.name));
+            let mut told = State { silenced_until: silence.copied(), ..state }.data();
+            if let Some(instance) = self.instances.get(&name) {
+                if matches!(instance.machine, Machine::Pending { .. }) {
+                    told["state"] = "pending".into();
+                }
+                if let Some(value) = instance.value {
+                    told["current_value"] = value.into();
+                }
+            }
+            told
+        });
+        let alerts: Vec<Value> = alerts.collect();
+        let active: Vec<&Value> = alerts.iter().filter(|alert| alert["state"] == "firing").collect();
+        json!({ "active": active, "alerts": alerts })
+    }
+
+    fn instance(&mut self, name: &str, definition: &Arc<Definition>) -> &mut Instance {
+        if !self.instances.contains_key(name) {
+            let instance =
+                Instance { definition: definition.clone(), machine: Machine::default(), value: None, firing: None };
+            self.instances.insert(name.to_owned(), instance);
+        }
+        self.instances.get_mut(name).expect("invariant: it has just been made")
+    }
+
+    fn look(
+        &mut self,
+        name: &str,
+        definition: &Arc<Definition>,
+        value: Option<f64>,
+        now: Now,
+        notices: &mut Vec<Notice>,
+    ) {
+        let instance = self.instance(name, definition);
+        instance.value = value;
+        let change = instance.machine.observe(&definition.rule, value, now.clock);
+        self.changed(name, change, now, notices);
+    }
+
+    fn look_at_groups(&mut self, definition: &Arc<Definition>, groups: &[Usage], now: Now, notices: &mut Vec<Notice>) {
+        for usage in groups {
+            let name = format!("{}/{}", definition.name, usage.name);
+            if definition.fits(&name, Some(&usage.name)) {
+                self.look(&name, definition, usage.get(definition.metric), now, notices);
+            }
+        }
+        let is_there = |name: &str| {
+            let group = name.strip_prefix(&definition.name).and_then(|rest| rest.strip_prefix('/'));
+            groups.iter().any(|usage| group == Some(usage.name.as_str()))
+        };
+        let of_it = self.instances.iter().filter(|(_, it)| it.definition.name == definition.name);
+        let gone: Vec<String> = of_it.filter(|(name, _)| !is_there(name)).map(|(name, _)| name.clone()).collect();
+        for name in gone {
+            let Some(instance) = self.instances.remove(&name) else { continue };
+            if let Some(firing) = instance.firing.filter(|firing| firing.told) {
+                let standing = Standing::Resolved { reason: "gone" };
+                notices.push(Notice::new(&name, definition, standing, &firing.id, firing.since).lasting(&firing, now));
+            }
+        }
+    }
+
+    fn changed(&mut self, name: &str, change: Option<Change>, now: Now, notices: &mut Vec<Notice>) {
+        let Some(change) = change else { return };
+        let silenced = self.is_silenced(name);
+        let Some(instance) = self.instances.get_mut(name) else { return };
+        match change {
+            Change::Fired { since } => {
+                let ago = now.clock.saturating_sub(since);
+                let since_at = now.at.checked_sub(ago).unwrap_or(now.at);
+                let id = format!("{name}@{}", now.at.as_millisecond());
+                let firing = Firing { id, since: since_at, began: since, told: !silenced };
+                if !silenced {
+                    notices.push(instance.notice(name, Standing::Firing, &firing, now));
+                }
+                instance.firing = Some(firing);
+            }
+            Change::Resolved(why) => {
+                let reason = match why {
+                    Why::Cleared => "cleared",
+                    Why::NoData => "no_data",
+                };
+                // Who was told that it fires is told of its end, silenced or not.
+                if let Some(firing) = instance.firing.take().filter(|firing| firing.told) {
+                    notices.push(instance.notice(name, Standing::Resolved { reason }, &firing, now));
+                }
+            }
+        }
+    }
+
+    /// Tells of what fires still when its silence is over.
+    fn told_late(&mut self, now: Now, notices: &mut Vec<Notice>) {
+        let waiting = |(name, instance): (&String, &Instance)| {
+            instance.firing.as_ref().is_some_and(|firing| !firing.told).then(|| name.clone())
+        };
+        let waiting: Vec<String> = self.instances.iter().filter_map(waiting).collect();
+        for name in waiting {
+            let silenced = self.is_silenced(&name);
+            let Some(instance) = self.instances.get_mut(&name).filter(|_| !silenced) else { continue };
+            if let Some(firing) = &mut instance.firing {
+                firing.told = true;
+                let firing = firing.clone();
+                notices.push(instance.notice(&name, Standing::Firing, &firing, now));
+            }
+        }
+    }
+
+    fn is_silenced(&self, name: &str) -> bool {
+        let definition = self.instances.get(name).map(|instance| instance.definition.name.as_str());
+        self.silences.contains_key(name) || definition.is_some_and(|name| self.silences.contains_key(name))
+    }
+}
+
+impl Instance {
+    fn notice(&self, name: &str, standing: Standing, firing: &Firing, now: Now) -> Notice {
+        let notice = Notice::new(name, &self.definition, standing, &firing.id, firing.since);
+        Notice { value: self.value, ..notice.lasting(firing, now) }
+    }
+}
+
+impl Notice {
+    fn lasting(self, firing: &Firing, now: Now) -> Self {
+        Self { lasted: now.clock.saturating_sub(firing.began), ..self }
+    }
+}
+
+#[cfg(test)]
+mod tests;

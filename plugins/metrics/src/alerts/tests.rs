@@ -1,0 +1,184 @@
+//! Alerts over time: what is told, what is silenced, what a restart keeps.
+
+use super::*;
+use crate::sample::SystemPerformance;
+use headwater_plugin::serde_json::from_value;
+
+fn now(second: u64) -> Now {
+    let at = Timestamp::from_second(1_800_000_000 + second as i64).unwrap();
+    Now { clock: Duration::from_secs(second), at }
+}
+
+fn cpu(percent: f64) -> Figures {
+    let system = SystemPerformance { cpu_usage_percent: Some(percent), ..SystemPerformance::default() };
+    Figures { system, ..Figures::default() }
+}
+
+fn alerts(config: Value) -> Alerts {
+    Alerts::new(&from_value::<Vec<AlertConfig>>(config).unwrap(), false).unwrap()
+}
+
+fn hot() -> Alerts {
+    alerts(json!([{
+        "name": "hot", "metric": "cpu_usage_percent", "above": 90.0, "clear": 70.0, "for": "10s", "clear_for": "20s",
+    }]))
+}
+
+/// A look each second; what is told, in a few words.
+fn run(alerts: &mut Alerts, seconds: std::ops::Range<u64>, percent: impl Fn(u64) -> Figures) -> Vec<(u64, String)> {
+    let look = |second| alerts.observe(&percent(second), None, now(second)).into_iter().map(move |it| (second, it));
+    seconds.flat_map(look).map(|(second, notice)| (second, words(&notice))).collect()
+}
+
+fn words(notice: &Notice) -> String {
+    match notice.standing {
+        Standing::Firing => format!("{} firing", notice.name),
+        Standing::Resolved { reason } => format!("{} {reason}", notice.name),
+    }
+}
+
+fn told(expected: &[(u64, &str)]) -> Vec<(u64, String)> {
+    expected.iter().map(|(second, words)| (*second, (*words).to_owned())).collect()
+}
+
+#[test]
+fn a_load_that_comes_and_goes_is_one_firing_and_one_end() {
+    let mut alerts = hot();
+    let load = |second: u64| cpu(if (100..300).contains(&second) { 92.0 + (second % 7) as f64 } else { 15.0 });
+    assert_eq!(run(&mut alerts, 0..600, load), told(&[(110, "hot firing"), (320, "hot cleared")]));
+    assert!(alerts.states().is_empty());
+}
+
+/// All that is shipped, and not a figure known: an hour of looks, and no word.
+#[test]
+fn an_hour_of_null_data_is_silent() {
+    let mut alerts = Alerts::new(&[], true).unwrap();
+    assert!(alerts.metrics().count() >= 5);
+    assert_eq!(run(&mut alerts, 0..3_600, |_| Figures::default()), []);
+    let state = alerts.list();
+    assert_eq!(state["active"], json!([]));
+}
+
+#[test]
+fn both_words_carry_the_same_id_and_how_long_it_lasted() {
+    let mut alerts = hot();
+    let mut notices = Vec::new();
+    for second in 0..60 {
+        notices.extend(alerts.observe(&cpu(if second < 30 { 99.0 } else { 10.0 }), None, now(second)));
+    }
+    let [fired, resolved] = notices.as_slice() else { panic!("{notices:?}") };
+    assert_eq!((fired.id.as_str(), fired.lasted), ("hot@1800000010000", Duration::from_secs(10)));
+    assert_eq!((&resolved.id, resolved.lasted), (&fired.id, Duration::from_secs(50)));
+    assert_eq!((fired.value, resolved.value, fired.since), (Some(99.0), Some(10.0), now(0).at));
+}
+
+#[test]
+fn what_is_silenced_is_told_when_it_still_fires_afterwards() {
+    let mut alerts = hot();
+    assert_eq!(alerts.silence("hot", Some(now(50).at)).as_deref(), Some("hot"));
+    assert_eq!(run(&mut alerts, 0..100, |_| cpu(99.0)), told(&[(50, "hot firing")]));
+    assert_eq!(alerts.silence("cold", None), None);
+}
+
+#[test]
+fn what_came_and_went_in_silence_is_not_told() {
+    let mut alerts = hot();
+    alerts.silence("hot", Some(now(100).at));
+    assert_eq!(run(&mut alerts, 0..200, |second| cpu(if second < 30 { 99.0 } else { 5.0 })), []);
+}
+
+#[test]
+fn who_was_told_of_the_beginning_is_told_of_the_end() {
+    let mut alerts = hot();
+    assert_eq!(run(&mut alerts, 0..20, |_| cpu(99.0)), told(&[(10, "hot firing")]));
+    let id = alerts.states()["hot"].id.clone().unwrap();
+    assert_eq!(alerts.silence(&id, Some(now(10_000).at)).as_deref(), Some("hot"), "by its id too");
+    assert_eq!(run(&mut alerts, 20..100, |_| cpu(5.0)), told(&[(40, "hot cleared")]));
+    assert_eq!(alerts.list()["alerts"][0]["silenced_until"], now(10_000).at.to_string());
+    alerts.silence("hot", None);
+    assert!(alerts.states().is_empty());
+}
+
+/// Harm prevented: a restart tells of every alert again, and of a silence nobody knows any more.
+#[test]
+fn a_restart_changes_nothing() {
+    let mut before = hot();
+    run(&mut before, 0..20, |_| cpu(99.0));
+    before.silence("hot", Some(now(1_000).at));
+    let written: Vec<Vec<u8>> = before.states().values().map(|state| state.data().to_string().into_bytes()).collect();
+
+    let mut after = hot();
+    for state in &written {
+        after.restore(State::read(state).unwrap(), now(30));
+    }
+    assert_eq!(after.states(), before.states());
+    assert_eq!(run(&mut after, 30..60, |_| cpu(99.0)), [], "it has been told");
+    assert_eq!(run(&mut after, 60..100, |_| cpu(5.0)), told(&[(80, "hot cleared")]));
+
+    let mut other = alerts(json!([]));
+    other.restore(State::read(&written[0]).unwrap(), now(30));
+    assert_eq!(run(&mut other, 30..40, |_| cpu(99.0)), told(&[(30, "hot removed")]));
+}
+
+#[test]
+fn a_silence_that_is_over_is_not_restored() {
+    let mut before = hot();
+    before.silence("hot", Some(now(50).at));
+    let data = before.states()["hot"].data().to_string();
+    let mut after = hot();
+    after.restore(State::read(data.as_bytes()).unwrap(), now(60));
+    assert!(after.states().is_empty());
+}
+
+fn usage(name: &str, percent: f64) -> Usage {
+    let (name, kind) = (name.to_owned(), "pane");
+    Usage { name, kind, cpu_usage_percent: Some(percent), memory_usage_mb: 1.0, processes: 1 }
+}
+
+#[test]
+fn each_group_has_an_alert_of_its_own_which_ends_with_it() {
+    let mut alerts = alerts(json!([
+        { "name": "busy", "metric": "cpu_usage_percent", "above": 90.0, "for": "10s", "group": "pane *" },
+    ]));
+    let mut look = |second: u64, groups: Option<&[Usage]>| -> Vec<String> {
+        alerts.observe(&cpu(99.0), groups, now(second)).iter().map(words).collect()
+    };
+    let groups = [usage("pane a", 99.0), usage("pane b", 5.0), usage("agent c", 99.0)];
+    assert_eq!(look(0, Some(&groups)), [""; 0]);
+    for second in 1..10 {
+        assert_eq!(look(second, None), [""; 0], "groups were not looked at");
+    }
+    assert_eq!(look(10, Some(&groups)), ["busy/pane a firing"]);
+    assert_eq!(look(15, Some(&groups[1..])), ["busy/pane a gone"]);
+    assert_eq!(look(20, Some(&groups[1..])), [""; 0]);
+}
+
+#[test]
+fn the_kernel_fires_it_between_two_looks() {
+    let mut alerts = alerts(json!([
+        { "name": "waiting", "metric": "cpu_pressure_percent", "above": 50.0, "for": "4s", "clear_for": "10s" },
+    ]));
+    let window = Duration::from_secs(4);
+    let push = |alerts: &mut Alerts, second| {
+        alerts.pushed(Metric::CpuPressurePercent, 50.0, window, now(second)).iter().map(words).collect::<Vec<_>>()
+    };
+    let pressure = |percent| {
+        let system = SystemPerformance { cpu_pressure_percent: Some(percent), ..SystemPerformance::default() };
+        Figures { system, ..Figures::default() }
+    };
+    assert_eq!(push(&mut alerts, 7), ["waiting firing"]);
+    assert_eq!(push(&mut alerts, 11), [""; 0]);
+    assert_eq!(run(&mut alerts, 60..100, |_| pressure(3.0)), told(&[(70, "waiting cleared")]));
+}
+
+#[test]
+fn an_alert_of_ones_own_takes_the_place_of_a_shipped_one() {
+    let own = json!([{ "name": "cpu", "metric": "cpu_usage_percent", "above": 50.0 }]);
+    let own: Vec<AlertConfig> = from_value(own).unwrap();
+    let alerts = Alerts::new(&own, true).unwrap();
+    let cpu: Vec<_> = alerts.definitions.iter().filter(|it| it.name == "cpu").collect();
+    assert_eq!((cpu.len(), cpu[0].rule.threshold), (1, 50.0));
+    assert!(alerts.definitions.len() > 3);
+    let twice = [own[0].clone(), own[0].clone()];
+    assert!(Alerts::new(&twice, true).unwrap_err().to_string().contains("two alerts `cpu`"));
+}
