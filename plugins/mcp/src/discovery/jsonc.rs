@@ -1,6 +1,6 @@
 //! JSON as these clients read it: with comments, commas after the last entry, and a byte order mark.
 
-use headwater_plugin::serde_json::{self, Value};
+use headwater_plugin::{serde::de::DeserializeOwned, serde_json};
 
 /// Where a text stops being JSON. It says nothing of what stands there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +13,11 @@ pub(crate) struct Broken {
     pub(crate) cut_off: bool,
 }
 
-/// Reads JSON with comments.
-pub(crate) fn parse(text: &[u8]) -> Result<Value, Broken> {
+/// Reads JSON, with comments or without.
+pub(crate) fn parse<T: DeserializeOwned>(text: &[u8]) -> Result<T, Broken> {
     let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-    serde_json::from_slice(&plain(text)).map_err(|error| Broken {
+    // Most files are plain JSON, and some of those are large.
+    serde_json::from_slice(text).or_else(|_| serde_json::from_slice(&plain(text))).map_err(|error| Broken {
         line: error.line(),
         column: error.column(),
         cut_off: error.is_eof(),
@@ -91,24 +92,24 @@ fn blank(out: &mut [u8], start: usize, end: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use headwater_plugin::serde_json::json;
+    use headwater_plugin::serde_json::{Value, json};
     use proptest::prelude::*;
 
     #[test]
     fn comments_and_last_commas_are_passed_over() {
         let text = b"\xef\xbb\xbf// a\n{ /* b, */ \"a\": [1, 2, /* } */ ], // \"x\": 1\n \"u\": \"http://h/*no*/\", \"q\": \"\\\"//\",\n}";
-        assert_eq!(parse(text), Ok(json!({"a": [1, 2], "u": "http://h/*no*/", "q": "\"//"})));
+        assert_eq!(parse::<Value>(text), Ok(json!({"a": [1, 2], "u": "http://h/*no*/", "q": "\"//"})));
     }
 
     #[test]
     fn a_place_is_that_of_the_file() {
-        let broken = parse(b"{\n/* two\n lines */ \"a\": x }").unwrap_err();
+        let broken = parse::<Value>(b"{\n/* two\n lines */ \"a\": x }").unwrap_err();
         assert_eq!((broken.line, broken.column, broken.cut_off), (3, 16, false));
         for cut in ["{\"a\": 1", "{\"a\": \"b", "{ /* ", ""] {
-            assert!(parse(cut.as_bytes()).unwrap_err().cut_off, "{cut}");
+            assert!(parse::<Value>(cut.as_bytes()).unwrap_err().cut_off, "{cut}");
         }
         for wrong in ["[1,,]", "{\"a\" 1}", "/", "nonsense"] {
-            assert!(!parse(wrong.as_bytes()).unwrap_err().cut_off, "{wrong}");
+            assert!(!parse::<Value>(wrong.as_bytes()).unwrap_err().cut_off, "{wrong}");
         }
     }
 
@@ -117,13 +118,13 @@ mod tests {
         fn nothing_makes_it_panic(text in prop::collection::vec(prop_oneof![Just(b'"'), Just(b'\\'), Just(b'/'),
             Just(b'*'), Just(b','), Just(b'}'), Just(b'{'), Just(b'\n'), any::<u8>()], 0..64)) {
             prop_assert_eq!(plain(&text).len(), text.len());
-            let _ = parse(&text);
+            let _ = parse::<Value>(&text);
         }
 
         #[test]
         fn what_is_json_stays_what_it_is(text in "\\PC*") {
             let value = json!({ "a": [text.clone(), { text: 1 }], "b": {} });
-            prop_assert_eq!(parse(value.to_string().as_bytes()), Ok(value));
+            prop_assert_eq!(parse::<Value>(value.to_string().as_bytes()), Ok(value));
         }
     }
 }

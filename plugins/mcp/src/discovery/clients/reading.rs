@@ -6,7 +6,10 @@ use crate::discovery::{
     launch::Launch,
     server::{Discovered, Origin},
 };
-use headwater_plugin::serde_json::{Map, Value};
+use headwater_plugin::{
+    serde::de::DeserializeOwned,
+    serde_json::{Map, Value},
+};
 
 /// The servers of one file, and what in it could not be understood.
 #[derive(Debug, Default, PartialEq)]
@@ -39,17 +42,22 @@ impl Reading {
 
     /// The object that a JSON file is. An empty file is an empty object: some clients create it so.
     pub(crate) fn json(text: &[u8]) -> Result<Map<String, Value>, Self> {
+        match Self::value(text)? {
+            None => Ok(Map::new()),
+            Some(Value::Object(object)) => Ok(object),
+            Some(other) => Err(Self::broken(Problem::new("", format!("it is {}, not an object", kind(&other))))),
+        }
+    }
+
+    /// What stands in a JSON file, if anything does.
+    pub(crate) fn value<T: DeserializeOwned>(text: &[u8]) -> Result<Option<T>, Self> {
         if text.trim_ascii().is_empty() {
-            return Ok(Map::new());
+            return Ok(None);
         }
-        match jsonc::parse(text) {
-            Ok(Value::Object(object)) => Ok(object),
-            Ok(other) => Err(Self::broken(Problem::new("", format!("it is {}, not an object", kind(&other))))),
-            Err(jsonc::Broken { line, column, cut_off }) => {
-                let reason = if cut_off { "the text breaks off" } else { "it is no JSON from here on" };
-                Err(Self::broken(Problem::new(format!("line {line}, column {column}"), reason)))
-            }
-        }
+        jsonc::parse(text).map(Some).map_err(|jsonc::Broken { line, column, cut_off }| {
+            let reason = if cut_off { "the text breaks off" } else { "it is no JSON from here on" };
+            Self::broken(Problem::new(format!("line {line}, column {column}"), reason))
+        })
     }
 
     /// Reads each entry of a table of servers. A table that is absent is an empty one.
