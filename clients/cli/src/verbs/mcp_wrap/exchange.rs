@@ -9,6 +9,10 @@ use std::{
 /// Questions that wait for their answers, each way. Of one more it is not told what became of it.
 const WAITING: usize = 4096;
 
+/// Answers whose questions have not been seen, each way. When there are so many, they are forgotten: they are late answers to
+/// what was given up.
+const EARLY: usize = 256;
+
 /// What has become of a question.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Call {
@@ -55,6 +59,9 @@ pub(super) enum Era {
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
     waiting: [HashMap<String, Question>; 2],
+    /// A quick answer may be seen before its question: each way has its own thread, and whichever is kept from running comes
+    /// later.
+    early: [HashMap<String, (Message, Instant)>; 2],
     pub(super) known: Known,
     /// Of the pages so far.
     pages: u32,
@@ -71,26 +78,22 @@ struct Question {
 }
 
 impl Exchange {
-    /// Takes a message over; a call when it was the end of one. `Way` is that of the question.
+    /// Takes a message over; a call, with the way of its question, when that is over.
     pub(super) fn message(&mut self, way: Way, message: Message, at: Instant) -> Option<(Way, Call)> {
         let Message { id, method, .. } = &message;
         match (id, method) {
-            (Some(_), Some(_)) => {
-                self.question(way, message, at);
-                None
-            }
+            (Some(_), Some(_)) => self.question(way, message, at),
             (None, Some(method)) if method == "notifications/cancelled" => {
                 let question = self.waiting[way as usize].remove(message.cancelled.as_deref()?)?;
                 Some((way, question.ends(Outcome::Unanswered, at)))
             }
             (Some(id), None) => {
-                let question = self.waiting[way.back() as usize].remove(id)?;
-                if way == Way::ToClient {
-                    self.learn(&question, &message);
-                }
-                let failed = message.has_error || (message.is_error && question.method == "tools/call");
-                let outcome = if failed { Outcome::Error } else { Outcome::Ok };
-                Some((way.back(), question.ends(outcome, at)))
+                let question = self.waiting[way.back() as usize].remove(id);
+                let Some(question) = question else {
+                    self.keep_early(way.back(), id.clone(), message, at);
+                    return None;
+                };
+                Some((way.back(), self.answer(way, question, &message, at)))
             }
             _ => None,
         }
@@ -102,6 +105,7 @@ impl Exchange {
             self.lost += waiting.len() as u64;
             waiting.clear();
         }
+        self.early = Default::default();
     }
 
     /// All is over: what waits will have no answer.
@@ -115,20 +119,45 @@ impl Exchange {
         calls
     }
 
-    fn question(&mut self, way: Way, message: Message, asked: Instant) {
-        let Message { id: Some(id), method: Some(method), name, has_cursor, revision, .. } = message else { return };
+    fn keep_early(&mut self, way: Way, id: String, answer: Message, at: Instant) {
+        let early = &mut self.early[way as usize];
+        if early.len() == EARLY {
+            early.clear();
+        }
+        early.insert(id, (answer, at));
+    }
+
+    /// `way` is that of the answer.
+    fn answer(&mut self, way: Way, question: Question, answer: &Message, at: Instant) -> Call {
+        if way == Way::ToClient {
+            self.learn(&question, answer);
+        }
+        let failed = answer.has_error || (answer.is_error && question.method == "tools/call");
+        question.ends(if failed { Outcome::Error } else { Outcome::Ok }, at)
+    }
+
+    fn question(&mut self, way: Way, message: Message, asked: Instant) -> Option<(Way, Call)> {
+        let Message { id, method, name, has_cursor, revision, .. } = message;
+        let (id, method) = (id?, method?);
         // Of `initialize` it is what the client would like; the answer says what it is.
         if way == Way::ToServer && revision.is_some() {
             self.known.era = Some(Era::Discover);
             self.known.revision = revision;
         }
+        let tool = name.filter(|_| method == "tools/call");
+        let question = Question { method, tool, has_cursor, asked };
+        // One that was there before the question is the late answer to another.
+        let early = self.early[way as usize].remove(&id).filter(|(_, answered)| *answered >= asked);
+        if let Some((answer, at)) = early {
+            return Some((way, self.answer(way.back(), question, &answer, at)));
+        }
         let waiting = &mut self.waiting[way as usize];
         if waiting.len() >= WAITING && !waiting.contains_key(&id) {
             self.lost += 1;
-            return;
+        } else {
+            waiting.insert(id, question);
         }
-        let tool = name.filter(|_| method == "tools/call");
-        waiting.insert(id, Question { method, tool, has_cursor, asked });
+        None
     }
 
     fn learn(&mut self, question: &Question, answer: &Message) {
@@ -217,6 +246,24 @@ mod tests {
         assert_eq!(session.server(21, r#"{"id":1,"result":{}}"#), None, "it was answered before");
         assert_eq!(session.client(22, r#"{"id":"1","method":"ping"}"#), None);
         assert_eq!(session.server(23, r#"{"id":1,"result":{}}"#), None, "a string is no number");
+    }
+
+    /// A busy machine may let the thread that copies answers go first.
+    #[test]
+    fn an_answer_that_is_seen_before_its_question_is_its_answer() {
+        let mut session = Session::new();
+        assert_eq!(session.server(12, r#"{"id":1,"result":{"isError":true}}"#), None);
+        let question = r#"{"id":1,"method":"tools/call","params":{"name":"a"}}"#;
+        assert_eq!(session.client(10, question), some("ToServer tools/call(a) Error 2"));
+        // What comes late is no answer to a later question of the same id.
+        assert_eq!(session.server(20, r#"{"id":1,"result":{}}"#), None);
+        assert_eq!(session.client(30, question), None);
+        assert_eq!(session.server(34, r#"{"id":1,"result":{}}"#), some("ToServer tools/call(a) Ok 4"));
+        for id in 0..3 * EARLY {
+            session.server(40, &format!("{{\"id\":\"late {id}\",\"result\":{{}}}}"));
+        }
+        assert!(session.exchange.early[0].len() <= EARLY);
+        assert!(session.exchange.end(session.began).is_empty() && session.exchange.lost == 0);
     }
 
     #[test]
