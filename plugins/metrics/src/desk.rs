@@ -158,10 +158,11 @@ impl Desk {
     /// A server that is wrapped begins or ends.
     fn hear_session(&mut self, event: &BusEvent) {
         let Ok(data) = event.data::<Value>() else { return };
-        let Some(server) = data["server"].as_str() else { return };
+        let pid = data["child"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok());
+        let (Some(server), Some(pid)) = (data["server"].as_str(), pid) else { return };
         if data["state"] == "ended" {
-            self.roots.take_process(Kind::Server, server);
-        } else if let Some(pid) = data["child"]["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()) {
+            self.roots.take_process(Kind::Server, server, pid);
+        } else {
             let started = data["child"]["started"].as_u64().map(Started::At);
             self.roots.put_process(Kind::Server, server, pid, started);
         }

@@ -42,6 +42,7 @@ const MOST: usize = 4_096;
 struct State {
     id: Option<String>,
     server_id: Option<String>,
+    #[serde(alias = "server_name")]
     name: Option<String>,
     status: Option<String>,
     /// How many, or which.
@@ -208,7 +209,7 @@ mod tests {
 
     fn servers() -> Servers {
         let mut servers = Servers::default();
-        let state = |name: &str, status: &str, tools: Value, p50: f64| json!({ "name": name, "status": status, "tools": tools, "latency_ms": { "p50": p50 }, "error_rate": 0.1 });
+        let state = |name: &str, status: &str, tools: Value, p50: f64| json!({ "server_name": name, "status": status, "tools": tools, "latency_ms": { "p50": p50 }, "error_rate": 0.1 });
         servers.hear_state(&event("a", &state("files", "active", json!(6), 10.0)));
         servers.hear_state(&event("b", &state("time", "degraded", json!(["now", "then"]), 30.0)));
         servers.hear_state(&event("c", &state("git", "stopped", json!(12), 900.0)));

@@ -11,15 +11,8 @@ use std::{
 };
 
 /// The types of events that tell of them.
-pub(crate) const TYPES: [&str; 7] = [
-    "pane.created",
-    "pane.state",
-    "pane.removed",
-    "agent_state",
-    "agent_removed",
-    "mcp_server_state",
-    "mcp_server_discovered",
-];
+pub(crate) const TYPES: [&str; 6] =
+    ["pane.created", "pane.state", "pane.removed", "agent_state", "agent_removed", "mcp_server_*"];
 
 /// The most roots that are kept: whoever may publish could otherwise fill the memory.
 const MOST: usize = 4_096;
@@ -73,6 +66,8 @@ pub(crate) struct Roots(BTreeMap<(Kind, String), Root>);
 #[serde(default)]
 struct Data {
     pid: Option<u32>,
+    /// Of a server that runs several times.
+    pids: Vec<u32>,
     pid_started: Option<u64>,
     pane_id: Option<String>,
     session: Option<String>,
@@ -82,6 +77,7 @@ struct Data {
     id: Option<String>,
     agent_id: Option<String>,
     server_id: Option<String>,
+    #[serde(alias = "server_name")]
     name: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
@@ -99,15 +95,16 @@ impl Roots {
         }
     }
 
-    /// A process of which its own source tells on the bus directly: a server that somebody has wrapped, the daemon.
+    /// A process that is told of by its number: one of the servers that somebody has wrapped, of which several may have one
+    /// name, or the daemon.
     pub(crate) fn put_process(&mut self, kind: Kind, name: &str, pid: u32, started: Option<Started>) {
         let labels = vec![("name", name.to_owned()), ("id", name.to_owned())];
-        self.put(kind, name.to_owned(), Root { kind, pid, started, labels });
+        self.put(kind, format!("{name}#{pid}"), Root { kind, pid, started, labels });
     }
 
     /// It has ended.
-    pub(crate) fn take_process(&mut self, kind: Kind, name: &str) {
-        self.0.remove(&(kind, name.to_owned()));
+    pub(crate) fn take_process(&mut self, kind: Kind, name: &str, pid: u32) {
+        self.0.remove(&(kind, format!("{name}#{pid}")));
     }
 
     /// Keeps those that are still there.
@@ -153,20 +150,28 @@ impl Roots {
     }
 
     fn server(&mut self, event: &BusEvent) {
-        if let Some(key) = &event.forgets {
-            self.0.remove(&(Kind::Server, key.clone()));
+        if let Some(id) = &event.forgets {
+            self.keep_of_server(id, &[]);
             return;
         }
         let (Some(data), "mcp_server_state") = (read(event), event.kind.as_str()) else { return };
         let Some(id) = event.key.clone().or(data.id).or(data.server_id) else { return };
-        let Some(pid) = data.pid else {
-            self.0.remove(&(Kind::Server, id));
-            return;
-        };
+        let pids: Vec<u32> = data.pid.into_iter().chain(data.pids).collect();
+        self.keep_of_server(&id, &pids);
         let name = data.name.unwrap_or_else(|| id.clone());
-        let labels = vec![("id", id.clone()), ("name", name)];
-        let started = data.pid_started.map(Started::At).or_else(|| spoken_of(event));
-        self.put(Kind::Server, id, Root { kind: Kind::Server, pid, started, labels });
+        for pid in pids {
+            let labels = vec![("id", id.clone()), ("name", name.clone())];
+            let root = Root { kind: Kind::Server, pid, started: spoken_of(event), labels };
+            self.put(Kind::Server, format!("{id}#{pid}"), root);
+        }
+    }
+
+    /// Forgets the processes of a server but these.
+    fn keep_of_server(&mut self, id: &str, pids: &[u32]) {
+        self.0.retain(|(kind, key), root| {
+            let of_it = *kind == Kind::Server && key.strip_prefix(id).is_some_and(|rest| rest.starts_with('#'));
+            !of_it || pids.contains(&root.pid)
+        });
     }
 
     fn put(&mut self, kind: Kind, key: String, root: Root) {

@@ -157,10 +157,10 @@ fn roots_come_and_go_as_their_sources_tell() {
     roots.hear(&pane("%1", 41));
     roots.hear(&event("agent", "agent_state", &json!({ "id": "a", "name": "web", "pid": 42 })));
     roots.hear(&event("agent", "agent_state", &json!({ "id": "b", "name": "far", "pid": 7, "host": "elsewhere" })));
-    let server = json!({ "id": "s@1", "name": "files", "pid": 43, "status": "active" });
+    let server = json!({ "server_id": "s@1", "server_name": "files", "pid": 43, "pids": [43, 44], "status": "active" });
     let keyed = BusEvent { key: Some("s@1".into()), ..event("mcp_servers", "mcp_server_state", &server) };
     roots.hear(&keyed);
-    assert_eq!(pids(&roots), [("pane", 41), ("agent", 42), ("server", 43)]);
+    assert_eq!(pids(&roots), [("pane", 41), ("agent", 42), ("server", 43), ("server", 44)]);
     roots.hear(&event("tmux", "pane.removed", &json!({ "server": { "pid": 9 }, "pane_id": "%1" })));
     roots.hear(&event("agent", "agent_removed", &json!({ "agent_id": "a" })));
     roots.hear(&BusEvent { key: None, forgets: Some("s@1".into()), ..event("mcp_servers", "x", &json!(null)) });
