@@ -16,6 +16,7 @@ mod history;
 mod history_file;
 mod hooks;
 mod mcp_wrap;
+mod metrics;
 mod misbehaving;
 mod options;
 mod protocol_page;
