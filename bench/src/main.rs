@@ -41,6 +41,8 @@ enum Name {
     Hook,
     /// What `mcp-wrap` adds to the answers of an MCP server
     Wrap,
+    /// The metrics source at one second: its CPU and memory, by itself and with fifty panes
+    Metrics,
 }
 
 impl Name {
@@ -56,6 +58,7 @@ impl Name {
             Self::Tmux => "tmux-bench",
             Self::Hook => "hook",
             Self::Wrap => "wrap",
+            Self::Metrics => "metrics",
         }
     }
 }
