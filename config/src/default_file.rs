@@ -27,9 +27,25 @@ const SOURCES: &str = r"
 const METRICS: &str = r#"
 # CPU, memory, disk and network of this machine.
 [source.metrics]
-# A setting of the plugin itself: how often it measures.
+# A setting of the plugin itself: how often it measures. Others are the names of groups of processes
+# (`groups`) and alerts; `headwater plugin inspect metrics` shows them all.
 interval = "1s"
 # The following keys are the host's; every source has them.
+"#;
+
+/// Tables of the plugin stand behind its keys.
+const METRICS_TABLES: &str = r#"
+# Which processes are counted together; `{session}`, `{window}` and `{pane}` stand for a pane's own.
+#[source.metrics.groups]
+#panes = "pane {session}" # an example
+
+# An alert: a figure that is past a bound for some time. Any number of these tables may follow.
+#[[source.metrics.alerts]]
+#name = "hot" # an example
+#metric = "cpu_usage_percent"
+#above = 95.0
+#for = "5m"
+#clear = 80.0
 "#;
 
 const AGENTS: &str = r"
@@ -71,6 +87,7 @@ pub fn default_file() -> String {
     for entry in others {
         option(&mut text, &entry);
     }
+    text.push_str(METRICS_TABLES);
     text.push_str(AGENTS);
     text.push_str(PROGRAM);
     for entry in program {
