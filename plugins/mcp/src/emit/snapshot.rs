@@ -61,6 +61,9 @@ pub(crate) fn state(server: &Server) -> Value {
             state.insert(key.to_owned(), value);
         }
     };
+    // As snapshots of other sources have it, and as the events of this channel do.
+    put("id", server.id.as_str().into());
+    put("name", server.name.as_str().into());
     put("server_id", server.id.as_str().into());
     put("server_name", server.name.as_str().into());
     put("status", server.machine.status().name().into());
@@ -87,8 +90,11 @@ pub(crate) fn state(server: &Server) -> Value {
     let levels: Vec<&str> = server.levels().into_iter().map(crate::evidence::Level::name).collect();
     put("evidence_level", levels.first().copied().into());
     put("evidence_levels", if levels.len() > 1 { json!(levels) } else { Value::Null });
-    put("pid", server.pid().into());
     let others = server.processes();
+    if let Some(first) = others.first() {
+        put("pid", first.pid.into());
+        put("pid_started", first.started.into());
+    }
     if others.len() > 1 {
         put("pids", others.iter().map(|it: &Process| it.pid).collect::<Vec<_>>().into());
     }

@@ -161,7 +161,7 @@ impl Fleet {
 /// Whether a URL is one of this machine.
 fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<hyper::Uri>() else { return false };
-    let Some(host) = uri.host() else { return false };
+    let Some(host) = uri.host().filter(|_| uri.scheme().is_some()) else { return false };
     let host = host.trim_start_matches('[').trim_end_matches(']');
     // A name could be anybody's, but for this one: resolvers may not send it anywhere.
     host.eq_ignore_ascii_case("localhost")

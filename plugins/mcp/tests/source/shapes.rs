@@ -80,6 +80,7 @@ async fn every_type_of_event_has_its_documented_shape() {
         last = last || of_one(&event);
         if event.kind == "mcp_server_state"
             && event.data["server_id"] == "one"
+            && event.data["status"] == "active"
             && !stopped
             && let Some(pid) = event.data.get("pid")
         {
