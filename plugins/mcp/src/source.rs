@@ -5,10 +5,7 @@ use crate::{
     commands::Commands,
     discovery::{Pins, Watch},
     emit,
-    evidence::{
-        hooks::Hooks,
-        traffic::{self, Told},
-    },
+    evidence::{hooks::Hooks, traffic},
     fleet::{Crew, Fleet, Moment, Options},
     past::Past,
     probe::Report,
@@ -45,7 +42,10 @@ impl Source for Mcp {
     async fn run(config: Config, mut ctx: Context) -> Result<()> {
         let mut hooks =
             ctx.subscribe(&["agent_hooks"], json!({ "filter": { "types": ["hook.claude", "hook.codex"] } }))?;
-        let mut traffic = ctx.subscribe(&["mcp_traffic"], json!({}))?;
+        // Sessions that began while the source was away run on.
+        let sessions = json!({ "from": "earliest", "filter": { "types": [traffic::SESSION] } });
+        let mut sessions = ctx.subscribe(&["mcp_traffic"], sessions)?;
+        let mut calls = ctx.subscribe(&["mcp_traffic"], json!({ "filter": { "types": [traffic::CALLS] } }))?;
         let mut past = Past::open(&ctx)?;
         let mut watch = Watch::new(config.discovery().places()?)?;
         let (reports, mut reported) = mpsc::channel(REPORTS);
@@ -77,8 +77,12 @@ impl Source for Mcp {
                     Some(delivery) => desk.hook(delivery),
                     None => break,
                 },
-                delivery = traffic.next() => match delivery {
-                    Some(delivery) => desk.traffic(delivery),
+                delivery = sessions.next() => match delivery {
+                    Some(delivery) => desk.session(delivery),
+                    None => break,
+                },
+                delivery = calls.next() => match delivery {
+                    Some(delivery) => desk.calls(delivery),
                     None => break,
                 },
                 changes = watch.next() => {
@@ -95,7 +99,11 @@ impl Source for Mcp {
                     desk.fleet.swept(swept?, moment);
                 }
                 ended = desk.fleet.crew.ended() => ended?,
-                _ = sweeps.tick() => desk.sweep(),
+                _ = sweeps.tick() => {
+                    let moment = desk.moment(Evidence::Observed);
+                    desk.fleet.close(moment);
+                    desk.sweep();
+                }
                 _ = tick.tick() => {
                     let moment = desk.moment(Evidence::Polled);
                     desk.fleet.tick(moment);
@@ -116,6 +124,7 @@ struct Desk {
     sweeping: JoinSet<HashMap<String, Vec<Found>>>,
     patience: Duration,
     began: Instant,
+    started: Timestamp,
 }
 
 impl Desk {
@@ -131,6 +140,7 @@ impl Desk {
             sweeping: JoinSet::new(),
             patience,
             began: Instant::now(),
+            started: Timestamp::now(),
         })
     }
 
@@ -160,14 +170,24 @@ impl Desk {
         }
     }
 
-    /// Something on `mcp_traffic`.
-    fn traffic(&mut self, delivery: Delivery) {
+    /// A wrapper tells of its server, now or before the source began.
+    fn session(&mut self, delivery: Delivery) {
         let Some(event) = event_of(delivery) else { return };
-        let moment = self.moment(Evidence::Observed);
-        match traffic::read(&event, self.patience) {
-            Some(Told::Session(session)) => self.fleet.session(&session, moment),
-            Some(Told::Calls { server, calls }) => self.fleet.calls(&server, &calls, moment),
-            None => {}
+        let Some(session) = traffic::session(&event) else { return };
+        let is_past = Timestamp::try_from(event.time).is_ok_and(|at| at < self.started);
+        // What ended then is nobody's concern now.
+        if !(is_past && session.ended()) {
+            let moment = self.moment(if is_past { Evidence::Inferred } else { Evidence::Observed });
+            self.fleet.session(&session, moment);
+        }
+    }
+
+    /// A wrapper tells of calls.
+    fn calls(&mut self, delivery: Delivery) {
+        let Some(event) = event_of(delivery) else { return };
+        if let Some((server, calls)) = traffic::calls(&event, self.patience) {
+            let moment = self.moment(Evidence::Observed);
+            self.fleet.calls(&server, &calls, moment);
         }
     }
 

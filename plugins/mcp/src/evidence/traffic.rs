@@ -11,19 +11,9 @@ use std::time::Duration;
 /// Methods that say nothing of how fast a server works: a greeting waits for its start, and a subscription for ever.
 const APART: [&str; 4] = ["initialize", "server/discover", "subscriptions/listen", "ping"];
 
-/// What is told.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum Told {
-    /// Of a server.
-    Session(Session),
-    /// Of its calls.
-    Calls {
-        /// Whose.
-        server: String,
-        /// What became of them.
-        calls: Vec<Call>,
-    },
-}
+/// The types of its events.
+pub(crate) const SESSION: &str = "mcp.session";
+pub(crate) const CALLS: &str = "mcp.calls";
 
 /// A server that runs under a wrapper.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -126,18 +116,21 @@ impl Exit {
     }
 }
 
-/// Reads an event; nothing where it is none of these. A call that nobody answered counts when it was waited for `patience`.
-pub(crate) fn read(event: &BusEvent, patience: Duration) -> Option<Told> {
-    match event.kind.as_str() {
-        "mcp.session" => event.data().ok().map(Told::Session),
-        "mcp.calls" => {
-            let told: Calls = event.data().ok()?;
-            let counts = |line: &&Line| !APART.contains(&line.method.as_str());
-            let calls = told.calls.iter().filter(counts).filter_map(|line| call(line, patience)).collect();
-            Some(Told::Calls { server: told.server, calls })
-        }
-        _ => None,
+/// What an event tells of a server; nothing where it is no such event.
+pub(crate) fn session(event: &BusEvent) -> Option<Session> {
+    if event.kind == SESSION { event.data().ok() } else { None }
+}
+
+/// Whose calls an event tells, and what became of them; nothing where it is no such event. A call that nobody answered
+/// counts when it was waited for `patience`.
+pub(crate) fn calls(event: &BusEvent, patience: Duration) -> Option<(String, Vec<Call>)> {
+    if event.kind != CALLS {
+        return None;
     }
+    let told: Calls = event.data().ok()?;
+    let counts = |line: &&Line| !APART.contains(&line.method.as_str());
+    let calls = told.calls.iter().filter(counts).filter_map(|line| call(line, patience)).collect();
+    Some((told.server, calls))
 }
 
 fn call(line: &Line, patience: Duration) -> Option<Call> {

@@ -56,6 +56,11 @@ impl Fleet {
                 let message = format!("no answer within {} ms", waited.as_millis());
                 self.fail(&id, "timeout", &message, more, moment);
             }
+            Seen::Gone { reason } => {
+                let Some(server) = self.servers.get_mut(&id) else { return false };
+                let change = server.machine.stop(Cause::Ended { reason });
+                self.tell(&id, change, With::default(), Level::Probe, moment);
+            }
             Seen::Ended(ended) => {
                 hand.running = false;
                 self.ended(&id, &ended, moment);
@@ -112,8 +117,10 @@ impl Fleet {
         server.own = None;
         server.usage = None;
         server.restarts = ended.restarts;
-        let began_to_flap = ended.flapping && !server.flapping;
-        server.flapping = ended.flapping;
+        // Who is asked at a URL does not end: nobody is there.
+        let flapping = ended.flapping && server.owns_process();
+        let began_to_flap = flapping && !server.flapping;
+        server.flapping = flapping;
         if let Some(written) = &ended.written {
             server.written = (written.bytes, written.lines);
         }

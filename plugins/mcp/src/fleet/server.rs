@@ -69,6 +69,8 @@ pub(crate) struct Server {
     pub(super) own: Option<Process>,
     /// Wrappers under which it runs, and what runs in them.
     pub(super) sessions: BTreeMap<Process, Option<Process>>,
+    /// Wrappers that have ended, and when: their last word may still be on its way.
+    pub(super) closing: BTreeMap<Process, Duration>,
     /// Processes that somebody else runs.
     pub(super) found: Vec<Found>,
     /// Those of them that are known to be orphans.
@@ -109,6 +111,7 @@ impl Server {
             facts: Facts::default(),
             own: None,
             sessions: BTreeMap::new(),
+            closing: BTreeMap::new(),
             found: Vec::new(),
             orphans: BTreeSet::new(),
             hooked: false,
@@ -174,7 +177,8 @@ impl Server {
 
     /// Whether somebody names it or runs it.
     pub(super) fn is_wanted(&self) -> bool {
-        self.from != From::Seen || self.runner.is_some() || self.is_wrapped() || !self.found.is_empty()
+        let runs = self.is_wrapped() || !self.closing.is_empty() || !self.found.is_empty();
+        self.from != From::Seen || self.runner.is_some() || runs
     }
 
     /// How much is known of it: of several of one name, calls belong to the one of which most is.

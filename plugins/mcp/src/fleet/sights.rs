@@ -16,7 +16,11 @@ use crate::{
     },
 };
 use headwater_plugin::serde_json::{Map, Value, json};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
+
+/// What the last word of a wrapper gets to arrive, once its process has ended: it says how the server ended, and comes
+/// through the daemon.
+const LAST_WORD: Duration = Duration::from_millis(500);
 
 impl Fleet {
     /// What is looked for among running processes. Of several servers that are started alike, the first is what is found.
@@ -79,16 +83,27 @@ impl Fleet {
             let before = server.found.len();
             server.found.retain(|found| found.process != process);
             server.orphans.remove(&process);
-            if server.found.len() < before {
+            if server.sessions.remove(&process).is_some() {
+                server.dirty = true;
+                server.closing.insert(process, moment.clock);
+            } else if server.found.len() < before {
                 server.dirty = true;
                 // How it ended only its parent knows.
                 self.down(&id, "its last process ended", true, Level::Process, moment);
             }
-            let Some(server) = self.servers.get_mut(&id) else { continue };
-            if server.sessions.remove(&process).is_some() {
-                server.dirty = true;
-                self.down(&id, "its wrapper ended", true, Level::Wrapped, moment);
+        }
+    }
+
+    /// Gives up waiting for the last words of wrappers that have ended.
+    pub(crate) fn close(&mut self, moment: Moment) {
+        let late = |since: &Duration| moment.clock.saturating_sub(*since) >= LAST_WORD;
+        let closing = self.servers.values().filter(|server| server.closing.values().any(late));
+        let ids: Vec<String> = closing.map(|server| server.id.clone()).collect();
+        for id in ids {
+            if let Some(server) = self.servers.get_mut(&id) {
+                server.closing.retain(|_, since| !late(since));
             }
+            self.down(&id, "its wrapper ended", true, Level::Wrapped, moment);
         }
     }
 
@@ -109,7 +124,8 @@ impl Fleet {
     /// One of its processes has ended; when it was the last, the server has.
     fn down(&mut self, id: &str, reason: &str, quiet: bool, level: Level, moment: Moment) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        if server.runner.is_some() || !server.processes().is_empty() || server.is_wrapped() {
+        let runs = !server.processes().is_empty() || server.is_wrapped() || !server.closing.is_empty();
+        if server.runner.is_some() || runs {
             return;
         }
         server.usage = None;
@@ -147,8 +163,10 @@ impl Fleet {
     fn session_ended(&mut self, id: &str, key: Process, session: &Session, moment: Moment) {
         let Some(server) = self.servers.get_mut(id) else { return };
         let child = session.child();
-        let known = server.sessions.remove(&key).is_some();
-        server.found.retain(|found| Some(found.process) != child);
+        let closing = server.closing.remove(&key).is_some();
+        let known = server.sessions.remove(&key).is_some() || closing;
+        // A config may name either: both have ended, and how is known here.
+        server.found.retain(|found| Some(found.process) != child && found.process != key);
         server.dirty = true;
         let how = session.exit.map_or_else(|| "it ended".to_owned(), Exit::told);
         let quiet = session.exit.is_none_or(Exit::is_quiet);

@@ -17,7 +17,7 @@ use crate::{
     },
 };
 use headwater_plugin::tokio::{
-    task::JoinSet,
+    task::{JoinSet, spawn_blocking},
     time::{Instant, timeout},
 };
 use std::time::Duration;
@@ -144,7 +144,8 @@ impl Life {
             } else if matches!(why, Why::Lost(_)) {
                 let _ = timeout(LAST_BREATH, owned.exited()).await;
             }
-            ended.ending = Some(owned.end());
+            // Not here: to look for what is left of it takes long where there are many processes, and so may its end.
+            ended.ending = spawn_blocking(move || owned.end()).await.ok();
             // What it wrote last is there at once; who has left it to others may never close it.
             let _ = timeout(LAST_BREATH, draining.join_next()).await;
             ended.written = Some(stderr::copy(&stderr));

@@ -154,6 +154,11 @@ impl Runner {
         };
         self.report(Seen::Started { process: life.owned.as_ref().map(Owned::process) }).await;
         let why = self.attend(&mut life).await;
+        if let Why::Exited = why
+            && let Some(reason) = life.owned.as_ref().and_then(Owned::how)
+        {
+            self.report(Seen::Gone { reason }).await;
+        }
         let ended = life.bury(&why, self.target.timing).await;
         (why, ended)
     }

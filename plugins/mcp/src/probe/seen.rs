@@ -53,6 +53,11 @@ pub(crate) enum Seen {
         /// How long the first of them was waited for.
         waited: Duration,
     },
+    /// Its process has ended; all else that is to be told of it follows.
+    Gone {
+        /// How: `signal 9`.
+        reason: String,
+    },
     /// It runs no more, or is reached no more.
     Ended(Box<Ended>),
 }

@@ -156,6 +156,16 @@ impl Owned {
         }
     }
 
+    /// How it has ended, for people, before anything is tidied up.
+    pub(crate) fn how(&self) -> Option<String> {
+        let code = proc::exit_code(self.process.pid)?;
+        let ending = match code & 0x7f {
+            0 => Ending { code: Some((code >> 8) & 0xff), ..Ending::default() },
+            signal => Ending { signal: Some(signal), ..Ending::default() },
+        };
+        Some(ending.told())
+    }
+
     /// Looks what runs below it, for the time when it has ended.
     pub(crate) fn look(&mut self) {
         let now = proc::tree(self.process.pid).into_iter().skip(1);
@@ -278,10 +288,12 @@ mod tests {
         pipes.stdin.write_all(b"word\n").await.unwrap();
         assert_eq!(read(&mut pipes.stdout).await, "got word yes");
         timeout(PATIENCE, owned.exited()).await.unwrap();
+        assert_eq!(owned.how().as_deref(), Some("exit code 3"));
         let ending = owned.end();
         assert_eq!((ending.code, ending.told().as_str()), (Some(3), "exit code 3"));
         let (owned, _pipes) = Owned::spawn(&sh("kill -9 $$")).unwrap();
         timeout(PATIENCE, owned.exited()).await.unwrap();
+        assert_eq!(owned.how().as_deref(), Some("signal 9"));
         assert_eq!(owned.end().told(), "signal 9");
     }
 
@@ -334,6 +346,29 @@ mod tests {
         assert!(proc::runs(process));
         drop(owned);
         assert!(!proc::runs(process));
+    }
+
+    /// Whoever started it is gone, and has had no time to tidy up.
+    #[test]
+    fn it_dies_with_the_thread_that_started_it() {
+        let start = || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let (owned, pipes) = runtime.block_on(async { Owned::spawn(&sh("exec sleep 600")).unwrap() });
+            let process = owned.process();
+            // Before it has become that program, it has not asked to die with us.
+            while proc::argv(process.pid).is_none_or(|argv| argv[0] != "sleep") {
+                std::thread::yield_now();
+            }
+            // Neither is dropped: its input stays open, and nobody kills it.
+            std::mem::forget((owned, pipes));
+            process
+        };
+        let process = std::thread::spawn(start).join().unwrap();
+        let deadline = std::time::Instant::now() + PATIENCE;
+        while proc::runs(process) {
+            assert!(std::time::Instant::now() < deadline, "it runs on");
+            std::thread::yield_now();
+        }
     }
 
     #[tokio::test]

@@ -44,6 +44,13 @@ fn parse(text: &[u8]) -> Option<Stat> {
     })
 }
 
+/// How a process has ended whose parent does not know yet, as `wait` gives it: the last field.
+pub(crate) fn exit_code(pid: u32) -> Option<i32> {
+    let text = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    parse(&text).filter(|stat| stat.ended)?;
+    std::str::from_utf8(&text).ok()?.split_ascii_whitespace().next_back()?.parse().ok()
+}
+
 /// The process of this id, if it runs.
 pub(crate) fn process(pid: u32) -> Option<Process> {
     stat(pid).filter(|stat| !stat.ended).map(|stat| Process { pid, started: stat.started })

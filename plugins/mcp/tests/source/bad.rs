@@ -133,9 +133,14 @@ async fn what_a_server_forks_ends_with_it_or_is_told() {
     let seen = state["calls"].as_u64().unwrap();
     world.state("two more rounds", |state| state["calls"].as_u64() > Some(seen + 2)).await;
     crate::world::signal(&state["pid"], "-KILL");
-    let alert = world.kind("mcp_server_health_alert").await;
-    let orphans = alert.data["issues"].as_array().unwrap().iter().find(|issue| issue["type"] == "orphaned_processes");
-    assert_eq!(orphans.unwrap()["pids"], json!([outside]));
+    // Its end is told at once; what it has left is looked for after that.
+    let of = |event: &TestEvent, kind: &str| {
+        let mut issues = event.data["issues"].as_array().into_iter().flatten();
+        issues.find(|issue| issue["type"] == kind).cloned()
+    };
+    world.next("its end", |event| of(event, "ended").is_some()).await;
+    let alert = world.next("what it left", |event| of(event, "orphaned_processes").is_some()).await;
+    assert_eq!(of(&alert, "orphaned_processes").unwrap()["pids"], json!([outside]));
     let error = world.kind("error_event").await;
     assert_eq!(error.data["details"]["killed"], json!([inside]));
     until("its group ended", || !runs(inside)).await;

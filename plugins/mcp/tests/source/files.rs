@@ -84,7 +84,7 @@ async fn a_file_that_cannot_be_understood_is_told_without_its_text() {
 #[tokio::test]
 async fn what_was_left_and_is_not_there_is_taken_away() {
     let mut world = World::new();
-    world.run.subscribed(3).await;
+    world.run.subscribed(4).await;
     let mark = world.kind("mcp_source.opened").await;
     for id in ["ghost", "one"] {
         let left = BusEvent::new("mcp_servers", "mcp_server_state", &json!({ "server_id": id })).key(id);

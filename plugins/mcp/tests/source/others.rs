@@ -5,7 +5,7 @@ use headwater_testkit::prelude::*;
 use std::process::{Command, Stdio};
 
 async fn traffic(world: &mut World, kind: &str, data: Value) {
-    assert_eq!(world.run.deliver(BusEvent::new("mcp_traffic", kind, &data)).await, 1, "the source reads traffic");
+    assert_eq!(world.run.deliver(BusEvent::new("mcp_traffic", kind, &data)).await, 2, "sessions and calls are read");
 }
 
 fn calls(outcome: &str, ms: f64, count: usize) -> Value {
@@ -49,7 +49,7 @@ async fn a_running_process_of_a_configured_server_is_found_and_its_end_seen() {
 #[tokio::test]
 async fn a_wrapped_server_is_told_by_its_wrapper() {
     let mut world = World::new();
-    world.run.subscribed(3).await;
+    world.run.subscribed(4).await;
     let (mut wrapper, mut child) = (Program::sleeping(), Program::sleeping());
     let mut started = session(&wrapper, &child, "started");
     started["tools"] = json!(9);
@@ -85,7 +85,7 @@ async fn a_wrapped_server_is_told_by_its_wrapper() {
 #[tokio::test]
 async fn a_wrapper_that_is_killed_takes_its_server_along() {
     let mut world = World::new();
-    world.run.subscribed(3).await;
+    world.run.subscribed(4).await;
     let (mut wrapper, child) = (Program::sleeping(), Program::sleeping());
     traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
     world.becomes("active").await;
@@ -93,10 +93,28 @@ async fn a_wrapper_that_is_killed_takes_its_server_along() {
     assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "its wrapper ended");
 }
 
+/// Its process is seen to end before what it said last has come through the daemon.
+#[tokio::test]
+async fn the_last_word_of_a_wrapper_counts_though_it_comes_late() {
+    let mut world = World::with(|_| json!({ "sweep": "1h" }));
+    world.run.subscribed(4).await;
+    let (mut wrapper, mut child) = (Program::sleeping(), Program::sleeping());
+    traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
+    world.becomes("active").await;
+    let mut ended = session(&wrapper, &child, "ended");
+    ended["exit"] = json!({ "code": 3 });
+    child.kill();
+    wrapper.kill();
+    world.state("its process was seen to end", |state| state.get("pid").is_none()).await;
+    traffic(&mut world, "mcp.session", ended).await;
+    assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "exit code 3");
+    world.kind("mcp_server_health_alert").await;
+}
+
 #[tokio::test]
 async fn calls_that_agents_tell_of_count_for_the_server_of_that_name() {
     let mut world = World::new();
-    world.run.subscribed(3).await;
+    world.run.subscribed(4).await;
     world.write(&json!({ "my files": python(&["--pids", "nobody runs this"]) }));
     let state = world.state("discovered", |state| state["server_name"] == "my files").await;
     let hook = |event: &str, id: usize, more: Value| {
