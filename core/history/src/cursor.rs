@@ -29,6 +29,17 @@ pub(crate) enum At {
 }
 
 impl Cursor {
+    /// Behind these positions, the oldest first: for who has read up to there by another way, such as a subscription. A
+    /// channel without a position is read from the beginning of the span.
+    pub fn behind(span: Span, positions: impl IntoIterator<Item = (ChannelName, Position)>) -> Self {
+        Self { order: Order::Ascending, span, at: At::Channels(positions.into_iter().collect()) }
+    }
+
+    /// Which end comes first on its pages.
+    pub fn order(&self) -> Order {
+        self.order
+    }
+
     /// Reads what [`fmt::Display`] wrote, and nothing else.
     pub fn parse(text: &str) -> Result<Self, HistoryError> {
         let cursor = if text.len() <= MAX_TEXT { read(text) } else { None };

@@ -32,6 +32,40 @@ pub struct Page {
     pub positions: Vec<(ChannelName, Position)>,
 }
 
+impl Page {
+    /// Leaves only the first events on the page of this question: the others are the next page's, as if its limit had been
+    /// so. For askers with a bound of their own, such as the text that they can take.
+    pub fn cut(&mut self, keep: usize, query: &Query, router: &Router) {
+        if keep >= self.events.len() {
+            return;
+        }
+        let mut places = match self.cursor.take() {
+            Some(Cursor { at: At::Channels(places), .. }) => places,
+            // Upwards a channel that is over has a place too.
+            _ => self.positions.iter().cloned().collect(),
+        };
+        for event in self.events.drain(keep..).rev() {
+            let position = event.position;
+            let epoch = router.log(event.channel.as_str()).map_or(position.epoch, |log| log.epoch());
+            let offset = match query.order {
+                Order::Ascending => position.offset - 1,
+                Order::Descending => position.offset,
+            };
+            places.insert(event.channel.clone(), Position { epoch, offset });
+        }
+        for (channel, position) in &mut self.positions {
+            *position = places.get(channel).copied().unwrap_or(*position);
+        }
+        self.gaps.retain(|gap| {
+            places.get(&gap.channel).is_none_or(|place| match query.order {
+                Order::Ascending => gap.from.offset <= place.offset,
+                Order::Descending => gap.to > place.offset,
+            })
+        });
+        self.cursor = Some(Cursor { order: query.order, span: query.span(), at: At::Channels(places) });
+    }
+}
+
 impl Query {
     /// The next page of the answer. May block on a disk.
     pub fn page(&self, router: &Router, budget: Budget, withdrawal: &Withdrawal) -> Result<Page, HistoryError> {

@@ -338,3 +338,48 @@ proptest! {
         prop_assert!(pages.iter().all(|page| page.gaps.is_empty() && page.events.len() <= limit.unwrap_or(1000)));
     }
 }
+
+/// Harm prevented: an asker that can take less than a page loses what it left, or is told it twice.
+#[test]
+fn a_page_that_is_cut_goes_on_where_it_was_cut() {
+    let router = router(Arc::new(Store::new()));
+    for second in 1..=30 {
+        publish(&router, if second % 3 == 0 { "b" } else { "a" }, second, "1");
+    }
+    for order in [Order::Ascending, Order::Descending] {
+        let whole = page(&router, &Query { order, ..query("*") }).unwrap();
+        for keep in [1, 4, 7, 40] {
+            let (mut got, mut cursor) = (Vec::new(), None);
+            loop {
+                let query = Query { order, cursor, limit: Some(9), ..query("*") };
+                let mut one = page(&router, &query).unwrap();
+                one.cut(keep, &query, &router);
+                assert!(one.events.len() <= keep);
+                got.extend(told(&one.events).into_iter().map(|(channel, offset, _)| (channel.to_owned(), offset)));
+                cursor = one.cursor;
+                if cursor.is_none() {
+                    break;
+                }
+            }
+            let all: Vec<_> =
+                told(&whole.events).into_iter().map(|(channel, offset, _)| (channel.to_owned(), offset)).collect();
+            assert_eq!(got, all, "{order:?} {keep}");
+        }
+    }
+}
+
+#[test]
+fn who_has_read_by_another_way_goes_on_behind_its_positions() {
+    let router = router(Arc::new(Store::new()));
+    for second in 1..=9 {
+        publish(&router, if second % 3 == 0 { "b" } else { "a" }, second, "1");
+    }
+    let query1 = Query { limit: Some(4), ..query("*") };
+    let mut first = page(&router, &query1).unwrap();
+    first.cut(2, &query1, &router);
+    let cursor = Cursor::behind(Span::default(), first.positions);
+    assert_eq!(cursor.order(), Order::Ascending);
+    let rest = page(&router, &Query { cursor: Some(cursor), ..query("*") }).unwrap();
+    assert_eq!(first.events.len() + rest.events.len(), 9);
+    assert_eq!(told(&rest.events)[0], ("b", 1, 3));
+}
