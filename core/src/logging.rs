@@ -3,9 +3,11 @@
 use crate::{args::LogFormat, exit};
 use std::sync::OnceLock;
 use tracing::{Level, Subscriber, level_filters::LevelFilter};
-use tracing_subscriber::{Registry, layer::SubscriberExt, registry::LookupSpan, reload, util::SubscriberInitExt};
+use tracing_subscriber::{
+    Registry, filter::Targets, layer::SubscriberExt, registry::LookupSpan, reload, util::SubscriberInitExt,
+};
 
-static LEVEL: OnceLock<reload::Handle<LevelFilter, Registry>> = OnceLock::new();
+static LEVEL: OnceLock<reload::Handle<Targets, Registry>> = OnceLock::new();
 
 /// Starts the log. Called once.
 pub(crate) fn start(format: LogFormat, level: &str) {
@@ -40,6 +42,9 @@ pub(crate) fn set_level(level: &str) {
     }
 }
 
-fn filter(level: &str) -> LevelFilter {
-    level.parse::<Level>().map_or(LevelFilter::INFO, LevelFilter::from_level)
+fn filter(level: &str) -> Targets {
+    let level = level.parse::<Level>().map_or(LevelFilter::INFO, LevelFilter::from_level);
+    // It tells of each request three times over, with what the client says of itself.
+    let requests = if level > LevelFilter::INFO { level } else { level.min(LevelFilter::WARN) };
+    Targets::new().with_default(level).with_target("rmcp", requests)
 }
