@@ -63,7 +63,7 @@ fn found(asked: &HistoryRequest, router: &Router, withdrawal: &Withdrawal) -> Re
 }
 
 /// What the asker is told.
-fn refusal(error: &HistoryError) -> RequestError {
+pub(crate) fn refusal(error: &HistoryError) -> RequestError {
     let code = match error {
         HistoryError::Wrong(_) | HistoryError::TooLarge(_) | HistoryError::Engine(EngineError::Refused(_)) => {
             ErrorCode::Validation

@@ -9,6 +9,7 @@ mod http;
 mod latency;
 mod limits;
 mod listener;
+mod mcp;
 mod metrics;
 mod options;
 mod origin;
@@ -22,6 +23,7 @@ mod websocket;
 pub use gateway::{GatewayError, serve};
 pub use http::{Permission, RouteEntry, routes};
 pub use listener::{ListenError, Listener};
+pub use mcp::{Absent, ToolEntry, tools};
 pub use options::{Limits, Options};
 pub use origin::{filter_of, origin_of};
 pub use ports::{

@@ -4,11 +4,14 @@ use super::{guard::Gate, problem::Problem, table};
 use crate::{
     Options, Ports,
     limits::{AddressBuckets, Rate},
+    mcp::{COMMANDS, Door, WAITS},
     metrics::Metrics,
     publishing::Publisher,
-    websocket::{Adopted, Shards},
+    websocket::{Adopted, Reader, Shards},
 };
+use axum::http::{HeaderValue, header};
 use headwater_follow::Followers;
+use headwater_history::Withdrawal;
 use headwater_protocol::{CloseCode, Dialect, ErrorCode};
 use headwater_router::Router;
 use std::{
@@ -20,12 +23,14 @@ use std::{
     },
     time::{Duration, Instant},
 };
-use tokio::sync::Semaphore;
+use tokio::{sync::Semaphore, time::timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// Questions about the past that are answered at the same time. Each may keep a thread and a disk busy for some seconds
 /// and hold some megabytes.
 const QUESTIONS: usize = 4;
+/// How long a question waits for others to be answered before it is sent away.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The gateway as its HTTP side sees it.
 pub(crate) struct App {
@@ -38,11 +43,17 @@ pub(crate) struct App {
     pub(crate) metrics: Arc<Metrics>,
     pub(super) gate: Gate,
     /// Events that an address may publish over HTTP.
-    pub(super) ingest: AddressBuckets,
+    pub(crate) ingest: AddressBuckets,
     /// Who is served at the moment and has not become a WebSocket.
     pub(super) requests: AtomicUsize,
     /// Questions about the past that are answered at the same time; the others wait.
-    pub(super) questions: Arc<Semaphore>,
+    questions: Arc<Semaphore>,
+    /// The bus as an MCP server.
+    pub(crate) mcp: Door,
+    /// Calls of it that wait for an event.
+    pub(crate) waits: Semaphore,
+    /// Commands that came by it and are in flight.
+    pub(crate) commands: Semaphore,
     /// What was begun for a client and goes on without it.
     pub(crate) errands: TaskTracker,
     /// Gone once the gateway drains; then there is nobody to take a WebSocket.
@@ -69,6 +80,9 @@ impl App {
             ingest: AddressBuckets::new(Rate::new(rate, rate)),
             requests: AtomicUsize::new(0),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
+            mcp: Door::new(options.max_ingest_bytes, closing.child_token()),
+            waits: Semaphore::new(WAITS),
+            commands: Semaphore::new(COMMANDS),
             followers: Followers::start(&router, &errands, closing),
             errands,
             shards: Mutex::new(Some(shards)),
@@ -93,7 +107,29 @@ impl App {
         errand: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, Problem> {
         let done = self.errands.spawn(errand).await;
-        done.map_err(|_| Problem::new(ErrorCode::Internal, "a fault of the daemon ended this; its log says more"))
+        done.map_err(|_| fault())
+    }
+
+    /// Asks about the past on a thread that may block. Whoever asks and goes away, as a handler that is dropped, withdraws
+    /// the question.
+    pub(crate) async fn question<T: Send + 'static>(
+        &self,
+        ask: impl FnOnce(&Router, &Withdrawal) -> T + Send + 'static,
+    ) -> Result<T, Problem> {
+        let Ok(Ok(place)) = timeout(PATIENCE, self.questions.clone().acquire_owned()).await else {
+            let detail = "many questions about the past are being answered; ask again in a moment";
+            return Err(
+                Problem::new(ErrorCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("5"))
+            );
+        };
+        let (withdrawal, router) = (Withdrawal::default(), self.router.clone());
+        let _gone = withdrawal.on_drop();
+        let answered = self.errands.spawn_blocking(move || {
+            let answer = ask(&router, &withdrawal);
+            drop(place);
+            answer
+        });
+        answered.await.map_err(|_| fault())
     }
 
     /// Gives a WebSocket to the shards, or back when they have no room or are gone.
@@ -119,8 +155,22 @@ impl App {
         &*self.ports
     }
 
+    /// The most WebSocket connections that there have been at the same time.
+    pub(crate) fn peak(&self) -> usize {
+        self.shards().as_ref().map_or(0, Shards::peak)
+    }
+
+    /// Who is connected by WebSocket, and what each reads.
+    pub(crate) async fn census(&self) -> Vec<Reader> {
+        let asked = self.shards().as_ref().map(Shards::census);
+        match asked {
+            Some(census) => census.await,
+            None => Vec::new(),
+        }
+    }
+
     /// How long the gateway has run.
-    pub(super) fn uptime(&self) -> Duration {
+    pub(crate) fn uptime(&self) -> Duration {
         self.started.elapsed()
     }
 
@@ -135,6 +185,10 @@ impl App {
     fn shards(&self) -> MutexGuard<'_, Option<Shards>> {
         self.shards.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn fault() -> Problem {
+    Problem::new(ErrorCode::Internal, "a fault of the daemon ended this; its log says more")
 }
 
 impl fmt::Debug for App {

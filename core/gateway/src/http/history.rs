@@ -12,19 +12,14 @@ use crate::history;
 use axum::{
     body::Body,
     extract::{Query, State, rejection::QueryRejection},
-    http::{HeaderValue, StatusCode, header},
+    http::StatusCode,
     response::Response,
 };
 use headwater_event::ChannelPattern;
-use headwater_history::Withdrawal;
 use headwater_protocol::{
     AggregateSpec, ErrorCode, FilterSpec, Granularity, HistoryRequest, Order, RequestError, dialects, moment,
 };
-use std::{sync::Arc, time::Duration};
-use tokio::time::timeout;
-
-/// How long a question waits for others to be answered before it is sent away.
-const PATIENCE: Duration = Duration::from_secs(10);
+use std::sync::Arc;
 
 pub(super) async fn history(
     State(app): State<Arc<App>>,
@@ -32,29 +27,15 @@ pub(super) async fn history(
 ) -> Result<Response, Problem> {
     let Query(pairs) = query.map_err(|error| bad_query(&error))?;
     let request = asked(pairs)?;
-    let Ok(Ok(place)) = timeout(PATIENCE, app.questions.clone().acquire_owned()).await else {
-        let detail = "many questions about the past are being answered; ask again in a moment";
-        return Err(
-            Problem::new(ErrorCode::Unavailable, detail).header(header::RETRY_AFTER, HeaderValue::from_static("5"))
-        );
-    };
-    let (withdrawal, router) = (Withdrawal::default(), app.router.clone());
-    // A client that goes away drops this handler where it stands; the thread is told.
-    let _gone = withdrawal.on_drop();
-    let answered = app.errands.spawn_blocking(move || {
-        let answer = history::answer(&request, &router, &withdrawal);
-        drop(place);
-        answer
-    });
-    match answered.await {
-        Ok(Some(Ok(data))) => {
+    let answered = app.question(move |router, withdrawal| history::answer(&request, router, withdrawal)).await?;
+    match answered {
+        Some(Ok(data)) => {
             let mut text = Vec::new();
             dialects::history_data(&data, &mut text);
             Ok(answer::of(StatusCode::OK, "application/json", Body::from(text)))
         }
-        Ok(Some(Err(error))) => Err(error.into()),
-        Ok(None) => Err(Problem::new(ErrorCode::Unavailable, "nobody waited for this")),
-        Err(_) => Err(Problem::new(ErrorCode::Internal, "a fault of the daemon ended this; its log says more")),
+        Some(Err(error)) => Err(error.into()),
+        None => Err(Problem::new(ErrorCode::Unavailable, "nobody waited for this")),
     }
 }
 

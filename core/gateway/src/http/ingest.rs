@@ -151,7 +151,7 @@ fn form(headers: &HeaderMap) -> Result<Form, Problem> {
 }
 
 /// The body, if it is small enough and comes in time.
-pub(super) async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
+pub(crate) async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Result<Bytes, Problem> {
     let too_large = || {
         let detail = format!(
             "the body has more than {limit} bytes; send fewer events at once or raise \
@@ -175,14 +175,14 @@ pub(super) async fn whole(body: Body, headers: &HeaderMap, limit: usize) -> Resu
     }
 }
 
-pub(super) fn too_fast(app: &App, wait: Duration) -> Problem {
+pub(crate) fn too_fast(app: &App, wait: Duration) -> Problem {
     let seconds = wait.as_secs_f64().ceil().max(1.0) as u64;
     let rate = app.options.limits.publish_per_second;
     Problem::new(ErrorCode::RateLimit, format!("at most {rate} events a second; come back in {seconds} s"))
         .header(header::RETRY_AFTER, seconds)
 }
 
-pub(super) fn unpublished(error: &RouterError, outcome: &str) -> Problem {
+pub(crate) fn unpublished(error: &RouterError, outcome: &str) -> Problem {
     let mut refused = refusal::by_router(error);
     refused.message = format!("{}; {outcome}", refused.message);
     refused.into()

@@ -13,6 +13,7 @@
 //! | `hooks` | `POST /v1/hooks/{emitter}` and `POST /v1/logs` |
 //! | `stream`, `query`, `ndjson`, `sse`, `gzip` | `GET /v1/events` |
 //! | `asyncapi` | what this daemon offers, for machines |
+//! | `mcp` | `POST /mcp`, the way to the MCP server |
 //! | `health`, `channels`, `history`, `sources`, `reload`, `scrape` | the other routes |
 
 mod answer;
@@ -26,10 +27,11 @@ mod gzip;
 mod health;
 mod history;
 mod hooks;
-mod ingest;
+pub(crate) mod ingest;
 mod items;
+mod mcp;
 pub(crate) mod ndjson;
-mod problem;
+pub(crate) mod problem;
 mod process;
 mod query;
 mod reload;

@@ -99,19 +99,24 @@ impl Problem {
         self
     }
 
-    #[cfg(test)]
-    pub(crate) fn kind(&self) -> Kind {
-        self.kind
+    /// The word that programs match on.
+    pub(crate) fn code(&self) -> &'static str {
+        self.kind.code
     }
 
-    #[cfg(test)]
+    /// The place and the fix.
     pub(crate) fn detail(&self) -> &str {
         &self.detail
     }
 
+    /// A member of its own, if it has it.
+    pub(crate) fn member(&self, name: &str) -> Option<&Value> {
+        self.more.get(name)
+    }
+
     #[cfg(test)]
-    pub(crate) fn member(&self, name: &str) -> &Value {
-        &self.more[name]
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
     }
 }
 

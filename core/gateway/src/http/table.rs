@@ -3,7 +3,7 @@
 
 use super::{
     app::App,
-    asyncapi, channels, guard, health, history, hooks, ingest,
+    asyncapi, channels, guard, health, history, hooks, ingest, mcp,
     problem::{Kind, Problem},
     reload, scrape, sources, stream, upgrade, webhooks,
 };
@@ -161,6 +161,14 @@ static ROUTES: &[Route] = &[
         permission: Permission::Publish,
         summary: "takes log records of OTLP/HTTP as JSON, each as an event of agent_hooks",
         mount: |method| on(method, hooks::logs),
+    },
+    Route {
+        method: Method::Post,
+        path: "/mcp",
+        // What each tool needs stands in the table of tools.
+        permission: Permission::Monitor,
+        summary: "the bus as an MCP server, over Streamable HTTP",
+        mount: |method| on(method, mcp::serve),
     },
     Route {
         method: Method::Get,

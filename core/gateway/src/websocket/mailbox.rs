@@ -1,6 +1,6 @@
 //! What other threads put into a shard: sockets, answers to commands, the order to end.
 
-use super::{Adopted, sessions::Token};
+use super::{Adopted, census::Reader, sessions::Token};
 use crate::ports::CommandAnswer;
 use headwater_protocol::{CloseCode, RequestId};
 use std::{
@@ -22,6 +22,8 @@ pub(super) enum Mail {
     Answer { connection: u64, request_id: RequestId, execution_id: String, answer: CommandAnswer },
     /// Another connection has come for the session of this one.
     GiveUp { connection: u64, token: Token, given_up: oneshot::Sender<()> },
+    /// Somebody asks who is connected.
+    Census { answer: oneshot::Sender<Vec<Reader>> },
     /// End.
     Drain { code: CloseCode, grace: Duration },
 }

@@ -6,6 +6,7 @@
 //! | file | owns |
 //! |---|---|
 //! | `shard` | the thread: its mailbox, its clock, which connections it has |
+//! | `census` | who is connected and reads what |
 //! | `channel` | who reads which channel, grouped by filter and dialect |
 //! | `turn` | the live path: events of a turn into one batch, ranges of it to readers |
 //! | `writer` | one write per connection and turn, and what a short write leaves |
@@ -28,6 +29,7 @@
 //! | `tasks`, `ending` | a shard's tasks, and how it ends |
 
 mod catch_up;
+mod census;
 mod channel;
 mod command;
 mod connection;
@@ -54,6 +56,7 @@ mod tasks;
 mod turn;
 mod writer;
 
+pub(crate) use census::Reader;
 pub(crate) use turn::frame_of;
 
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
@@ -101,6 +104,8 @@ struct Handle {
 pub(crate) struct Shards {
     handles: Vec<Handle>,
     max_connections: usize,
+    /// The most connections that there have been at once.
+    peak: AtomicUsize,
     sessions: Arc<Sessions>,
     /// Where the sessions wait for the next life of the daemon.
     file: Option<PathBuf>,
@@ -143,7 +148,7 @@ impl Shards {
             })?;
             handles.push(Handle { mailbox, connections, ended, thread: Some(thread) });
         }
-        Ok(Self { handles, max_connections: options.max_connections, sessions, file })
+        Ok(Self { handles, max_connections: options.max_connections, peak: AtomicUsize::new(0), sessions, file })
     }
 
     /// Gives a socket to the shard that has the fewest. `Err` gives it back: there are as many as there may be.
@@ -155,6 +160,7 @@ impl Shards {
         let Some(handle) = least else { return Err(adopted) };
         // Counted here, not when the shard takes it: a storm would pass the limit before the first is taken.
         handle.connections.fetch_add(1, Ordering::Relaxed);
+        self.peak.fetch_max(self.connections(), Ordering::Relaxed);
         handle.mailbox.put(Mail::Adopt(adopted));
         Ok(())
     }
@@ -162,6 +168,24 @@ impl Shards {
     /// How many connections there are.
     pub(crate) fn connections(&self) -> usize {
         self.handles.iter().map(|handle| handle.connections.load(Ordering::Relaxed)).sum()
+    }
+
+    /// The most connections that there have been at once.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+
+    /// Asks every shard who is connected and reads what. The question is put at once; the answer needs the shards no more.
+    pub(crate) fn census(&self) -> impl Future<Output = Vec<Reader>> + use<> {
+        let asked: Vec<_> = self.handles.iter().map(|handle| census::ask(&handle.mailbox)).collect();
+        async move {
+            let mut readers = Vec::new();
+            for answer in asked {
+                // A shard that has ended has no connections.
+                readers.extend(answer.await.unwrap_or_default());
+            }
+            readers
+        }
     }
 
     /// Sends what is left, tells every client where to resume, closes with `code`, and ends the threads. What has not

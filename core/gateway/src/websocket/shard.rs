@@ -206,6 +206,10 @@ async fn letters(shard: Shared, order: oneshot::Sender<(CloseCode, Duration)>) {
             Mail::GiveUp { connection, token, given_up } => {
                 shard.borrow_mut().give_up(connection, token, given_up);
             }
+            Mail::Census { answer } => {
+                // Whoever asked may have gone.
+                let _ = answer.send(shard.borrow().census());
+            }
             Mail::Drain { code, grace } => {
                 // Nobody waits for it only when the shard has failed; then it runs no more.
                 let _ = order.send((code, grace));

@@ -1,10 +1,10 @@
 //! A daemon for the gateway to stand before: it says what a test tells it to, and remembers what it was asked.
 
 use headwater_gateway::{
-    AnswerSink, BoxFuture, CommandCall, Info, Ports, Refused, ReloadAnswer, ReloadError, ReloadRefused, SourceInfo,
-    SourceState, WebhookInfo, WebhookPosition,
+    AnswerSink, BoxFuture, CommandAnswer, CommandCall, CommandInfo, Info, Ports, Refused, ReloadAnswer, ReloadError,
+    ReloadRefused, SourceInfo, SourceState, WebhookInfo, WebhookPosition,
 };
-use headwater_protocol::ErrorCode;
+use headwater_protocol::{CommandFailure, ErrorCode};
 use std::sync::{
     Arc, Mutex,
     atomic::{AtomicBool, Ordering},
@@ -21,6 +21,8 @@ pub(crate) struct TestPorts {
     pub(crate) changes: Mutex<Vec<String>>,
     /// What was asked for.
     pub(crate) asked: Arc<Mutex<Vec<String>>>,
+    /// Commands that do not end.
+    pub(crate) hanging: Mutex<Vec<AnswerSink>>,
     /// A reload takes one permit; without one it waits.
     pub(crate) reloads: Arc<Semaphore>,
 }
@@ -32,6 +34,7 @@ impl TestPorts {
             good: AtomicBool::new(true),
             changes: Mutex::default(),
             asked: Arc::default(),
+            hanging: Mutex::default(),
             reloads: Arc::new(Semaphore::new(1000)),
         }
     }
@@ -46,8 +49,35 @@ impl TestPorts {
 }
 
 impl Ports for TestPorts {
-    fn command(&self, call: CommandCall, _: AnswerSink) -> Result<(), Refused> {
+    fn command(&self, call: CommandCall, answers: AnswerSink) -> Result<(), Refused> {
         assert_ne!(call.target, "panic", "a test asked for it");
+        self.note(format!("{} {}", call.target, String::from_utf8_lossy(&call.parameters)));
+        let step = || CommandAnswer::Progress { progress: r#"{"current_step":"half"}"#.into(), details: None };
+        match call.target.as_str() {
+            "metrics/measure" => {
+                answers(CommandAnswer::Accepted { message: Some("at once".into()), estimated_completion_ms: None });
+                answers(step());
+                answers(CommandAnswer::Completed { result: r#"{"measured":7}"#.into() });
+                return Ok(());
+            }
+            "break" => {
+                answers(CommandAnswer::Failed(CommandFailure {
+                    code: "DISK_FULL".into(),
+                    message: "there is no room".into(),
+                    details: Some(r#"{"free":0}"#.into()),
+                    suggested_action: Some("make some".into()),
+                }));
+                return Ok(());
+            }
+            // It never ends, or its source dies.
+            "hang" => {
+                answers(step());
+                self.hanging.lock().unwrap().push(answers);
+                return Ok(());
+            }
+            "die" => return Ok(()),
+            _ => {}
+        }
         let message = format!("no source has the command `{}`", call.target);
         Err(Refused { code: ErrorCode::UnknownCommand, message, suggested_action: None })
     }
@@ -65,8 +95,13 @@ impl Ports for TestPorts {
             restarts: 2,
             events: 40,
             dropped: 1,
-            channels: Vec::new(),
-            commands: Vec::new(),
+            channels: vec![format!("{name}_*")],
+            commands: vec![CommandInfo {
+                name: "measure".into(),
+                permission: None,
+                description: Some("Measures now.".into()),
+                parameters: Some(serde_json::json!({ "type": "object" })),
+            }],
             reason: (state == SourceState::Quarantined).then(|| "it failed 5 times".into()),
             since: "2026-01-01T00:00:00Z".into(),
         };

@@ -25,6 +25,8 @@ async fn every_line_of_the_table_answers_and_no_other_method_does() {
             ("POST", "/v1/events" | "/v1/hooks/{emitter}" | "/v1/logs") => 415,
             (_, "/v1/stream") => 426,
             (_, "/v1/history") => 400,
+            // It has both forms of an answer, and the client is to take both.
+            (_, "/mcp") => 406,
             _ => 200,
         };
         assert_eq!(answer.status, expected, "{entry:?}: {answer:?}");
@@ -141,6 +143,8 @@ async fn sources_are_listed_and_restarted() {
         json!({
             "name": "metrics", "state": "up", "plugin": "metrics", "version": "1.0.0", "isolation": "process", "pid": 4711,
             "generation": 3, "restarts": 2, "events": 40, "dropped": 1, "since": "2026-01-01T00:00:00Z",
+            "channels": ["metrics_*"],
+            "commands": [{ "name": "measure", "description": "Measures now.", "parameters": { "type": "object" } }],
         })
     );
     assert_eq!(sources["sources"][1]["state"], "quarantined");
