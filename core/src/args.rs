@@ -36,6 +36,8 @@ pub(crate) enum Verb {
     Source(SourceVerb),
     /// Prove that the history file is whole; exit code 1 when it is not
     Verify(VerifyArgs),
+    /// Be an MCP server on standard input and output, for coding agents: the daemon's tools
+    Mcp,
     #[command(flatten)]
     Client(headwater_cli::Verb),
 }

@@ -40,6 +40,7 @@ fn main() -> ExitCode {
         Verb::Plugin(verb) => verbs::plugin::run(verb, &globals),
         Verb::Source(verb) => verbs::source::run(verb, &globals),
         Verb::Verify(args) => verbs::verify::run(&args, &globals),
+        Verb::Mcp => verbs::mcp::run(&globals),
         Verb::Client(verb) => headwater_cli::run(verb, &globals),
     }
 }

@@ -15,6 +15,8 @@ mod first_minutes;
 mod history;
 mod history_file;
 mod hooks;
+mod mcp_server;
+mod mcp_server_stdio;
 mod mcp_wrap;
 mod metrics;
 mod misbehaving;

@@ -1,5 +1,5 @@
 //! The client verbs of the `headwater` command: `sub`, `pub`, `reload`, `diff`, `source`, `channel`, `snapshot`,
-//! `command`, `history`, `agents`, `hook`, `mcp-wrap`.
+//! `command`, `history`, `agents`, `hook`, `mcp`, `mcp-wrap`.
 //!
 //! The binary flattens [`Verb`] and [`Globals`] into its own arguments and hands both to [`run`]. Tables, colours and the
 //! rendering of hostile text are public too: the binary's own verbs print by the same rules.
@@ -46,3 +46,4 @@ pub use table::{Align, Column, Table};
 pub use terminal::Terminal;
 pub use text::visible;
 pub use verbs::hook::{run::hook_run, status::hooks_missing};
+pub use verbs::mcp::{Absent, serve as mcp};

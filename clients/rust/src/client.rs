@@ -125,7 +125,7 @@ impl Client {
         }
     }
 
-    fn broken(&self, error: &hyper::Error) -> Error {
+    pub(crate) fn broken(&self, error: &hyper::Error) -> Error {
         if error.is_parse() {
             return Error::Protocol(error.to_string());
         }

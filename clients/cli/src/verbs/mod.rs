@@ -6,6 +6,7 @@ pub(crate) mod command;
 pub(crate) mod export;
 pub(crate) mod history;
 pub(crate) mod hook;
+pub(crate) mod mcp;
 pub(crate) mod mcp_wrap;
 pub(crate) mod publish;
 pub(crate) mod reload;
