@@ -19,6 +19,9 @@ const DAEMON: &str = "headwater";
 /// How often it tells.
 const EVERY: Duration = Duration::from_secs(1);
 
+/// What of it stays in memory: about a minute, for a reader that is slow.
+const KEPT: usize = 64 * 1024;
+
 /// One look at what took time.
 struct Look {
     at: Instant,
@@ -51,6 +54,7 @@ pub(crate) async fn tell(app: Arc<App>, closing: CancellationToken) {
             if let Err(error) = app.router.publish(vec![draft]) {
                 tracing::debug!(%error, "the daemon's figures are not told");
             }
+            app.router.cut(&channel, KEPT);
         }
         before = Some(now);
     }

@@ -134,6 +134,14 @@ impl Router {
         self.core.read().watches()
     }
 
+    /// Cuts the log of a channel to the newest events of so many bytes: for who publishes what counts for a moment only,
+    /// and would fill the memory with it for an hour.
+    pub fn cut(&self, name: &ChannelName, bytes: usize) {
+        if let Some(log) = self.core.read().logs.get(name) {
+            add(&self.core.totals.trimmed, log.keep(bytes, &self.core.budget).events as u64);
+        }
+    }
+
     /// What has been counted.
     pub fn counters(&self) -> Counters {
         let core = &self.core;

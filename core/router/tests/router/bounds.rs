@@ -49,6 +49,24 @@ proptest! {
     }
 }
 
+/// Harm prevented: what counts for a moment takes the memory of what is asked for later.
+#[test]
+fn a_log_is_cut_to_its_newest_events_when_its_publisher_asks() {
+    let router = router(LogLimits::default());
+    publish(&router, (0..100).map(|_| sized("a", 1_000)).collect());
+    publish(&router, vec![draft("b")]);
+    let name = headwater_event::ChannelName::new("a").unwrap();
+    router.cut(&name, 10_000);
+    let [a, b] = router.channels().try_into().unwrap();
+    assert!(a.bytes <= 10_000 && a.bytes > 5_000 && a.head == 100, "{a:?}");
+    assert_eq!((b.events, router.counters().held_bytes), (1, held(&router)));
+    assert_eq!(router.counters().trimmed, 100 - a.events);
+    whole(&router);
+    router.cut(&name, 0);
+    router.cut(&headwater_event::ChannelName::new("none").unwrap(), 0);
+    assert!(router.channels()[0].bytes <= 2_000);
+}
+
 #[test]
 fn a_busy_channel_does_not_push_out_the_quiet_ones() {
     let weight = {
