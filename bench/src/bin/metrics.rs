@@ -89,7 +89,12 @@ fn run(options: &Options) -> io::Result<()> {
     let word = |met: bool| if met { "met" } else { "NOT met" };
     for (name, cost) in [("by itself", &alone), ("with panes", &with_panes)] {
         println!("  goal {} of a core, {name}: {}, {}", percent(CORE), percent(cost.core), word(cost.core < CORE));
-        println!("  goal {} of its own, {name}: {}, {}", mebibytes(MEMORY), mebibytes(cost.own), word(cost.own < MEMORY));
+        println!(
+            "  goal {} of its own, {name}: {}, {}",
+            mebibytes(MEMORY),
+            mebibytes(cost.own),
+            word(cost.own < MEMORY)
+        );
     }
     Ok(())
 }
