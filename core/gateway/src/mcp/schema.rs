@@ -49,6 +49,9 @@ fn simplify(schema: &mut Value) {
                     members.insert("type".into(), only);
                 }
             }
+            if let Some(Value::Array(values)) = members.get_mut("enum") {
+                values.retain(|value| !value.is_null());
+            }
             if let Some(Value::Array(of)) = members.get_mut("anyOf") {
                 of.retain(|one| one.get("type").is_none_or(|kind| kind != "null"));
                 if of.len() == 1
