@@ -42,8 +42,9 @@ const MOST: usize = 4_096;
 struct State {
     id: Option<String>,
     server_id: Option<String>,
-    #[serde(alias = "server_name")]
+    /// States have their server's name twice, as the snapshots of all sources do and as the events of this channel do.
     name: Option<String>,
+    server_name: Option<String>,
     status: Option<String>,
     /// How many, or which.
     tools: Option<Value>,
@@ -85,6 +86,10 @@ pub(crate) struct Servers {
 }
 
 impl State {
+    fn name(&self) -> Option<&str> {
+        self.name.as_deref().or(self.server_name.as_deref())
+    }
+
     fn is_active(&self) -> bool {
         matches!(self.status.as_deref(), Some("active" | "degraded"))
     }
@@ -164,7 +169,7 @@ impl Servers {
     /// The servers that do worst: those that are up and not well, by name.
     pub(crate) fn unwell(&self) -> Vec<String> {
         let unwell = |state: &&State| matches!(state.status.as_deref(), Some("degraded" | "unhealthy"));
-        self.states.values().filter(unwell).filter_map(|state| state.name.clone()).collect()
+        self.states.values().filter(unwell).filter_map(|state| state.name().map(str::to_owned)).collect()
     }
 
     /// Nothing where no call has ever been seen: then it is not known which tools are used.
@@ -175,7 +180,7 @@ impl Servers {
             return None;
         }
         let used_of = |state: &&State| {
-            let name = state.name.as_deref();
+            let name = state.name();
             let used = self.used.keys().filter(|(server, _)| Some(server.as_str()) == name).count() as u64;
             Some(used.min(state.tools()?))
         };
@@ -237,6 +242,26 @@ mod tests {
             servers.hear_state(&BusEvent { key: None, forgets: Some(key.into()), ..event("", &json!(null)) });
         }
         assert_eq!(servers.take(Instant::now()), None);
+    }
+
+    /// As the source `mcp` tells it. Harm prevented: it has the name twice, and was not read at all.
+    #[test]
+    fn a_state_as_the_source_of_servers_tells_it_is_read() {
+        let told = json!({
+            "id": "files@3f9c01ab", "name": "files", "server_id": "files@3f9c01ab", "server_name": "files",
+            "status": "degraded", "since": "2026-11-20T22:10:01.5Z", "transport": "stdio", "command": "npx",
+            "origin": { "client": "headwater" }, "owned": true, "evidence_level": "probe", "pid": 41, "pid_started": 900,
+            "era": "initialize", "protocol_version": "2025-06-18", "server_info": { "name": "f", "version": "1" },
+            "tools": 14, "startup_time_ms": 311.2, "latency_ms": { "count": 3, "p50": 1.5, "p95": 2.0, "p99": 2.0 },
+            "latency_of": "probes", "calls": 3, "error_rate": 0.0, "health_score": 1.0, "restarts": 0, "flapping": false,
+        });
+        let mut servers = Servers::default();
+        servers.hear_state(&event("files@3f9c01ab", &told));
+        assert_eq!(servers.unwell(), ["files"]);
+        let now = Instant::now();
+        let calls = json!([{ "method": "tools/call", "tool": "read", "ms": 2.0, "outcome": "ok" }]);
+        servers.hear_calls(&event("", &json!({ "server": "files", "calls": calls })), now);
+        assert_eq!(servers.take(now).unwrap().capability_utilization, Some(0.0714), "one of its fourteen tools");
     }
 
     #[test]

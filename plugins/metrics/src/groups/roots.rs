@@ -77,8 +77,9 @@ struct Data {
     id: Option<String>,
     agent_id: Option<String>,
     server_id: Option<String>,
-    #[serde(alias = "server_name")]
     name: Option<String>,
+    /// The same of a server, whose states have both.
+    server_name: Option<String>,
     #[serde(rename = "type")]
     kind: Option<String>,
     host: Option<String>,
@@ -158,7 +159,7 @@ impl Roots {
         let Some(id) = event.key.clone().or(data.id).or(data.server_id) else { return };
         let pids: Vec<u32> = data.pid.into_iter().chain(data.pids).collect();
         self.keep_of_server(&id, &pids);
-        let name = data.name.unwrap_or_else(|| id.clone());
+        let name = data.name.or(data.server_name).unwrap_or_else(|| id.clone());
         for pid in pids {
             let labels = vec![("id", id.clone()), ("name", name.clone())];
             let root = Root { kind: Kind::Server, pid, started: spoken_of(event), labels };

@@ -157,7 +157,11 @@ fn roots_come_and_go_as_their_sources_tell() {
     roots.hear(&pane("%1", 41));
     roots.hear(&event("agent", "agent_state", &json!({ "id": "a", "name": "web", "pid": 42 })));
     roots.hear(&event("agent", "agent_state", &json!({ "id": "b", "name": "far", "pid": 7, "host": "elsewhere" })));
-    let server = json!({ "server_id": "s@1", "server_name": "files", "pid": 43, "pids": [43, 44], "status": "active" });
+    // With the id and the name twice, as its source tells them.
+    let server = json!({
+        "id": "s@1", "name": "files", "server_id": "s@1", "server_name": "files", "pid": 43, "pid_started": 9,
+        "pids": [43, 44], "status": "active",
+    });
     let keyed = BusEvent { key: Some("s@1".into()), ..event("mcp_servers", "mcp_server_state", &server) };
     roots.hear(&keyed);
     assert_eq!(pids(&roots), [("pane", 41), ("agent", 42), ("server", 43), ("server", 44)]);
