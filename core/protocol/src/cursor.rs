@@ -4,7 +4,10 @@
 
 use crate::RequestError;
 use headwater_event::{ChannelName, Epoch, Position};
-use std::{collections::HashMap, fmt};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+};
 
 /// The longest cursor. It comes back in a request's head, which has a bound of its own, beside other headers.
 pub const MAX_CURSOR: usize = 12 * 1024;
@@ -40,6 +43,11 @@ impl Cursor {
     /// Where it stands in a channel.
     pub fn get(&self, channel: &ChannelName) -> Option<Position> {
         self.0.get(channel.as_str()).copied()
+    }
+
+    /// Where it stands in each of its channels.
+    pub fn places(&self) -> BTreeMap<ChannelName, Position> {
+        self.0.iter().map(|(channel, position)| (channel.clone(), *position)).collect()
     }
 
     /// The channels that it names.

@@ -8,12 +8,13 @@ use super::{
     which::Which,
 };
 use crate::history::refusal;
-use headwater_event::{ChannelName, Position};
-use headwater_history::{Budget, Cursor, HistoryError, Page, Query, Span};
+use headwater_event::{ChannelName, Gap, GapReason, Position};
+use headwater_history::{Budget, Cursor, HistoryError, Query, Span};
 use headwater_protocol::{ErrorCode, cursor, moment};
-use headwater_router::Router;
+use headwater_router::{Attach, From as Origin, Router};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 
 /// The events of a page, usually and at most.
 const USUAL: u64 = 50;
@@ -24,9 +25,10 @@ pub(super) struct Arguments {
     #[serde(flatten)]
     which: Which,
     /// Only what was observed at this time or later: RFC 3339 as in `2026-01-31T12:00:00Z`, or how long ago as in `5m`
-    /// (units ms, s, m, h, d).
+    /// (units ms, s, m, h, d). With a cursor it is where that stands.
     since: Option<String>,
-    /// Only what was observed before this time; the same forms.
+    /// Only what was observed before this time; the same forms. With a `cursor` it is that of the cursor; a `live_cursor` has
+    /// none.
     until: Option<String>,
     /// Which end comes first. With a `cursor` it is that of the cursor.
     order: Option<Order>,
@@ -58,7 +60,8 @@ pub(super) struct Answer {
     /// Where there is more: goes on with it.
     #[serde(skip_serializing_if = "Option::is_none")]
     cursor: Option<String>,
-    /// For `wait_for_event` and `read_events`: what comes after this answer. With `newest_first` only on the first page.
+    /// For `wait_for_event` and `read_events`: what comes after this answer. With `newest_first` only on the first page; never
+    /// where the range ends, for what lies between its end and now would be told by nobody.
     #[serde(skip_serializing_if = "Option::is_none")]
     live_cursor: Option<String>,
     /// Events of this range that are lost.
@@ -72,14 +75,27 @@ pub(super) async fn run(call: Call) -> Outcome {
     let time = |name: &str, text: Option<String>| text.map(|text| moment(name, &text)).transpose();
     let span = Span { since: time("since", asked.since)?, until: time("until", asked.until)? };
     let channels = asked.which.pattern()?;
-    let cursor = asked.cursor.map(|text| place(&text, span)).transpose()?;
-    let order = match (&cursor, asked.order) {
-        (Some(cursor), _) => cursor.order(),
-        (None, Some(Order::OldestFirst)) => headwater_history::Order::Ascending,
+    let begin = asked.cursor.map(|text| Begin::read(&text)).transpose()?;
+    let order = match (&begin, asked.order) {
+        (Some(Begin::Page(cursor)), _) => cursor.order(),
+        (Some(Begin::Behind(_)), _) | (None, Some(Order::OldestFirst)) => headwater_history::Order::Ascending,
         (None, _) => headwater_history::Order::Descending,
     };
-    let query = Query { channels, span, filter: asked.which.filter()?, order, limit: Some(limit as usize), cursor };
+    let mut query =
+        Query { channels, span, filter: asked.which.filter()?, order, limit: Some(limit as usize), cursor: None };
     let answered = call.client.app.question(move |router, withdrawal| {
+        let (mut places, mut lost) = (BTreeMap::new(), Vec::new());
+        match begin {
+            None => {}
+            Some(Begin::Page(cursor)) => query.cursor = Some(cursor),
+            Some(Begin::Behind(cursor)) => {
+                places = here(router, &cursor, &mut lost)?;
+                // It begins where the cursor stands. "5 minutes ago" is another time now than when the cursor was made: what
+                // is not read yet may be older.
+                let span = Span { since: None, until: query.span.until };
+                query.cursor = Some(Cursor::behind(span, places.clone()));
+            }
+        }
         let first = query.cursor.is_none() && query.order == headwater_history::Order::Descending;
         // Before the page: what comes in between comes behind this answer, and only there.
         let heads = if first { heads(router, &query) } else { Vec::new() };
@@ -92,36 +108,65 @@ pub(super) async fn run(call: Call) -> Outcome {
         }
         let events = shown(&page.events, most);
         page.cut(events.len(), &query, router);
-        Ok((events, heads, page, query.order))
+        lost.append(&mut page.gaps);
+        page.gaps = lost;
+        let ahead = match query.order {
+            _ if query.span().until.is_some() => Vec::new(),
+            headwater_history::Order::Ascending => {
+                // A channel that is not there now may come back, and its place is then told as lost.
+                places.extend(page.positions.iter().cloned());
+                places.into_iter().collect()
+            }
+            headwater_history::Order::Descending => heads,
+        };
+        Ok((events, page, ahead))
     });
-    let (events, heads, page, order) = answered.await?.map_err(|error: HistoryError| Fault::from(refusal(&error)))?;
-    let Page { cursor: next, gaps, positions, .. } = page;
-    let (cursor, live_cursor) = match order {
-        headwater_history::Order::Ascending => {
-            // Of very many channels only the history's own is short enough.
-            let live = live(&positions).ok();
-            (next.map(|next| live.clone().unwrap_or_else(|| next.to_string())), live)
-        }
-        headwater_history::Order::Descending => (next.map(|next| next.to_string()), live(&heads).ok()),
-    };
+    let (events, page, ahead) = answered.await?.map_err(|error: HistoryError| Fault::from(refusal(&error)))?;
     Ok(answer(&Answer {
         count: events.len() as u64,
         events,
-        more: cursor.is_some(),
-        cursor,
-        live_cursor: live_cursor.filter(|cursor| !cursor.is_empty()),
-        gaps: gaps.iter().map(Missing::from).collect(),
+        more: page.cursor.is_some(),
+        // The history's own, which holds the range as it was when the first page was asked for.
+        cursor: page.cursor.map(|cursor| cursor.to_string()),
+        live_cursor: live(&ahead).ok().filter(|cursor| !cursor.is_empty()),
+        gaps: page.gaps.iter().map(Missing::from).collect(),
     }))
 }
 
-/// A cursor of this tool's own, or of one that reads what comes.
-fn place(text: &str, span: Span) -> Result<Cursor, Fault> {
-    if text.contains('~') {
-        return Cursor::parse(text).map_err(|error| Fault::from(refusal(&error)));
+/// Where an answer begins that goes on from another.
+enum Begin {
+    /// With the next page of the same question.
+    Page(Cursor),
+    /// Behind what somebody has been told, however it came.
+    Behind(cursor::Cursor),
+}
+
+impl Begin {
+    fn read(text: &str) -> Result<Self, Fault> {
+        if text.contains('~') {
+            return Cursor::parse(text).map(Self::Page).map_err(|error| Fault::from(refusal(&error)));
+        }
+        Ok(Self::Behind(cursor::Cursor::parse("cursor", text)?))
     }
-    let positions = cursor::Cursor::parse("cursor", text)?;
-    let place = |channel: &ChannelName| positions.get(channel).map(|position| (channel.clone(), position));
-    Ok(Cursor::behind(span, positions.channels().filter_map(place)))
+}
+
+/// Where the places of a cursor are in the numbering of now. What has no place in it any more is lost.
+fn here(
+    router: &Router,
+    cursor: &cursor::Cursor,
+    lost: &mut Vec<Gap>,
+) -> Result<BTreeMap<ChannelName, Position>, HistoryError> {
+    let mut places = cursor.places();
+    for (channel, position) in &mut places {
+        let Some(log) = router.log(channel.as_str()) else { continue };
+        if let Attach::Gap { next, gap } = router.attach(&log, &Origin::After(*position))?
+            && gap.reason == GapReason::EpochChange
+        {
+            *position = Position { epoch: log.epoch(), offset: next.saturating_sub(1) };
+            lost.push(gap);
+        }
+    }
+    Ok(places)
 }
 
 /// Where each of the channels stands.
@@ -148,7 +193,7 @@ pub(super) fn live(positions: &[(ChannelName, Position)]) -> Result<String, Faul
 /// A cursor that tells where to go on with what comes.
 pub(super) fn behind(text: &str) -> Result<cursor::Cursor, Fault> {
     if text.contains('~') {
-        let why = "`cursor` is one that reads on towards the past; to wait, give the `live_cursor` of read_events, or the \
+        let why = "`cursor` is one for the next page of read_events; to wait, give the `live_cursor` of read_events, or the \
                    `cursor` of an earlier wait_for_event";
         return Err(Fault::new(ErrorCode::Validation, why));
     }

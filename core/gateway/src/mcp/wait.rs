@@ -105,7 +105,7 @@ pub(super) async fn run(call: Call) -> Outcome {
     let begun = Instant::now();
     let mut wait = Wait {
         follower,
-        places: cursor.as_ref().map(places).unwrap_or_default(),
+        places: cursor.as_ref().map(Cursor::places).unwrap_or_default(),
         events: Vec::new(),
         gaps: Vec::new(),
     };
@@ -125,11 +125,6 @@ fn meant(cursor: &Cursor, channels: &ChannelPattern) -> Result<(), Fault> {
         }
         None => Ok(()),
     }
-}
-
-fn places(cursor: &Cursor) -> BTreeMap<ChannelName, Position> {
-    let place = |channel: &ChannelName| cursor.get(channel).map(|position| (channel.clone(), position));
-    cursor.channels().filter_map(place).collect()
 }
 
 /// A wait under way.
