@@ -7,7 +7,7 @@ use crate::{
     mcp::{COMMANDS, Door, WAITS},
     metrics::Metrics,
     publishing::Publisher,
-    websocket::{Adopted, Reader, Shards},
+    websocket::{Adopted, Census, Question, Shards},
 };
 use axum::http::{HeaderValue, header};
 use headwater_follow::Followers;
@@ -48,6 +48,8 @@ pub(crate) struct App {
     pub(super) requests: AtomicUsize,
     /// Questions about the past that are answered at the same time; the others wait.
     questions: Arc<Semaphore>,
+    /// Whose turn it is to ask the shards who is connected.
+    censuses: tokio::sync::Mutex<()>,
     /// The bus as an MCP server.
     pub(crate) mcp: Door,
     /// Calls of it that wait for an event.
@@ -80,6 +82,7 @@ impl App {
             ingest: AddressBuckets::new(Rate::new(rate, rate)),
             requests: AtomicUsize::new(0),
             questions: Arc::new(Semaphore::new(QUESTIONS)),
+            censuses: tokio::sync::Mutex::default(),
             mcp: Door::new(options.max_ingest_bytes, closing.child_token()),
             waits: Semaphore::new(WAITS),
             commands: Semaphore::new(COMMANDS),
@@ -160,12 +163,14 @@ impl App {
         self.shards().as_ref().map_or(0, Shards::peak)
     }
 
-    /// Who is connected by WebSocket, and what each reads.
-    pub(crate) async fn census(&self) -> Vec<Reader> {
-        let asked = self.shards().as_ref().map(Shards::census);
+    /// Who is connected by WebSocket, and reads the channels of the question. One is answered at a time: the shards have
+    /// events to deliver. `None` when others were asking for long.
+    pub(crate) async fn census(&self, question: Question) -> Option<Census> {
+        let _turn = timeout(PATIENCE, self.censuses.lock()).await.ok()?;
+        let asked = self.shards().as_ref().map(|shards| shards.census(question));
         match asked {
-            Some(census) => census.await,
-            None => Vec::new(),
+            Some(census) => Some(census.await),
+            None => Some(Census::default()),
         }
     }
 

@@ -2,17 +2,22 @@
 //! count is counted.
 
 use super::{
-    arguments,
+    arguments::{self, wrong},
+    fault::Fault,
     publish::{self, publish},
     tools::{Call, Outcome, answer},
 };
-use crate::http::App;
-use headwater_event::Timestamp;
+use crate::{
+    http::App,
+    websocket::{Counted, Question},
+};
+use headwater_event::{ChannelPattern, Timestamp};
+use headwater_protocol::ErrorCode;
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, iter::repeat_with};
 
 /// No arguments.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -71,12 +76,18 @@ fn status_of(app: &App) -> &'static str {
 #[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Status {
     server: Server,
-    /// The ids of the WebSocket connections.
+    /// The ids of the WebSocket connections, at most 100.
     connections: Vec<String>,
-    /// By name.
+    /// By name, at most 100.
     rooms: BTreeMap<String, Room>,
+    /// All connections.
     total_connections: u64,
+    /// All rooms that were asked for.
     total_rooms: u64,
+    /// Only where not all connections, rooms or ids are told: what was left out is counted all the same, and `room` asks for
+    /// fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -90,48 +101,89 @@ struct Server {
 struct Room {
     /// WebSocket connections that are subscribed to it, by a pattern too.
     subscribers: u64,
+    /// Their ids, at most 20.
     connection_ids: Vec<String>,
+}
+
+/// Which rooms.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Arguments {
+    /// Only rooms (channels) that fit this pattern, as in `workflow:*`. Without it, all.
+    room: Option<String>,
 }
 
 pub(super) async fn status(call: Call) -> Outcome {
     let app = &call.client.app;
-    let (connections, rooms) = census(app).await;
+    let asked: Arguments = arguments::read(&call.arguments)?;
+    let Census { rooms, total, connections } = census(app, &asked, STATUS).await?;
+    let all_named = rooms.values().all(|room| room.connection_ids.len() as u64 == room.subscribers);
+    let all = all_named && total == rooms.len() as u64 && connections.count == connections.names.len() as u64;
     Ok(answer(&Status {
         server: Server {
             status: status_of(app).to_owned(),
             host: app.options.listen.ip().to_string(),
             port: app.options.listen.port(),
         },
-        total_connections: connections.len() as u64,
-        connections,
-        total_rooms: rooms.len() as u64,
+        total_connections: connections.count,
+        connections: connections.names,
+        total_rooms: total,
         rooms,
+        truncated: (!all).then_some(true),
     }))
 }
 
-/// The connections, and who reads each channel.
-async fn census(app: &App) -> (Vec<String>, BTreeMap<String, Room>) {
-    let readers = app.census().await;
-    // After the census: a channel that somebody reads is there.
-    let channels = app.router.channels().into_iter();
-    let mut rooms: BTreeMap<String, Room> = channels.map(|info| (info.channel.to_string(), Room::default())).collect();
-    let mut connections = Vec::with_capacity(readers.len());
-    for reader in readers {
-        for channel in reader.channels {
-            let room = rooms.entry(channel.to_string()).or_default();
-            room.subscribers += 1;
-            room.connection_ids.push(reader.connection.clone());
-        }
-        connections.push(reader.connection);
-    }
-    (connections, rooms)
+/// How much one answer tells. A thousand connections that read a thousand channels each would be a million ids.
+#[derive(Clone, Copy)]
+struct Most {
+    /// The first rooms by name.
+    rooms: usize,
+    /// Ids of each.
+    readers: usize,
+    /// Ids of all.
+    connections: usize,
+}
+
+const STATUS: Most = Most { rooms: 100, readers: 20, connections: 100 };
+const LIST: Most = Most { rooms: 1_000, readers: 0, connections: 0 };
+const COUNT: Most = Most { rooms: 1, ..LIST };
+
+/// The rooms that were asked for, and who is there.
+struct Census {
+    rooms: BTreeMap<String, Room>,
+    /// All that were asked for.
+    total: u64,
+    connections: Counted,
+}
+
+async fn census(app: &App, which: &Arguments, most: Most) -> Result<Census, Fault> {
+    let pattern = ChannelPattern::parse(which.room.as_deref().unwrap_or("*"));
+    let logs = app.router.logs(&pattern.map_err(|error| wrong(format!("`room`: {error}")))?);
+    let channels = logs.iter().take(most.rooms).map(|log| log.name().clone()).collect();
+    let Most { readers, connections, .. } = most;
+    let question = Question { channels, readers, connections };
+    let Some(found) = app.census(question.clone()).await else {
+        return Err(Fault::new(ErrorCode::Unavailable, "many others are asking for the same"));
+    };
+    let room = |readers: Counted| Room { subscribers: readers.count, connection_ids: readers.names };
+    let names = question.channels.iter().map(ToString::to_string);
+    Ok(Census {
+        // A gateway that ends knows of nobody.
+        rooms: names.zip(found.channels.into_iter().chain(repeat_with(Counted::default)).map(room)).collect(),
+        total: logs.len() as u64,
+        connections: found.connections,
+    })
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
-pub(super) struct Rooms {
-    /// By name.
+pub(super) struct Listed {
+    /// By name, at most 1000.
     rooms: BTreeMap<String, Subscribers>,
+    /// All that were asked for.
     total_rooms: u64,
+    /// Only where not all are told; `room` asks for fewer.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    truncated: Option<bool>,
 }
 
 #[derive(Debug, Serialize, JsonSchema)]
@@ -140,10 +192,11 @@ struct Subscribers {
 }
 
 pub(super) async fn list(call: Call) -> Outcome {
-    let (_, rooms) = census(&call.client.app).await;
+    let asked: Arguments = arguments::read(&call.arguments)?;
+    let Census { rooms, total, .. } = census(&call.client.app, &asked, LIST).await?;
     let rooms: BTreeMap<String, Subscribers> =
         rooms.into_iter().map(|(name, room)| (name, Subscribers { subscribers: room.subscribers })).collect();
-    Ok(answer(&Rooms { total_rooms: rooms.len() as u64, rooms }))
+    Ok(answer(&Listed { total_rooms: total, truncated: (total > rooms.len() as u64).then_some(true), rooms }))
 }
 
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -163,8 +216,9 @@ pub(super) struct Broadcast {
     status: String,
     event_type: String,
     room: String,
-    /// WebSocket connections that were subscribed to the room when it was published.
-    subscribers: u64,
+    /// WebSocket connections that were subscribed to the room when it was published; absent where it could not be counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subscribers: Option<u64>,
     message: String,
 }
 
@@ -175,13 +229,14 @@ pub(super) async fn broadcast(call: Call) -> Outcome {
     data.insert("test".into(), true.into());
     let event = publish::Arguments::plain(&asked.room, &asked.event_type, data.into());
     let position = publish(&call.client, &event).await?;
-    let readers = call.client.app.census().await;
-    let reads = readers.iter().filter(|reader| reader.channels.iter().any(|channel| channel.as_str() == asked.room));
+    // A name is a pattern that means itself.
+    let readers = census(&call.client.app, &Arguments { room: Some(asked.room.clone()) }, COUNT).await.ok();
+    let subscribers = readers.and_then(|census| Some(census.rooms.get(&asked.room)?.subscribers));
     Ok(answer(&Broadcast {
         status: "broadcasted".into(),
         message: format!("`{}` is event {} of `{}`", asked.event_type, position.offset, asked.room),
         event_type: asked.event_type,
-        subscribers: reads.count() as u64,
+        subscribers,
         room: asked.room,
     }))
 }

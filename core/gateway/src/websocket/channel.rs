@@ -23,7 +23,7 @@ pub(super) struct Channel {
 
 impl Channel {
     /// How many readers it has here.
-    fn readers(&self) -> usize {
+    pub(super) fn readers(&self) -> usize {
         self.groups.iter().map(|group| group.members.len()).sum()
     }
 }

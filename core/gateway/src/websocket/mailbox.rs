@@ -1,6 +1,10 @@
 //! What other threads put into a shard: sockets, answers to commands, the order to end.
 
-use super::{Adopted, census::Reader, sessions::Token};
+use super::{
+    Adopted,
+    census::{Census, Question},
+    sessions::Token,
+};
 use crate::ports::CommandAnswer;
 use headwater_protocol::{CloseCode, RequestId};
 use std::{
@@ -23,7 +27,7 @@ pub(super) enum Mail {
     /// Another connection has come for the session of this one.
     GiveUp { connection: u64, token: Token, given_up: oneshot::Sender<()> },
     /// Somebody asks who is connected.
-    Census { answer: oneshot::Sender<Vec<Reader>> },
+    Census { question: Question, answer: oneshot::Sender<Census> },
     /// End.
     Drain { code: CloseCode, grace: Duration },
 }

@@ -56,7 +56,7 @@ mod tasks;
 mod turn;
 mod writer;
 
-pub(crate) use census::Reader;
+pub(crate) use census::{Census, Counted, Question};
 pub(crate) use turn::frame_of;
 
 use crate::{metrics::Metrics, options::Options, ports::Ports, publishing::Publisher};
@@ -176,15 +176,15 @@ impl Shards {
     }
 
     /// Asks every shard who is connected and reads what. The question is put at once; the answer needs the shards no more.
-    pub(crate) fn census(&self) -> impl Future<Output = Vec<Reader>> + use<> {
-        let asked: Vec<_> = self.handles.iter().map(|handle| census::ask(&handle.mailbox)).collect();
+    pub(crate) fn census(&self, question: Question) -> impl Future<Output = Census> + use<> {
+        let asked: Vec<_> = self.handles.iter().map(|handle| census::ask(&handle.mailbox, question.clone())).collect();
         async move {
-            let mut readers = Vec::new();
+            let mut all = Census::empty(&question);
             for answer in asked {
                 // A shard that has ended has no connections.
-                readers.extend(answer.await.unwrap_or_default());
+                all.add(answer.await.unwrap_or_default(), &question);
             }
-            readers
+            all
         }
     }
 

@@ -206,9 +206,10 @@ async fn letters(shard: Shared, order: oneshot::Sender<(CloseCode, Duration)>) {
             Mail::GiveUp { connection, token, given_up } => {
                 shard.borrow_mut().give_up(connection, token, given_up);
             }
-            Mail::Census { answer } => {
-                // Whoever asked may have gone.
-                let _ = answer.send(shard.borrow().census());
+            // Whoever asked may have gone.
+            Mail::Census { answer, .. } if answer.is_closed() => {}
+            Mail::Census { question, answer } => {
+                let _ = answer.send(shard.borrow().census(&question));
             }
             Mail::Drain { code, grace } => {
                 // Nobody waits for it only when the shard has failed; then it runs no more.

@@ -15,6 +15,7 @@ mod limits;
 mod mcp;
 mod mcp_events;
 mod mcp_protocol;
+mod mcp_rooms;
 mod mcp_tools;
 mod pace;
 mod past;

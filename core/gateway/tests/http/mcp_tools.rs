@@ -7,6 +7,7 @@ use crate::{
 };
 use headwater_event::{ChannelName, Draft, Payload, Retention};
 use serde_json::{Value, json};
+use std::collections::{BTreeMap, BTreeSet};
 
 fn draft(channel: &str, kind: &str, key: Option<&str>, data: &Value) -> Draft {
     let payload = Payload::new(data.to_string().into()).unwrap();
@@ -264,12 +265,28 @@ async fn older_clients_find_their_five_tools_and_true_figures() {
 #[tokio::test]
 async fn the_page_names_every_tool_and_every_argument() {
     let page = include_str!("../../../../docs/mcp-server.md");
-    for tool in listed(&World::start()).await {
-        let name = tool["name"].as_str().unwrap();
-        assert!(page.contains(&format!("`{name}`")), "{name}");
-        for argument in tool["inputSchema"]["properties"].as_object().unwrap().keys() {
-            assert!(page.contains(&format!("`{argument}`")), "{name}: {argument}");
-        }
+    let (_, rows) = page.split_once("| tool | does | takes |\n|---|---|---|\n").expect("there is a table of tools");
+    let rows = rows.lines().map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let quoted = |cell: &str| -> BTreeSet<String> { cell.split('`').skip(1).step_by(2).map(str::to_owned).collect() };
+    let said: BTreeMap<String, BTreeSet<String>> = rows
+        .map(|row| {
+            let [tool, _, takes] = row.split(" | ").collect::<Vec<_>>().try_into().unwrap_or_else(|_| panic!("{row}"));
+            (tool.trim_matches('`').to_owned(), quoted(takes))
+        })
+        .collect();
+    let listed = listed(&World::start()).await;
+    let schemas: BTreeMap<String, BTreeSet<String>> = listed
+        .iter()
+        .map(|tool| {
+            let arguments = tool["inputSchema"]["properties"].as_object().unwrap().keys().cloned().collect();
+            (tool["name"].as_str().unwrap().to_owned(), arguments)
+        })
+        .collect();
+    assert_eq!(said, schemas);
+    // What each means stands below the table, where its name does not say it.
+    let (_, below) = page.split_once("### Which events").unwrap();
+    for argument in schemas["read_events"].union(&schemas["run_command"]).chain(&schemas["publish_event"]) {
+        assert!(below.contains(&format!("`{argument}`")), "{argument}");
     }
 }
 
