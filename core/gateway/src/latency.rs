@@ -24,7 +24,7 @@ const BITS: u32 = 32;
 
 const BUCKETS: usize = (PARTS as usize) * (BITS - PARTS_BITS + 1) as usize;
 
-/// Bounds of the buckets of `/metrics`, in microseconds: every fourth power of two, from 64 µs to a minute.
+/// Bounds of the buckets of `/metrics`, in microseconds: every second power of two, from 64 µs to a minute.
 const BOUNDS: [u64; 11] =
     [1 << 6, 1 << 8, 1 << 10, 1 << 12, 1 << 14, 1 << 16, 1 << 18, 1 << 20, 1 << 22, 1 << 24, 1 << 26];
 

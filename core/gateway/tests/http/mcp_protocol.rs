@@ -105,7 +105,7 @@ async fn messages_without_sense_are_told_so() {
         assert!((400..500).contains(&answer.status), "{body}: {answer:?}");
     }
     let unknown = post(&world, &[], &json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/subscribe" })).await;
-    assert!(messages(&unknown)[0]["error"]["code"].is_i64(), "{unknown:?}");
+    assert_eq!(messages(&unknown)[0]["error"]["code"], -32601, "{unknown:?}");
     let nothing = post(&world, &[], &message("list_chanels", json!({}))).await;
     let error = &messages(&nothing)[0]["error"];
     assert_eq!(error["code"], -32602);
