@@ -90,6 +90,13 @@ fn pairs(parts: &mut Parts, pairs: &BTreeMap<String, String>) {
     }
 }
 
+impl Stdio {
+    /// The program alone. There are files with a whole command line in `command`, and what follows there may be secret.
+    pub fn program(&self) -> &str {
+        self.command.split_whitespace().next().unwrap_or_default()
+    }
+}
+
 impl Http {
     /// The URL without what may be secret: no user, no password, no query, no fragment.
     pub fn place(&self) -> String {
@@ -104,7 +111,7 @@ impl Http {
 impl fmt::Debug for Stdio {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Stdio")
-            .field("command", &self.command)
+            .field("command", &self.program())
             .field("args", &self.args.len())
             .field("cwd", &self.cwd)
             .finish_non_exhaustive()

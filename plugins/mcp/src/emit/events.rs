@@ -254,7 +254,7 @@ fn entry(server: &Discovered, permit: Permit) -> Value {
         entry["disabled"] = true.into();
     }
     match &server.launch {
-        Launch::Stdio(program) => entry["command"] = program.command.clone().into(),
+        Launch::Stdio(program) => entry["command"] = program.program().into(),
         Launch::Http(http) => entry["url"] = http.place().into(),
     }
     entry

@@ -70,7 +70,7 @@ pub(crate) fn state(server: &Server) -> Value {
     put("since", server.since.to_string().into());
     put("transport", server.transport().into());
     match &server.launch {
-        Some(Launch::Stdio(program)) => put("command", program.command.as_str().into()),
+        Some(Launch::Stdio(program)) => put("command", program.program().into()),
         Some(Launch::Http(http)) => put("url", http.place().into()),
         None => {}
     }

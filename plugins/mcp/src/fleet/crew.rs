@@ -42,11 +42,11 @@ impl Crew {
         self.timing
     }
 
-    /// Begins to run or ask a server.
-    pub(super) fn hire(&mut self, server: &str, launch: Launch) -> Hand {
+    /// Begins to run or ask a server. `text` is the launch as it is written where the server is named.
+    pub(super) fn hire(&mut self, server: &str, launch: Launch, text: Launch) -> Hand {
         self.next += 1;
         let (orders, taken) = mpsc::channel(ORDERS);
-        let target = Target { server: server.to_owned(), run: self.next, launch, timing: self.timing };
+        let target = Target { server: server.to_owned(), run: self.next, launch, text, timing: self.timing };
         self.tasks.spawn(Runner::new(target, taken, self.reports.clone()).run());
         Hand { run: self.next, orders, running: false }
     }

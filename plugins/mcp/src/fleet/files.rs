@@ -19,7 +19,7 @@ impl Fleet {
     pub(crate) fn own(&mut self, name: &str, launch: Launch, moment: Moment) {
         let mut server = Server::new(name.to_owned(), name.to_owned(), From::Settings, self.options.window, moment.at);
         server.launch = Some(launch.clone());
-        server.runner = Some(self.crew.hire(name, launch));
+        server.runner = Some(self.crew.hire(name, launch.clone(), launch));
         self.add(server);
     }
 
@@ -70,7 +70,7 @@ impl Fleet {
         server.permit = Some(permit);
         server.disabled = found.disabled;
         server.dirty = true;
-        server.runner = launch.map(|launch| self.crew.hire(&found.id, launch));
+        server.runner = launch.map(|launch| self.crew.hire(&found.id, launch, found.launch.clone()));
     }
 
     /// How a server is started or asked; nothing where it is not.

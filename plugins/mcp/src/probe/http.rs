@@ -12,7 +12,7 @@ use super::{
 use crate::discovery::Http as Launch;
 use bytes::Bytes;
 use headwater_plugin::tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::JoinSet,
     time::{Duration, sleep, timeout},
 };
@@ -25,7 +25,7 @@ use hyper::{
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioTimer},
 };
 use rmcp::model::ProtocolVersion;
 use std::{
@@ -44,6 +44,13 @@ const LONGEST: usize = MAX_EVENT;
 
 /// The pause before the stream of what a server tells unasked is opened again.
 const REOPEN: Duration = Duration::from_secs(5);
+
+/// How long a connection is kept that nobody uses. Node and uvicorn close one after five seconds, which is when we ask
+/// again: what is sent at that moment is lost.
+const IDLE: Duration = Duration::from_secs(2);
+
+/// How long all else waits for the server to take `notifications/initialized`: before that it may refuse it.
+const SETTLING: Duration = Duration::from_secs(2);
 
 const SESSION: HeaderName = HeaderName::from_static("mcp-session-id");
 const VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -71,6 +78,8 @@ pub(crate) struct Http {
     to: mpsc::Sender<Result<Incoming, WireError>>,
     posts: JoinSet<()>,
     patience: Duration,
+    /// Ends when the server has taken `notifications/initialized`.
+    settled: Option<watch::Receiver<()>>,
 }
 
 #[derive(Debug)]
@@ -95,13 +104,13 @@ impl Http {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         connector.enforce_http(false);
-        let executor = TokioExecutor::new();
+        let mut builder = Client::builder(TokioExecutor::new());
+        builder.pool_idle_timeout(IDLE).pool_timer(TokioTimer::new());
         let client = match uri.scheme_str() {
-            Some("http") => Either::Plain(Client::builder(executor).build(connector)),
+            Some("http") => Either::Plain(builder.build(connector)),
             Some("https") => {
-                let builder = HttpsConnectorBuilder::new().with_native_roots().map_err(|_| UrlError::Authorities)?;
-                let connector = builder.https_only().enable_http1().wrap_connector(connector);
-                Either::Secure(Client::builder(executor).build(connector))
+                let secure = HttpsConnectorBuilder::new().with_native_roots().map_err(|_| UrlError::Authorities)?;
+                Either::Secure(builder.build(secure.https_only().enable_http1().wrap_connector(connector)))
             }
             _ => return Err(UrlError::Url),
         };
@@ -115,7 +124,7 @@ impl Http {
         let (to, received) = mpsc::channel(RECEIVED);
         let (session, version) = (Mutex::default(), Mutex::default());
         let place = Arc::new(Place { client, uri, headers, session, version });
-        Ok(Self { place, received, to, posts: JoinSet::new(), patience })
+        Ok(Self { place, received, to, posts: JoinSet::new(), patience, settled: None })
     }
 
     /// Posts a message.
@@ -125,13 +134,26 @@ impl Http {
             return;
         }
         let (place, to, message) = (Arc::clone(&self.place), self.to.clone(), message.clone());
+        let listens = message.method == "subscriptions/listen";
         // What a server tells as long as it lives has no end.
-        let patience = if message.method == "subscriptions/listen" { Duration::MAX } else { self.patience };
+        let patience = if listens { Duration::MAX } else { self.patience };
+        let before = self.settled.clone();
+        let settling = (message.method == "notifications/initialized").then(|| {
+            let (settling, settled) = watch::channel(());
+            self.settled = Some(settled);
+            settling
+        });
         self.posts.spawn(async move {
+            wait(before).await;
             // Too late is the same as never: whoever waits has a deadline of its own.
-            if let Ok(Err(error)) = timeout(patience, place.post(&message, &to)).await {
-                let _ = to.send(Err(error)).await;
-            }
+            let posted = timeout(patience, place.post(&message, &to)).await;
+            drop(settling);
+            let failed = match posted {
+                Ok(Ok(Posted::Stream) | Err(WireError::Unanswered(_))) if listens => WireError::Mute,
+                Ok(Err(error)) => error,
+                Ok(Ok(_)) | Err(_) => return,
+            };
+            let _ = to.send(Err(failed)).await;
         });
     }
 
@@ -143,8 +165,9 @@ impl Http {
 
     /// Opens the stream of what the server tells unasked. A server need not have one.
     pub(crate) fn listen(&mut self) {
-        let (place, to) = (Arc::clone(&self.place), self.to.clone());
+        let (place, to, before) = (Arc::clone(&self.place), self.to.clone(), self.settled.clone());
         self.posts.spawn(async move {
+            wait(before).await;
             while place.stream(&to).await {
                 sleep(REOPEN).await;
             }
@@ -154,13 +177,33 @@ impl Http {
 
 type Sink = mpsc::Sender<Result<Incoming, WireError>>;
 
+/// How a message was answered.
+enum Posted {
+    /// In one piece, or not at all.
+    Whole,
+    /// By a stream of events, which has ended.
+    Stream,
+}
+
+/// Waits until the server has taken what goes before all else, but not for long.
+async fn wait(before: Option<watch::Receiver<()>>) {
+    if let Some(mut before) = before {
+        // Nothing is ever sent: it ends when the other end is dropped.
+        let _ = timeout(SETTLING, before.changed()).await;
+    }
+}
+
 impl Place {
     async fn ask(&self, request: Request<Full<Bytes>>) -> Result<Response<Body>, WireError> {
         let sent = match &self.client {
             Either::Plain(client) => client.request(request).await,
             Either::Secure(client) => client.request(request).await,
         };
-        sent.map_err(|error| WireError::Unreachable(told(&error)))
+        sent.map_err(|error| match told(&error) {
+            reason if error.is_connect() => WireError::Unreachable(reason),
+            // Somebody is there. A connection that was kept may have ended at the moment when it was used again.
+            reason => WireError::Unanswered(format!("the connection broke: {reason}")),
+        })
     }
 
     fn request(&self, method: Method, accept: &'static str, body: String) -> Request<Full<Bytes>> {
@@ -177,7 +220,11 @@ impl Place {
         request
     }
 
-    async fn post(&self, message: &Outgoing, to: &Sink) -> Result<(), WireError> {
+    async fn post(&self, message: &Outgoing, to: &Sink) -> Result<Posted, WireError> {
+        if message.method == "initialize" {
+            // It begins a session; one that was there before is none any more.
+            *lock(&self.session) = None;
+        }
         let mut request = self.request(Method::POST, "application/json, text/event-stream", message.json.clone());
         let had_session = request.headers().contains_key(SESSION);
         let headers = request.headers_mut();
@@ -202,11 +249,12 @@ impl Place {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => return Err(WireError::Locked),
             StatusCode::NOT_FOUND if had_session => return Err(WireError::SessionGone),
             status if !status.is_success() => return self.refused(message, status, response, to).await,
-            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => return Ok(()),
+            StatusCode::ACCEPTED | StatusCode::NO_CONTENT => return Ok(Posted::Whole),
             _ => {}
         }
         if is_stream(&response) {
-            return read(response, to).await.map_err(|reason| broken(message, &reason));
+            read(response, to).await.map_err(|reason| broken(message, &reason))?;
+            return Ok(Posted::Stream);
         }
         let body = whole(response).await.map_err(|reason| broken(message, &reason))?;
         if let Some(incoming) = Incoming::read(&body) {
@@ -215,7 +263,7 @@ impl Place {
             let refusal = Refusal { code: 0, message: "its answer is no message of the protocol".to_owned() };
             let _ = to.send(Ok(Incoming::Answer { id: Some(id), result: Err(refusal) })).await;
         }
-        Ok(())
+        Ok(Posted::Whole)
     }
 
     /// It answers, and not with what was asked.
@@ -225,15 +273,15 @@ impl Place {
         status: StatusCode,
         response: Response<Body>,
         to: &Sink,
-    ) -> Result<(), WireError> {
-        let Some(id) = message.id else { return Ok(()) };
+    ) -> Result<Posted, WireError> {
+        let Some(id) = message.id else { return Ok(Posted::Whole) };
         let said = whole(response).await.ok().and_then(|body| Incoming::read(&body));
         let refusal = match said {
             Some(Incoming::Answer { result: Err(refusal), .. }) => refusal,
             _ => Refusal { code: i64::from(status.as_u16()), message: format!("HTTP {}", status.as_u16()) },
         };
         let _ = to.send(Ok(Incoming::Answer { id: Some(id), result: Err(refusal) })).await;
-        Ok(())
+        Ok(Posted::Whole)
     }
 
     /// Reads what it tells unasked. `false`: it has no such stream.
@@ -255,7 +303,7 @@ impl Place {
 }
 
 fn broken(message: &Outgoing, reason: &str) -> WireError {
-    WireError::Closed(format!("its answer to {} broke off: {reason}", message.method))
+    WireError::Unanswered(format!("its answer to {} broke off: {reason}", message.method))
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {

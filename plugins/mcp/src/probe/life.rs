@@ -5,7 +5,7 @@ use super::{
     http::Http,
     message::{self, Era, Outgoing},
     pipes::Pipes,
-    runner::{Order, Target, Timing},
+    runner::{Order, PINGS, Target, Timing},
     seen::{Ended, Greeting, Way},
     wire::Wire,
 };
@@ -56,6 +56,8 @@ pub(super) struct Life {
     pub(super) round: Option<Round>,
     pub(super) next_round: Instant,
     pub(super) relist: Option<Instant>,
+    /// When it is asked again to tell of its changes.
+    pub(super) listen: Option<Instant>,
     pub(super) silent_since: Option<Instant>,
 }
 
@@ -64,6 +66,8 @@ pub(super) struct Life {
 pub(super) enum Phase {
     /// It has not answered.
     Greeting {
+        /// It was greeted then.
+        since: Instant,
         /// It was greeted both ways.
         insisted: bool,
     },
@@ -76,6 +80,8 @@ pub(super) enum Phase {
 pub(super) struct Round {
     pub(super) began: Instant,
     pub(super) sent: u32,
+    /// We were held up in it, and its time was made longer.
+    pub(super) prolonged: bool,
 }
 
 impl Life {
@@ -85,7 +91,10 @@ impl Life {
         let mut draining = JoinSet::new();
         let (wire, owned) = match &target.launch {
             Launch::Stdio(launch) => {
-                let (owned, pipes) = Owned::spawn(launch).map_err(|error| error.to_string())?;
+                let (owned, pipes) = Owned::spawn(launch).map_err(|error| match &target.text {
+                    Launch::Stdio(text) => error.told(text),
+                    Launch::Http(_) => error.to_string(),
+                })?;
                 let secrets = launch.env.values().map(String::as_str).chain(Redactor::secret_arguments(&launch.args));
                 draining.spawn(stderr::drain(pipes.stderr, Redactor::new(secrets), Shared::clone(&stderr)));
                 (Wire::Pipes(Box::new(Pipes::new(pipes.stdin, pipes.stdout))), Some(owned))
@@ -103,13 +112,14 @@ impl Life {
             stderr,
             draining,
             began,
-            phase: Phase::Greeting { insisted: false },
+            phase: Phase::Greeting { since: began, insisted: false },
             has_tools: false,
             ponged: false,
             greeting: None,
             round: None,
             next_round: began,
             relist: None,
+            listen: None,
             silent_since: None,
         };
         life.wire.send(&hello);
@@ -118,10 +128,11 @@ impl Life {
 
     /// Ends what is left of it, and says how it was.
     pub(super) async fn bury(self, why: &Why, timing: Timing) -> Ended {
-        let Self { wire, owned, stderr, mut draining, phase, .. } = self;
+        let is_greeted = self.is_greeted();
+        let Self { wire, owned, stderr, mut draining, .. } = self;
         let noise = wire.noise();
         let mut ended = Ended {
-            was_ready: !matches!(phase, Phase::Greeting { .. }),
+            was_ready: is_greeted,
             way: match why {
                 Why::Asked(_) => Way::Asked,
                 Why::Exited | Why::Lost(_) => Way::ByItself,
@@ -176,6 +187,37 @@ impl Life {
         }
     }
 
+    /// Whether it has answered the greeting, be it by a refusal.
+    pub(super) fn is_greeted(&self) -> bool {
+        !matches!(self.phase, Phase::Greeting { .. })
+    }
+
+    /// It has answered the greeting: how long that took.
+    pub(super) fn greeted(&mut self) -> Duration {
+        match std::mem::replace(&mut self.phase, Phase::Ready) {
+            Phase::Greeting { since, .. } => since.elapsed(),
+            Phase::Ready | Phase::Locked => Duration::ZERO,
+        }
+    }
+
+    /// Gives the round more time if its hour was passed by so much that we were held up ourselves: answers may be there that
+    /// nobody has read. Once a round.
+    pub(super) fn prolong(&mut self, late: Duration, more: Duration) -> bool {
+        let Some(round) = self.round.as_mut().filter(|round| !round.prolonged && late >= more) else { return false };
+        round.prolonged = true;
+        round.began += late + more;
+        true
+    }
+
+    /// Greets it anew: it answers, after it had told that it does not answer us.
+    pub(super) fn greet(&mut self, era: Option<Era>) {
+        let hello = self.dialogue.anew(era);
+        self.phase = Phase::Greeting { since: Instant::now(), insisted: false };
+        (self.round, self.relist, self.listen, self.greeting) = (None, None, None, None);
+        self.ponged = false;
+        self.wire.send(&hello);
+    }
+
     /// Pings it, as a part of the round.
     pub(super) fn ping(&mut self) {
         let now = self.began.elapsed();
@@ -184,6 +226,13 @@ impl Life {
         if let (Some(ping), Some(round)) = (ping, &mut self.round) {
             round.sent += 1;
             self.wire.send(&ping);
+        }
+    }
+
+    /// Pings it once more at once: the last ping has got lost.
+    pub(super) fn ping_again(&mut self) {
+        if self.round.as_ref().is_some_and(|round| round.sent < PINGS) {
+            self.ping();
         }
     }
 }

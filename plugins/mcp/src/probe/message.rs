@@ -36,6 +36,15 @@ impl Era {
     }
 }
 
+/// What a server has agreed to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Agreed {
+    /// Its era.
+    pub(crate) era: Era,
+    /// The revision, which every request over HTTP names: a server refuses one that it has not agreed to.
+    pub(crate) version: ProtocolVersion,
+}
+
 /// A message of ours, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Outgoing {
@@ -53,14 +62,14 @@ fn client() -> Implementation {
     Implementation::new("headwater", env!("CARGO_PKG_VERSION"))
 }
 
-fn request(id: i64, method: &'static str, era: Option<Era>, mut request: ClientRequest) -> Outgoing {
-    if era == Some(Era::Discover) {
-        let meta =
-            RequestMetaObject::with_client_context(Era::Discover.version(), client(), ClientCapabilities::default());
+fn request(id: i64, method: &'static str, agreed: Option<&Agreed>, mut request: ClientRequest) -> Outgoing {
+    let version = agreed.map(|agreed| agreed.version.clone());
+    if let Some(Agreed { era: Era::Discover, version }) = agreed {
+        let meta = RequestMetaObject::with_client_context(version.clone(), client(), ClientCapabilities::default());
         *request.get_meta_mut() = meta;
     }
     let message = ClientJsonRpcMessage::request(request, RequestId::Number(id));
-    Outgoing { id: Some(id), method, version: era.map(Era::version), json: encode(&message) }
+    Outgoing { id: Some(id), method, version, json: encode(&message) }
 }
 
 fn encode(message: &ClientJsonRpcMessage) -> String {
@@ -69,8 +78,12 @@ fn encode(message: &ClientJsonRpcMessage) -> String {
 
 /// `server/discover`: what a server of the newer era answers at any time.
 pub(crate) fn discover(id: i64) -> Outgoing {
+    discover_in(id, &Agreed { era: Era::Discover, version: Era::Discover.version() })
+}
+
+fn discover_in(id: i64, agreed: &Agreed) -> Outgoing {
     let ask = DiscoverRequest::new(DiscoverRequestParams {});
-    request(id, "server/discover", Some(Era::Discover), ClientRequest::DiscoverRequest(ask))
+    request(id, "server/discover", Some(agreed), ClientRequest::DiscoverRequest(ask))
 }
 
 /// `initialize`.
@@ -89,24 +102,24 @@ pub(crate) fn initialized(version: ProtocolVersion) -> Outgoing {
 }
 
 /// Are you there?
-pub(crate) fn ping(id: i64, era: Era) -> Outgoing {
-    match era {
-        Era::Initialize => request(id, "ping", Some(era), ClientRequest::PingRequest(PingRequest::default())),
-        Era::Discover => discover(id),
+pub(crate) fn ping(id: i64, agreed: &Agreed) -> Outgoing {
+    match agreed.era {
+        Era::Initialize => request(id, "ping", Some(agreed), ClientRequest::PingRequest(PingRequest::default())),
+        Era::Discover => discover_in(id, agreed),
     }
 }
 
 /// `tools/list`, from this place on.
-pub(crate) fn tools(id: i64, era: Era, cursor: Option<String>) -> Outgoing {
+pub(crate) fn tools(id: i64, agreed: &Agreed, cursor: Option<String>) -> Outgoing {
     let ask = ListToolsRequest::with_param(PaginatedRequestParams::default().with_cursor(cursor));
-    request(id, "tools/list", Some(era), ClientRequest::ListToolsRequest(ask))
+    request(id, "tools/list", Some(agreed), ClientRequest::ListToolsRequest(ask))
 }
 
 /// Asks a server of the newer era to tell when its tools are others.
-pub(crate) fn listen(id: i64) -> Outgoing {
+pub(crate) fn listen(id: i64, agreed: &Agreed) -> Outgoing {
     let filter = SubscriptionFilter::builder().tools_list_changed().build();
     let ask = SubscriptionsListenRequest::new(SubscriptionsListenRequestParams::new(filter));
-    request(id, "subscriptions/listen", Some(Era::Discover), ClientRequest::SubscriptionsListenRequest(ask))
+    request(id, "subscriptions/listen", Some(agreed), ClientRequest::SubscriptionsListenRequest(ask))
 }
 
 /// The answer to a request of the server: pings are answered, nothing else is known here.
@@ -198,14 +211,21 @@ mod tests {
         assert_eq!((&hello["method"], &hello["id"]), (&json!("initialize"), &json!(1)));
         assert_eq!(hello["params"]["protocolVersion"], "2025-11-25");
         assert_eq!(hello["params"]["clientInfo"]["name"], "headwater");
-        assert_eq!(sent(&ping(2, Era::Initialize)), json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }));
-        let discover = sent(&ping(3, Era::Discover));
+        let old = Agreed { era: Era::Initialize, version: ProtocolVersion::V_2025_06_18 };
+        let new = Agreed { era: Era::Discover, version: Era::Discover.version() };
+        assert_eq!(sent(&ping(2, &old)), json!({ "jsonrpc": "2.0", "id": 2, "method": "ping" }));
+        assert_eq!(
+            ping(2, &old).version,
+            Some(ProtocolVersion::V_2025_06_18),
+            "what was agreed to, not what was offered"
+        );
+        let discover = sent(&ping(3, &new));
         assert_eq!(discover["method"], "server/discover");
         let meta = &discover["params"]["_meta"];
         assert_eq!(meta["io.modelcontextprotocol/protocolVersion"], "2026-07-28", "{meta}");
-        let more = sent(&tools(4, Era::Initialize, Some("c".to_owned())));
+        let more = sent(&tools(4, &old, Some("c".to_owned())));
         assert_eq!((&more["method"], &more["params"]["cursor"]), (&json!("tools/list"), &json!("c")));
-        let listen = sent(&listen(5));
+        let listen = sent(&listen(5, &new));
         assert_eq!(listen["params"]["notifications"]["toolsListChanged"], true, "{listen}");
         assert_eq!(sent(&answer(&json!("x"), "ping", None).unwrap())["result"], json!({}));
         assert_eq!(sent(&answer(&json!(7), "roots/list", None).unwrap())["error"]["code"], -32601);

@@ -3,6 +3,9 @@
 //! A round of asking is a ping, and two more in its deadline as long as none is answered. So a server that hangs is known to
 //! after one interval and one deadline, by three pings in a row, while one answer, however late in the deadline, counts.
 
+#[cfg(test)]
+mod tests;
+
 use super::{
     dialogue::{Dialogue, Heard},
     life::{Life, Phase, Round, Why, exited},
@@ -23,10 +26,13 @@ use headwater_plugin::tokio::{
 use std::time::Duration;
 
 /// Pings of a round.
-const PINGS: u32 = 3;
+pub(super) const PINGS: u32 = 3;
 
 /// A server that has said nothing for so long is greeted the other way too.
 const INSIST: Duration = Duration::from_secs(2);
+
+/// The pause before a server is asked again to tell of its changes, when it has ceased to.
+const LISTEN_AGAIN: Duration = Duration::from_secs(5);
 
 /// The list of tools is asked for at most so often.
 const RELIST: Duration = Duration::from_millis(200);
@@ -70,6 +76,8 @@ pub(crate) struct Target {
     pub(crate) run: u64,
     /// How it is started or reached.
     pub(crate) launch: Launch,
+    /// The same as it is written where it is named: what variables in it stand for is not told.
+    pub(crate) text: Launch,
     /// The times.
     pub(crate) timing: Timing,
 }
@@ -154,6 +162,10 @@ impl Runner {
         };
         self.report(Seen::Started { process: life.owned.as_ref().map(Owned::process) }).await;
         let why = self.attend(&mut life).await;
+        // There are servers that end upon a question that they do not know: the next life begins with the other one.
+        if !matches!(why, Why::Asked(_)) {
+            self.era = life.dialogue.untried().or(self.era);
+        }
         if let Why::Exited = why
             && let Some(reason) = life.owned.as_ref().and_then(Owned::how)
         {
@@ -175,7 +187,7 @@ impl Runner {
                     order => return Why::Asked(order),
                 },
                 () = exited(life.owned.as_ref()) => return Why::Exited,
-                () = sleep_until(due) => if let Some(why) = self.tick(life).await {
+                () = sleep_until(due) => if let Some(why) = self.tick(life, due).await {
                     return why;
                 },
                 received = life.wire.receive() => match received {
@@ -183,6 +195,8 @@ impl Runner {
                         return why;
                     },
                     Err(WireError::Locked) => self.locked(life).await,
+                    Err(WireError::Mute) => life.listen = Some(Instant::now() + LISTEN_AGAIN),
+                    Err(WireError::Unanswered(_)) if life.is_greeted() => life.ping_again(),
                     Err(error) => return Why::Lost(error.to_string()),
                 },
             }
@@ -192,19 +206,19 @@ impl Runner {
     /// When something is to be done though nothing is heard.
     fn due(&self, life: &Life) -> Instant {
         let Timing { deadline, handshake, .. } = self.target.timing;
-        if let Phase::Greeting { insisted } = life.phase {
-            let late = life.began + handshake;
-            return if insisted { late } else { late.min(life.began + INSIST) };
+        if let Phase::Greeting { since, insisted } = life.phase {
+            let late = since + handshake;
+            return if insisted { late } else { late.min(since + INSIST) };
         }
         let round = life.round.as_ref().map_or(life.next_round, |round| round.began + deadline * round.sent / PINGS);
-        life.relist.map_or(round, |relist| relist.min(round))
+        [life.relist, life.listen].into_iter().flatten().fold(round, Instant::min)
     }
 
-    async fn tick(&mut self, life: &mut Life) -> Option<Why> {
+    async fn tick(&mut self, life: &mut Life, due: Instant) -> Option<Why> {
         let Timing { interval, deadline, handshake, hung } = self.target.timing;
         let now = Instant::now();
-        if let Phase::Greeting { insisted } = &mut life.phase {
-            if now >= life.began + handshake {
+        if let Phase::Greeting { since, insisted } = &mut life.phase {
+            if now >= *since + handshake {
                 return Some(Why::TooLate);
             }
             *insisted = true;
@@ -217,12 +231,21 @@ impl Runner {
             life.relist = None;
             life.say(Dialogue::list_tools);
         }
+        if life.listen.is_some_and(|at| at <= now) {
+            life.listen = None;
+            life.say(Dialogue::listen);
+            // Nobody has told what changed meanwhile.
+            life.relist = life.relist.or(life.has_tools.then(|| now + RELIST));
+        }
+        if life.prolong(now.saturating_duration_since(due), deadline / PINGS) {
+            return None;
+        }
         match &life.round {
             None if now >= life.next_round => {
                 if let Some(owned) = &mut life.owned {
                     owned.look();
                 }
-                life.round = Some(Round { began: now, sent: 0 });
+                life.round = Some(Round { began: now, sent: 0, prolonged: false });
                 life.ping();
             }
             Some(round) if now >= round.began + deadline && round.sent >= PINGS => {
@@ -244,6 +267,11 @@ impl Runner {
     }
 
     async fn hear(&mut self, life: &mut Life, incoming: Incoming) -> Option<Why> {
+        if life.phase == Phase::Locked && matches!(incoming, Incoming::Answer { .. }) {
+            // It was a refusal before that, whatever it is now.
+            life.greet(self.era);
+            return None;
+        }
         let now = life.began.elapsed();
         let (heard, answer) = life.dialogue.hear(incoming, now);
         if let Some(answer) = answer {
@@ -252,10 +280,10 @@ impl Runner {
         match heard {
             Heard::Greeted(era, info) => {
                 self.era = Some(era);
-                life.phase = Phase::Ready;
+                let took = life.greeted();
                 life.next_round = Instant::now();
                 let tools = info.capabilities.tools.clone();
-                let greeting = Greeting { era: era.name(), info: *info, took: now, tools: None };
+                let greeting = Greeting { era: era.name(), info: *info, took, tools: None };
                 life.greeting = Some(Box::new(greeting));
                 life.has_tools = tools.is_some();
                 if let Some(tools) = tools {

@@ -24,6 +24,12 @@ pub(crate) enum WireError {
     /// Nobody listens there.
     #[error("it cannot be reached: {0}")]
     Unreachable(String),
+    /// One message has come to no answer: the connection broke, or the answer did. What comes next may be answered.
+    #[error("{0}")]
+    Unanswered(String),
+    /// It does not tell any more when its tools are others, and may again when it is asked to.
+    #[error("it tells no more of its changes")]
+    Mute,
     /// It knows our session no more: it was started anew, or has forgotten us.
     #[error("it has forgotten the session")]
     SessionGone,

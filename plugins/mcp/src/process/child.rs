@@ -50,14 +50,26 @@ const INHERITED: [&str; 17] = [
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SpawnError {
     /// There is no such program.
-    #[error("there is no program `{0}`")]
-    NoProgram(String),
+    #[error("there is no such program")]
+    NoProgram,
     /// There is no such directory to run it in.
-    #[error("there is no directory {}", .0.display())]
-    NoDirectory(PathBuf),
+    #[error("there is no such directory to run it in")]
+    NoDirectory,
     /// The system refused.
     #[error("it cannot be started: {0}")]
     Io(#[from] io::Error),
+}
+
+impl SpawnError {
+    /// For people, with what stands where the server is named: what variables in it stand for is not told, and of a command
+    /// only the program.
+    pub(crate) fn told(&self, text: &Launch) -> String {
+        match (self, &text.cwd) {
+            (Self::NoProgram, _) => format!("there is no program `{}`", text.program()),
+            (Self::NoDirectory, Some(directory)) => format!("there is no directory {}", directory.display()),
+            _ => self.to_string(),
+        }
+    }
 }
 
 /// A server that we started. Dropped, it is killed with its group.
@@ -97,12 +109,11 @@ impl Owned {
     /// Starts it.
     pub(crate) fn spawn(launch: &Launch) -> Result<(Self, Pipes), SpawnError> {
         let directory = launch.cwd.as_deref();
-        if let Some(missing) = directory.filter(|directory| !directory.is_dir()) {
-            return Err(SpawnError::NoDirectory(missing.to_owned()));
+        if directory.is_some_and(|directory| !directory.is_dir()) {
+            return Err(SpawnError::NoDirectory);
         }
         let path = launch.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-        let program =
-            find(&launch.command, path, directory).ok_or_else(|| SpawnError::NoProgram(launch.command.clone()))?;
+        let program = find(&launch.command, path, directory).ok_or(SpawnError::NoProgram)?;
         let dressed = |mut command: Command| {
             command.args(&launch.args).env_clear();
             command.envs(INHERITED.iter().filter_map(|name| std::env::var_os(name).map(|value| (*name, value))));
@@ -374,10 +385,15 @@ mod tests {
     #[tokio::test]
     async fn what_cannot_be_started_is_told_without_starting_anything() {
         let launch = |command: &str| Launch { command: command.to_owned(), ..Launch::default() };
-        let told = |launch: &Launch| Owned::spawn(launch).unwrap_err().to_string();
+        let told = |launch: &Launch| Owned::spawn(launch).unwrap_err().told(launch);
         assert_eq!(told(&launch("no-such-program-here")), "there is no program `no-such-program-here`");
         assert_eq!(told(&launch("/etc/passwd")), "there is no program `/etc/passwd`");
         let nowhere = Launch { cwd: Some("/nowhere".into()), ..launch("sh") };
         assert_eq!(told(&nowhere), "there is no directory /nowhere");
+        // What stands in the file is told, and not what variables in it stand for.
+        let text = Launch { cwd: Some("/${KEY}".into()), ..launch("${KEY}/bin/server --token abc") };
+        assert_eq!(Owned::spawn(&nowhere).unwrap_err().told(&text), "there is no directory /${KEY}");
+        let missing = launch("/s3cret/bin/server --token abc");
+        assert_eq!(Owned::spawn(&missing).unwrap_err().told(&text), "there is no program `${KEY}/bin/server`");
     }
 }

@@ -69,6 +69,10 @@ mod tests {
         };
         let mut children: Vec<_> = (0..2).map(|_| Command::new("sleep").arg("61234567").spawn().unwrap()).collect();
         let processes: Vec<Process> = children.iter().map(|child| proc::process(child.id()).unwrap()).collect();
+        // A process has no command line yet while it becomes another program.
+        while processes.iter().any(|process| proc::argv(process.pid).is_none_or(|argv| argv.len() < 2)) {
+            std::thread::yield_now();
+        }
         let both = sweep(&[wanted("61234567")], &[]);
         let one = sweep(&[wanted("61234567")], &processes[..1]);
         let none = sweep(&[wanted("61234568")], &[]);

@@ -29,10 +29,8 @@ async fn a_url_is_asked_in_both_eras_and_both_ways_of_answering() {
         let state = world.state("latencies", |state| state["latency_ms"]["p95"].is_number()).await;
         assert_eq!((&state["owned"], state.get("pid"), state.get("memory_mb")), (&json!(false), None, None));
         assert!(state["url"].as_str().unwrap().ends_with("/mcp") && !state.to_string().contains("s3cret"), "{state}");
-        if !args.contains(&"discover") {
-            signal(&json!(program.pid()), "-USR1");
-            world.state("another tool", |state| state["tools"] == 5).await;
-        }
+        signal(&json!(program.pid()), "-USR1");
+        world.state("another tool", |state| state["tools"] == 5).await;
         program.kill();
         let stopped = world.becomes("stopped").await;
         assert!(
@@ -41,6 +39,58 @@ async fn a_url_is_asked_in_both_eras_and_both_ways_of_answering() {
         );
         assert!(!format!("{stopped:?} {:?} {:?}", world.rest(), world.run.log()).contains("s3cret"));
     }
+}
+
+/// Harm prevented: after the greeting each request named the revision that was offered, and servers of older ones refuse that.
+#[tokio::test]
+async fn a_server_of_an_older_revision_is_asked_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, url) = listening(dir.path(), &["--agree", "2025-06-18"]).await;
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+    let state = world.state("pings", |state| state["calls"].as_u64() >= Some(3)).await;
+    assert_eq!((&state["protocol_version"], &state["tools"]), (&json!("2025-06-18"), &json!(2)));
+    assert_eq!((&state["status"], &state["error_rate"]), (&json!("active"), &json!(0.0)));
+}
+
+/// Harm prevented: one request that got lost on a connection that its server was just closing was told as the server's end.
+#[tokio::test]
+async fn a_request_that_gets_lost_is_asked_again_and_no_end() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, url) = listening(dir.path(), &["--drop", "4"]).await;
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+    world.state("pings", |state| state["status"] == "active" && state["calls"].as_u64() >= Some(12)).await;
+    let rest = world.rest();
+    assert!(!rest.iter().any(|event| event.kind == "mcp_server_status_change"), "{rest:?}");
+}
+
+/// Harm prevented: a server that had lost its stream was never heard again when its tools changed.
+#[tokio::test]
+async fn a_stream_of_changes_that_ends_is_opened_again() {
+    for era in ["initialize", "discover"] {
+        let dir = tempfile::tempdir().unwrap();
+        let (program, url) = listening(dir.path(), &["--hang-up", "--era", era]).await;
+        let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+        world.state("two tools", |state| state["tools"] == 2).await;
+        // It is told on whichever stream is open then.
+        let mut tools = 2;
+        while tools == 2 {
+            signal(&json!(program.pid()), "-USR1");
+            let calls = |state: &Value| state["calls"].as_u64();
+            let before = world.state("a state", |state| calls(state).is_some()).await;
+            let after = world.state("a later state", |state| calls(state) > calls(&before)).await;
+            tools = after["tools"].as_u64().unwrap();
+        }
+    }
+}
+
+/// Harm prevented: what comes before the server has taken the end of the greeting may be refused.
+#[tokio::test]
+async fn nothing_is_asked_before_the_greeting_is_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let (_program, url) = listening(dir.path(), &["--settle", "300"]).await;
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+    let state = world.state("its tools", |state| state["tools"] == 2 && state["calls"].is_number()).await;
+    assert_eq!((&state["status"], &state["error_rate"]), (&json!("active"), &json!(0.0)));
 }
 
 #[tokio::test]
@@ -69,6 +119,28 @@ async fn a_url_that_wants_an_authorization_lives_and_opens_with_it() {
     assert_eq!((&open["status"], open.get("needs_authorization")), (&json!("active"), None));
     let all = format!("{open} {locked} {:?} {:?}", world.rest(), world.run.log());
     assert!(!all.contains("opensesame"), "{all}");
+}
+
+/// Harm prevented: one that asked for an authorization once was told as unhealthy for ever when it asked for none any more.
+#[tokio::test]
+async fn a_url_that_wants_no_authorization_any_more_is_greeted_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let lock = dir.path().join("lock");
+    std::fs::write(&lock, "").unwrap();
+    let (_program, url) = listening(dir.path(), &["--locked-file", lock.to_str().unwrap()]).await;
+    let mut world = World::with(|_| json!({ "servers": { "one": { "url": url } } }));
+    let locked = world.state("locked", |state| state["calls"].is_number()).await;
+    assert_eq!(locked["needs_authorization"], true);
+    for _ in 0..2 {
+        std::fs::remove_file(&lock).unwrap();
+        let open = world.state("open", |state| state["tools"] == 2).await;
+        assert_eq!((&open["status"], open.get("needs_authorization")), (&json!("active"), None));
+        // And shut again in the middle of a session.
+        std::fs::write(&lock, "").unwrap();
+        world.state("locked again", |state| state["needs_authorization"] == true).await;
+    }
+    let rest = world.rest();
+    assert!(!rest.iter().any(|event| event.kind == "mcp_server_health_alert"), "{rest:?}");
 }
 
 /// Whoever listens on this machine is asked; a file may send us nowhere else, and the headers in it stay here.

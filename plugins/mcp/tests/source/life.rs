@@ -31,6 +31,21 @@ async fn a_server_is_started_greeted_and_asked() {
     }
 }
 
+/// Harm prevented: a server that ends upon a question that it does not know was asked it again in each of its lives.
+#[tokio::test]
+async fn a_server_that_ends_upon_one_greeting_gets_the_other_in_its_next_life() {
+    let mut world = World::server(&["--die-on-discover"]);
+    world.becomes("stopped").await;
+    let active = world.becomes("active").await;
+    assert_eq!(active.data["details"]["era"], "initialize");
+    let state = world.state("a state", |state| state["status"] == "active").await;
+    assert_eq!(state["restarts"], 1);
+    // And it keeps to that.
+    signal(&state["pid"], "-KILL");
+    world.becomes("active").await;
+    world.state("a second restart", |state| state["status"] == "active" && state["restarts"] == 2).await;
+}
+
 #[tokio::test]
 async fn tools_that_come_later_are_told() {
     for era in ["initialize", "discover"] {
