@@ -109,7 +109,11 @@ impl Metrics {
         );
         registry.register("http_requests", "Requests answered, by route and status", metrics.answered.clone());
         for (name, help, latency) in [
-            ("http_request_duration", "From a request to the beginning of its answer", &metrics.took),
+            (
+                "http_request_duration",
+                "From a request, or a call of a tool, to the beginning of its answer",
+                &metrics.took,
+            ),
             ("command_duration", "From a command to its last answer", &metrics.commands),
         ] {
             registry.register_with_unit(name, help, Unit::Seconds, latency.clone());
@@ -164,12 +168,19 @@ impl Metrics {
         self.refused.get_or_create(&Reason { reason }).inc();
     }
 
-    /// An HTTP request was answered. The route is the table's path, never the request's: that one a client makes up.
-    pub(crate) fn answered(&self, route: &'static str, status: u16, took: Duration) {
+    /// An HTTP request was answered. The route is the table's path, never the request's: that one a client makes up. `took`
+    /// is there where the answer had to be made until then.
+    pub(crate) fn answered(&self, route: &'static str, status: u16, took: Option<Duration>) {
         self.answered.get_or_create(&Answered { route, status }).inc();
-        // A connection that becomes a WebSocket asks for nothing yet.
-        if status != 101 {
+        if let Some(took) = took {
             self.took.add(took, status >= 500);
+        }
+    }
+
+    /// A tool has answered; `fault` is the code of a call that came to nothing, `took` is there where it did not wait.
+    pub(crate) fn called(&self, took: Option<Duration>, fault: Option<&str>) {
+        if let Some(took) = took {
+            self.took.add(took, fault.is_some_and(is_fault));
         }
     }
 
@@ -203,6 +214,11 @@ impl Metrics {
     pub(crate) fn write(&self, out: &mut String) -> fmt::Result {
         prometheus_client::encoding::text::encode_registry(out, &self.registry)
     }
+}
+
+/// Whether an error is the daemon's or a source's, and not that of who asked.
+pub(crate) fn is_fault(code: &str) -> bool {
+    [ErrorCode::Internal, ErrorCode::OutcomeUnknown, ErrorCode::Unavailable].iter().any(|fault| fault.as_str() == code)
 }
 
 /// One HTTP stream.
@@ -247,7 +263,8 @@ mod tests {
         metrics.lagging(-1);
         metrics.closed(None);
         metrics.closed(Some(CloseCode::SlowConsumer));
-        metrics.answered("/v1/info", 200, Duration::from_micros(300));
+        metrics.answered("/v1/info", 200, Some(Duration::from_micros(300)));
+        metrics.answered("/mcp", 200, None);
         metrics.commanded(Duration::from_secs(3), true);
         let mut text = String::new();
         metrics.write(&mut text).unwrap();

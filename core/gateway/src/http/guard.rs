@@ -8,7 +8,7 @@ use super::{
 use crate::Options;
 use axum::{
     extract::{MatchedPath, Request, State},
-    http::{HeaderMap, HeaderValue, Uri, Version, header},
+    http::{HeaderMap, HeaderValue, StatusCode, Uri, Version, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
@@ -32,7 +32,11 @@ pub(super) async fn guard(State(app): State<Arc<App>>, request: Request, next: N
         }
         Err(problem) => problem.into_response(),
     };
-    app.metrics.answered(route.unwrap_or("other"), response.status().as_u16(), began.elapsed());
+    let status = response.status();
+    // A connection that becomes a WebSocket asks for nothing yet; of what is asked by /mcp the tools tell, since the head of
+    // an answer comes at once there or, in one era, with the end of a wait.
+    let timed = status != StatusCode::SWITCHING_PROTOCOLS && route != Some(super::table::MCP);
+    app.metrics.answered(route.unwrap_or("other"), status.as_u16(), timed.then(|| began.elapsed()));
     if let Some(ProblemCode(code)) = response.extensions().get() {
         app.metrics.error_word(code);
     }

@@ -18,6 +18,9 @@ use axum::{
 use headwater_protocol::{Dialect, ErrorCode, dialects};
 use std::{future::ready, sync::Arc};
 
+/// Where the MCP server is.
+pub(super) const MCP: &str = "/mcp";
+
 /// What a client must be allowed to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Permission {
@@ -164,7 +167,7 @@ static ROUTES: &[Route] = &[
     },
     Route {
         method: Method::Post,
-        path: "/mcp",
+        path: MCP,
         // What each tool needs stands in the table of tools.
         permission: Permission::Monitor,
         summary: "the bus as an MCP server, over Streamable HTTP",

@@ -4,9 +4,12 @@
 use super::{
     arguments::{self, within, wrong},
     fault::Fault,
-    tools::{Call, Outcome, Progress, answer},
+    tools::{Call, Outcome, answer},
 };
-use crate::{AnswerSink, CommandAnswer, CommandCall, CommandInfo, SourceInfo};
+use crate::{
+    AnswerSink, CommandAnswer, CommandCall, CommandInfo, SourceInfo,
+    metrics::{Metrics, is_fault},
+};
 use headwater_protocol::{CommandFailure, ErrorCode};
 use rmcp::model::JsonObject;
 use schemars::JsonSchema;
@@ -21,8 +24,8 @@ use tokio::{
     time::{Instant, sleep_until},
 };
 
-/// Commands of all MCP clients that are in flight; each holds memory here and in a source. A command that takes longer than
-/// somebody waits for it is not among them any more.
+/// Calls that wait for a command's outcome at the same moment, of all MCP clients together. A command that takes longer than
+/// somebody waits for it is not among them any more: it is one of those that its source has, which the host bounds.
 pub(crate) const COMMANDS: usize = 64;
 /// How long the outcome is waited for, in seconds: usually, and at most.
 const USUAL_WAIT: u64 = 30;
@@ -150,17 +153,24 @@ pub(super) async fn run(call: Call) -> Outcome {
     };
     let app = &call.client.app;
     let _place = app.commands.try_acquire().map_err(|_| {
-        let why =
-            format!("there are {COMMANDS} commands in flight, as many as there may be; come back in some seconds");
+        let why = format!(
+            "there are {COMMANDS} calls that wait for a command, as many as there may be; come back in some seconds"
+        );
         Fault::new(ErrorCode::RateLimit, why)
     })?;
     let parameters = serde_json::to_vec(&asked.parameters).expect("invariant: parameters have only strings as keys");
-    let (answers, ended, heard) = listen();
+    let (flight, ended) = Flight::begin(app.metrics.clone());
+    let (answers, heard) = listen(flight.clone());
     let connection = format!("mcp {}", call.client.address).into();
     let command = CommandCall { target, parameters: parameters.into(), connection };
-    app.ports().command(command, answers).map_err(|refused| Fault::from(refused).or(HINT))?;
+    if let Err(refused) = app.ports().command(command, answers) {
+        flight.over(is_fault(refused.code.as_str()));
+        return Err(Fault::from(refused).or(HINT));
+    }
+    // From here on it is its source's.
+    drop(flight);
     let begun = Instant::now();
-    let outcome = outcome(begun + patience, ended, heard.clone(), &call.progress).await;
+    let outcome = outcome(begun + patience, ended, heard.clone(), &call).await;
     let took_seconds = (begun.elapsed().as_secs_f64() * 1000.0).round() / 1000.0;
     let Heard { message, progress, .. } = heard.borrow().clone();
     let ran = match outcome {
@@ -184,17 +194,47 @@ struct Heard {
 
 type Ended = Result<String, CommandFailure>;
 
-/// Where a command's answers go: the last one, and what came before it, of which only the latest is held.
-fn listen() -> (AnswerSink, oneshot::Receiver<Ended>, watch::Receiver<Heard>) {
-    let (end, ended) = oneshot::channel();
-    let (tell, heard) = watch::channel(Heard::default());
-    let end = Mutex::new(Some(end));
-    let finish = move |outcome: Ended| {
-        if let Some(end) = end.lock().unwrap_or_else(PoisonError::into_inner).take() {
+/// A command, until its last answer. Then it is counted, whether somebody still waits for it or not.
+struct Flight {
+    metrics: Arc<Metrics>,
+    began: Instant,
+    end: Mutex<Option<oneshot::Sender<Ended>>>,
+}
+
+impl Flight {
+    fn begin(metrics: Arc<Metrics>) -> (Arc<Self>, oneshot::Receiver<Ended>) {
+        let (end, ended) = oneshot::channel();
+        (Arc::new(Self { metrics, began: Instant::now(), end: Mutex::new(Some(end)) }), ended)
+    }
+
+    /// It is over, by a fault of the daemon or its source or not. Where its last answer goes, the first time.
+    fn over(&self, fault: bool) -> Option<oneshot::Sender<Ended>> {
+        let end = self.end.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if end.is_some() {
+            self.metrics.commanded(self.began.elapsed(), fault);
+        }
+        end
+    }
+
+    fn end(&self, outcome: Ended) {
+        let fault = outcome.as_ref().is_err_and(|failure| is_fault(&failure.code));
+        if let Some(end) = self.over(fault) {
             // Nobody may be waiting any more.
             let _ = end.send(outcome);
         }
-    };
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        // Its source has gone without a word.
+        self.over(true);
+    }
+}
+
+/// Where a command's answers go: the last one, and what came before it, of which only the latest is held.
+fn listen(flight: Arc<Flight>) -> (AnswerSink, watch::Receiver<Heard>) {
+    let (tell, heard) = watch::channel(Heard::default());
     let answers: AnswerSink = Arc::new(move |answer| match answer {
         CommandAnswer::Accepted { message, .. } => tell.send_modify(|heard| heard.message = message),
         CommandAnswer::Progress { progress, details } => tell.send_modify(|heard| {
@@ -205,10 +245,10 @@ fn listen() -> (AnswerSink, oneshot::Receiver<Ended>, watch::Receiver<Heard>) {
             heard.progress = Some(said);
             heard.steps += 1;
         }),
-        CommandAnswer::Completed { result } => finish(Ok(result)),
-        CommandAnswer::Failed(failure) => finish(Err(failure)),
+        CommandAnswer::Completed { result } => flight.end(Ok(result)),
+        CommandAnswer::Failed(failure) => flight.end(Err(failure)),
     });
-    (answers, ended, heard)
+    (answers, heard)
 }
 
 /// What the command comes to; `None` when the time is up.
@@ -216,7 +256,7 @@ async fn outcome(
     deadline: Instant,
     mut ended: oneshot::Receiver<Ended>,
     mut heard: watch::Receiver<Heard>,
-    progress: &Progress,
+    call: &Call,
 ) -> Option<Ended> {
     loop {
         tokio::select! {
@@ -234,7 +274,7 @@ async fn outcome(
             Ok(()) = heard.changed() => {
                 let Heard { steps, progress: said, message } = heard.borrow_and_update().clone();
                 let words = said.map(|said| said["current_step"].as_str().unwrap_or("at work").to_owned());
-                progress.tell(steps as f64, None, words.or(message).unwrap_or_else(|| "accepted".into())).await;
+                call.progress.tell(steps as f64, None, words.or(message).unwrap_or_else(|| "accepted".into())).await;
             }
         }
     }

@@ -12,7 +12,8 @@ use std::{convert::Infallible, fmt, sync::Arc, time::Duration};
 use tokio_util::sync::CancellationToken;
 
 /// How long an answer that is awaited says nothing at most. Proxies cut what is silent for a minute, and a client that has
-/// gone is noticed by writing to it.
+/// gone is noticed by writing to it. Of the era without a handshake rmcp holds back the head, and with it this, until there is
+/// a first message.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 
 /// The server behind its transport.

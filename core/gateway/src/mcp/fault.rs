@@ -23,6 +23,19 @@ impl Fault {
         Self { code: code.as_str().into(), message: message.into(), details: None, action }
     }
 
+    /// The code.
+    pub(super) fn code(&self) -> &str {
+        &self.code
+    }
+
+    /// The code, if it is one of the daemon's: those that sources make up are without end.
+    pub(super) fn known_code(&self) -> Option<&'static str> {
+        match self.code {
+            Cow::Borrowed(code) => Some(code),
+            Cow::Owned(_) => None,
+        }
+    }
+
     /// The same with what to do about it.
     #[must_use]
     pub(super) fn then(mut self, action: impl Into<Cow<'static, str>>) -> Self {

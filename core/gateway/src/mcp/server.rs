@@ -3,17 +3,19 @@
 use super::{
     Caller,
     arguments::check,
-    tools::{self, Call, Outcome, Progress},
+    fault::Fault,
+    tools::{self, Call, Outcome, Progress, Tool},
 };
 use axum::http::request;
 use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
-        CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, ListToolsResult,
-        PaginatedRequestParams, ServerCapabilities, ServerConfig, Tool,
+        self, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
+        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
+use std::time::Instant;
 
 /// What a model is told before it has called anything.
 const INSTRUCTIONS: &str = "Headwater is the event bus of this machine: what coding agents, tmux panes, MCP servers and \
@@ -41,7 +43,7 @@ impl ServerHandler for Server {
         Ok(ListToolsResult::with_all_items(tools::described().to_vec()))
     }
 
-    fn get_tool(&self, name: &str) -> Option<Tool> {
+    fn get_tool(&self, name: &str) -> Option<model::Tool> {
         tools::described().iter().find(|tool| tool.name == name).cloned()
     }
 
@@ -63,19 +65,32 @@ impl ServerHandler for Server {
             return Ok(told(Ok(absent(why))).into());
         }
         let arguments = request.arguments.unwrap_or_default();
-        let called = async {
-            let client = caller.allowed(tool.permission)?;
-            check(tool, &arguments)?;
-            let token = context.meta.get_progress_token();
-            let progress = Progress::new(token.map(|token| (context.peer.clone(), token)));
-            (tool.run)(Call { client, arguments, progress }).await
-        };
+        let token = context.meta.get_progress_token();
+        let progress = Progress::new(token.map(|token| (context.peer.clone(), token)));
+        let called = call(tool, caller, arguments, progress);
         tokio::select! {
             // A client that goes away drops its answer, and with it what is at work for it.
             () = context.ct.cancelled() => Err(ErrorData::internal_error("the call was withdrawn", None)),
             outcome = called => Ok(told(outcome).into()),
         }
     }
+}
+
+/// Calls the tool, and counts what it came to.
+async fn call(tool: &Tool, caller: Caller, arguments: JsonObject, progress: Progress) -> Outcome {
+    let client = caller.allowed(tool.permission)?;
+    let (metrics, began) = (client.app.metrics.clone(), Instant::now());
+    let outcome = async {
+        check(tool, &arguments)?;
+        (tool.run)(Call { client, arguments, progress }).await
+    };
+    let outcome = outcome.await;
+    let fault = outcome.as_ref().err();
+    metrics.called((!tool.waits).then(|| began.elapsed()), fault.map(Fault::code));
+    if let Some(code) = fault.and_then(Fault::known_code) {
+        metrics.error_word(code);
+    }
+    outcome
 }
 
 /// An outcome as a model is told it: what failed is a result too, so that it reads what to do about it.

@@ -1,7 +1,10 @@
 //! Commands on their way to a source, and their answers on the way back. At most once: none is ever sent again.
 
 use super::{connection::Connection, mailbox::Mail, shard::Shard};
-use crate::ports::{AnswerSink, CommandAnswer, CommandCall};
+use crate::{
+    metrics::is_fault,
+    ports::{AnswerSink, CommandAnswer, CommandCall},
+};
 use headwater_protocol::{CommandFailure, CommandRequest, ErrorCode, Reply, RequestId};
 use std::{rc::Rc, sync::Arc, time::Instant};
 
@@ -79,9 +82,4 @@ impl Shard {
 
 fn failure(code: ErrorCode, message: String, suggested_action: Option<String>) -> CommandFailure {
     CommandFailure { code: code.as_str().into(), message, details: None, suggested_action }
-}
-
-/// Whether a failure is the daemon's or the source's, and not that of who asked.
-fn is_fault(code: &str) -> bool {
-    [ErrorCode::Internal, ErrorCode::OutcomeUnknown, ErrorCode::Unavailable].iter().any(|fault| fault.as_str() == code)
 }

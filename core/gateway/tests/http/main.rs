@@ -14,6 +14,7 @@ mod ingest;
 mod limits;
 mod mcp;
 mod mcp_events;
+mod mcp_figures;
 mod mcp_protocol;
 mod mcp_rooms;
 mod mcp_tools;

@@ -302,7 +302,7 @@ async fn commands_in_flight_are_bounded_and_end_with_their_clients() {
     until(async || world.ports.hanging.lock().unwrap().len() == 64).await;
     let run = json!({ "source": "metrics", "command": "measure" });
     let told = refused(&world, "run_command", run.clone()).await;
-    assert!(told.starts_with("RATE_LIMIT_EXCEEDED: there are 64 commands"), "{told}");
+    assert!(told.starts_with("RATE_LIMIT_EXCEEDED: there are 64 calls that wait for a command"), "{told}");
     drop(waiting);
     until(async || result(&world, "run_command", run.clone()).await["isError"] == false).await;
 }
