@@ -4,7 +4,7 @@ use super::{guard::Gate, problem::Problem, table};
 use crate::{
     Options, Ports,
     limits::{AddressBuckets, Rate},
-    mcp::{COMMANDS, Door, WAITS},
+    mcp::{COMMANDS, Calls, Door, WAITS},
     metrics::Metrics,
     publishing::Publisher,
     websocket::{Adopted, Census, Question, Shards},
@@ -52,9 +52,11 @@ pub(crate) struct App {
     censuses: tokio::sync::Mutex<()>,
     /// The bus as an MCP server.
     pub(crate) mcp: Door,
-    /// Calls of it that wait for an event.
+    /// Calls of its tools that are under way.
+    pub(crate) calls: Calls,
+    /// Those that wait for an event.
     pub(crate) waits: Semaphore,
-    /// Commands that came by it and are in flight.
+    /// Those that wait for a command's outcome.
     pub(crate) commands: Semaphore,
     /// What was begun for a client and goes on without it.
     pub(crate) errands: TaskTracker,
@@ -84,6 +86,7 @@ impl App {
             questions: Arc::new(Semaphore::new(QUESTIONS)),
             censuses: tokio::sync::Mutex::default(),
             mcp: Door::new(options.max_ingest_bytes, closing.child_token()),
+            calls: Calls::default(),
             waits: Semaphore::new(WAITS),
             commands: Semaphore::new(COMMANDS),
             followers: Followers::start(&router, &errands, closing),

@@ -6,11 +6,12 @@ use super::{
     ingest::{uncompressed, whole},
     problem::Problem,
 };
-use crate::mcp::Caller;
+use crate::mcp::{Caller, withdrawn};
 use axum::{
     Extension,
     body::Body,
     extract::{Request, State},
+    http::StatusCode,
     response::Response,
 };
 use std::sync::Arc;
@@ -23,6 +24,15 @@ pub(super) async fn serve(
     let (mut head, body) = request.into_parts();
     uncompressed(&head.headers)?;
     let body = whole(body, &head.headers, app.options.max_ingest_bytes).await?;
-    head.extensions.insert(Caller::new(app.clone(), peer.address.ip()));
-    Ok(app.mcp.answer(head, body).await.map(Body::new))
+    let address = peer.address.ip();
+    head.extensions.insert(Caller::new(app.clone(), address));
+    let withdrawn = withdrawn(&body);
+    let answer = app.mcp.answer(head, body).await;
+    // rmcp checks a notice and does no more with it.
+    if let Some(id) = withdrawn
+        && answer.status() == StatusCode::ACCEPTED
+    {
+        app.calls.withdraw(address, id);
+    }
+    Ok(answer.map(Body::new))
 }

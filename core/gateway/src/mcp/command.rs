@@ -251,7 +251,7 @@ fn listen(flight: Arc<Flight>) -> (AnswerSink, watch::Receiver<Heard>) {
     (answers, heard)
 }
 
-/// What the command comes to; `None` when the time is up.
+/// What the command comes to; `None` when the time is up, or the call withdrawn.
 async fn outcome(
     deadline: Instant,
     mut ended: oneshot::Receiver<Ended>,
@@ -271,6 +271,7 @@ async fn outcome(
                 return Some(outcome.map_err(unknown).flatten());
             }
             () = sleep_until(deadline) => return None,
+            () = call.withdrawn.cancelled() => return None,
             Ok(()) = heard.changed() => {
                 let Heard { steps, progress: said, message } = heard.borrow_and_update().clone();
                 let words = said.map(|said| said["current_step"].as_str().unwrap_or("at work").to_owned());

@@ -10,6 +10,7 @@
 //! | `server` | what rmcp asks of a server: who we are, the list of tools, a call |
 //! | `tools` | the one table of tools, with the permission that each needs |
 //! | `caller` | who calls, and what it may; the place where tokens will be asked |
+//! | `calls` | calls under way, as a client that withdraws one names it |
 //! | `arguments`, `schema` | what tools take, and how clients are told |
 //! | `fault` | what a model is told when a call comes to nothing |
 //! | `which`, `event` | which events are meant, and how they are told within bounds |
@@ -19,6 +20,7 @@
 mod agents;
 mod arguments;
 mod caller;
+mod calls;
 mod channels;
 mod command;
 mod door;
@@ -34,6 +36,7 @@ mod wait;
 mod which;
 
 pub(crate) use caller::Caller;
+pub(crate) use calls::{Calls, withdrawn};
 pub(crate) use command::COMMANDS;
 pub use door::Absent;
 pub(crate) use door::Door;

@@ -11,7 +11,7 @@ use rmcp::{
     ErrorData, RoleServer, ServerHandler,
     model::{
         self, CallToolRequestParams, CallToolResponse, CallToolResult, ContentBlock, Implementation, JsonObject,
-        ListToolsResult, PaginatedRequestParams, ServerCapabilities, ServerConfig,
+        ListToolsResult, PaginatedRequestParams, RequestId, ServerCapabilities, ServerConfig,
     },
     service::RequestContext,
 };
@@ -67,7 +67,7 @@ impl ServerHandler for Server {
         let arguments = request.arguments.unwrap_or_default();
         let token = context.meta.get_progress_token();
         let progress = Progress::new(token.map(|token| (context.peer.clone(), token)));
-        let called = call(tool, caller, arguments, progress);
+        let called = call(tool, caller, context.id, arguments, progress);
         tokio::select! {
             // A client that goes away drops its answer, and with it what is at work for it.
             () = context.ct.cancelled() => Err(ErrorData::internal_error("the call was withdrawn", None)),
@@ -77,12 +77,13 @@ impl ServerHandler for Server {
 }
 
 /// Calls the tool, and counts what it came to.
-async fn call(tool: &Tool, caller: Caller, arguments: JsonObject, progress: Progress) -> Outcome {
+async fn call(tool: &Tool, caller: Caller, id: RequestId, arguments: JsonObject, progress: Progress) -> Outcome {
     let client = caller.allowed(tool.permission)?;
     let (metrics, began) = (client.app.metrics.clone(), Instant::now());
+    let under_way = client.app.calls.enter(client.address, id);
     let outcome = async {
         check(tool, &arguments)?;
-        (tool.run)(Call { client, arguments, progress }).await
+        (tool.run)(Call { client, arguments, progress, withdrawn: under_way.withdrawn() }).await
     };
     let outcome = outcome.await;
     let fault = outcome.as_ref().err();

@@ -12,6 +12,7 @@ use std::{
     future::ready,
     sync::{Arc, LazyLock},
 };
+use tokio_util::sync::CancellationToken;
 
 /// One line of the table, for checks and docs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,6 +57,8 @@ pub(super) struct Call {
     pub(super) client: Client,
     pub(super) arguments: JsonObject,
     pub(super) progress: Progress,
+    /// Cancelled when its client no longer waits for it, but may not have gone.
+    pub(super) withdrawn: CancellationToken,
 }
 
 /// What a call comes to.

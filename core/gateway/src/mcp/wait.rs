@@ -6,7 +6,7 @@ use super::{
     event::{LEAST_BYTES, MOST_BYTES, Missing, Shown, USUAL_BYTES, shown},
     fault::Fault,
     read::{behind, live},
-    tools::{Call, Outcome, Progress, answer},
+    tools::{Call, Outcome, answer},
     which::Which,
 };
 use crate::refusal;
@@ -109,7 +109,7 @@ pub(super) async fn run(call: Call) -> Outcome {
         events: Vec::new(),
         gaps: Vec::new(),
     };
-    let status = wait.out(begun, patience, &call.progress).await?;
+    let status = wait.out(begun, patience, &call).await?;
     let events = shown(wait.events.iter().take(limit as usize), most);
     let cursor = wait.cursor(events.len())?;
     let gaps = wait.gaps.iter().map(Missing::from).collect();
@@ -137,7 +137,7 @@ struct Wait {
 }
 
 impl Wait {
-    async fn out(&mut self, begun: Instant, patience: Duration, progress: &Progress) -> Result<Status, Fault> {
+    async fn out(&mut self, begun: Instant, patience: Duration, call: &Call) -> Result<Status, Fault> {
         let mut beat = interval_at(begun + BEAT, BEAT);
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -157,9 +157,10 @@ impl Wait {
                     return Ok(if self.events.is_empty() { Status::Gap } else { Status::Event });
                 }
                 () = sleep_until(begun + patience) => return Ok(Status::TimedOut),
+                () = call.withdrawn.cancelled() => return Ok(Status::TimedOut),
                 _ = beat.tick() => {
                     let (done, total) = (begun.elapsed().as_secs_f64().round(), patience.as_secs_f64());
-                    progress.tell(done, Some(total), "still waiting".to_owned()).await;
+                    call.progress.tell(done, Some(total), "still waiting".to_owned()).await;
                 }
             }
         }

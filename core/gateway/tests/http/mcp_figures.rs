@@ -1,16 +1,16 @@
 //! What the daemon counts of what is done by MCP.
 
 use crate::{
-    mcp::{call, listed, refused},
+    mcp::{call, listed, message, messages, post, refused, send},
     session::{message as heard, session, subscribe},
     wire::{Client, PATIENCE},
-    world::World,
+    world::{World, until},
 };
 use headwater_engine::{Ack, Committed, Engine, EngineError, Head, MemoryEngine, Page, PageLimit};
 use headwater_event::{ChannelName, Draft};
 use headwater_gateway::CommandAnswer;
 use headwater_router::LogLimits;
-use serde_json::json;
+use serde_json::{Value, json};
 use std::sync::Arc;
 use tokio::time::timeout;
 
@@ -132,4 +132,53 @@ async fn a_fault_that_a_tool_tells_is_a_fault() {
     refused(&world, "publish_event", json!({ "channel": "a b", "type": "t" })).await;
     assert_eq!(told(&mut client, "requests", 2).await, (2, 1));
     assert_eq!(figure(&world, r#"headwater_errors_total{code="SYSTEM_UNAVAILABLE"}"#).await, 1);
+}
+
+fn cancelled(id: &Value) -> Value {
+    json!({ "jsonrpc": "2.0", "method": "notifications/cancelled", "params": { "requestId": id, "reason": "late" } })
+}
+
+/// Harm prevented: a client that gives up its calls and leaves their answers open holds the places of others for minutes.
+#[tokio::test]
+async fn a_call_that_its_client_withdraws_makes_room() {
+    let world = World::start();
+    let mut call = message("wait_for_event", json!({ "channel": "a", "timeout_seconds": 290 }));
+    call["id"] = json!("w");
+    let mut waiting = send(&world, &call).await;
+    // Its own patience ends it where nothing else does.
+    let answer = tokio::select! {
+        answer = waiting.answer(false) => answer,
+        () = async { loop {
+            // When the wait begins cannot be seen from here.
+            assert_eq!(post(&world, &[], &cancelled(&json!("other"))).await.status, 202);
+            assert_eq!(post(&world, &[], &cancelled(&json!("w"))).await.status, 202);
+        } } => unreachable!(),
+    };
+    let told = &messages(&answer)[0];
+    // With a cursor: nothing is lost, should it have been somebody else's.
+    let result = &told["result"]["structuredContent"];
+    assert_eq!((&told["id"], &result["status"]), (&json!("w"), &json!("timed_out")), "{told}");
+
+    let mut running = send(&world, &message("run_command", json!({ "command": "hang", "timeout_seconds": 290 }))).await;
+    until(async || world.ports.hanging.lock().unwrap().len() == 1).await;
+    assert_eq!(post(&world, &[], &cancelled(&json!(1))).await.status, 202);
+    let told = &messages(&running.answer(false).await)[0];
+    assert_eq!(told["result"]["structuredContent"]["status"], "running", "{told}");
+}
+
+/// Harm prevented: clients that number their calls alike withdraw each other's.
+#[tokio::test]
+async fn of_two_calls_with_one_name_neither_is_withdrawn() {
+    let world = World::start();
+    let hang = message("run_command", json!({ "command": "hang", "timeout_seconds": 290 }));
+    let mut both = [send(&world, &hang).await, send(&world, &hang).await];
+    until(async || world.ports.hanging.lock().unwrap().len() == 2).await;
+    assert_eq!(post(&world, &[], &cancelled(&json!(1))).await.status, 202);
+    for answers in world.ports.hanging.lock().unwrap().drain(..) {
+        answers(CommandAnswer::Completed { result: "1".into() });
+    }
+    for running in &mut both {
+        let told = &messages(&running.answer(false).await)[0];
+        assert_eq!(told["result"]["structuredContent"]["status"], "completed", "{told}");
+    }
 }
