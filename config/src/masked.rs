@@ -3,7 +3,7 @@
 //! source.
 
 use crate::text::visible;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use std::ops::Range;
 
 /// What stands for a secret.
@@ -12,17 +12,20 @@ const MASK: &str = "•••";
 /// Words in the name of a setting, or of a program's option, whose value is nobody's business.
 const SECRET: [&str; 8] = ["token", "secret", "password", "passwd", "passphrase", "credential", "credentials", "key"];
 
+/// Tables whose values are secrets, whatever they are called: what a program is given as its environment, and what a server
+/// is sent.
+const SECRET_TABLES: [&str; 2] = ["env", "headers"];
+
 /// The most characters shown of one value.
 const LONGEST: usize = 120;
 
 /// The value of the key `path`.
 pub(crate) fn value(path: &str, value: &Value) -> String {
     let masked = match value {
-        _ if path.rsplit('.').next().is_some_and(is_secret) => Value::from(MASK),
+        _ if path.rsplit('.').next().is_some_and(is_secret) || is_below_a_secret_table(path) => Value::from(MASK),
         // Where it asks for a token, that stands in the query.
-        Value::String(url) if path.starts_with("webhook.") && path.rsplit('.').next() == Some("url") => {
-            Value::from(without_query(url))
-        }
+        Value::String(url) if has_a_secret_query(path) => Value::from(without_query(url)),
+        Value::Object(entries) if path.rsplit('.').next().is_some_and(is_secret_table) => all_masked(entries),
         value => mask(value),
     };
     let text = match &masked {
@@ -45,14 +48,38 @@ fn is_secret(name: &str) -> bool {
     name.split(|c: char| !c.is_alphanumeric()).any(|word| SECRET.contains(&word))
 }
 
+/// Whether a table of this name holds secrets.
+fn is_secret_table(name: &str) -> bool {
+    SECRET_TABLES.contains(&name)
+}
+
+/// Whether it is a value of such a table of a source: `source.mcp.servers.files.env.LOGIN`.
+fn is_below_a_secret_table(path: &str) -> bool {
+    let mut words = path.split('.').rev().skip(1);
+    path.starts_with("source.") && words.any(is_secret_table)
+}
+
+/// Webhooks' URLs, and those of the servers that a source asks.
+fn has_a_secret_query(path: &str) -> bool {
+    let is_server = path.starts_with("source.") && path.contains(".servers.");
+    (path.starts_with("webhook.") || is_server) && path.rsplit('.').next() == Some("url")
+}
+
+fn all_masked(entries: &Map<String, Value>) -> Value {
+    Value::Object(entries.keys().map(|key| (key.clone(), Value::from(MASK))).collect())
+}
+
 fn mask(value: &Value) -> Value {
+    let one = |(key, value): (&String, &Value)| {
+        let masked = match value {
+            _ if is_secret(key) => Value::from(MASK),
+            Value::Object(entries) if is_secret_table(key) => all_masked(entries),
+            value => mask(value),
+        };
+        (key.clone(), masked)
+    };
     match value {
-        Value::Object(entries) => Value::Object(
-            entries
-                .iter()
-                .map(|(key, value)| (key.clone(), if is_secret(key) { Value::from(MASK) } else { mask(value) }))
-                .collect(),
-        ),
+        Value::Object(entries) => Value::Object(entries.iter().map(one).collect()),
         Value::Array(items) => {
             let mut secret_follows = false;
             let masked = items.iter().map(|item| {
@@ -93,13 +120,18 @@ fn without_query(url: &str) -> String {
     }
 }
 
-/// Lines of a config file with `*` for each byte of a secret, so that every other place is where it was.
-pub(crate) fn lines(text: &str) -> String {
+/// Lines of a config file with `*` for each byte of a secret, so that every other place is where it was. `before` is what
+/// stands above them: a secret's table may begin there.
+pub(crate) fn lines(before: &str, text: &str) -> String {
     let mut hidden: Vec<Range<usize>> = Vec::new();
     for (equals, _) in text.match_indices('=') {
+        let start_of_line = text[..equals].rfind('\n').map_or(0, |at| at + 1);
+        let key = text[start_of_line..equals].trim();
         let name = text[..equals].trim_end_matches([' ', '\t', '"', '\'']);
         let name = &name[name.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).map_or(0, |at| at + 1)..];
-        if !is_secret(name) {
+        let table = key.rsplit('.').skip(1).any(is_secret_table)
+            || last_header(&text[..start_of_line]).or_else(|| last_header(before)).is_some_and(is_secret_header);
+        if !(is_secret(name) || is_secret_table(name) || table) {
             continue;
         }
         let rest = &text[equals + 1..];
@@ -107,8 +139,10 @@ pub(crate) fn lines(text: &str) -> String {
         let value = line.trim_start();
         let start = equals + 1 + line.len() - value.len();
         let length = match value.chars().next() {
+            Some('{') if is_secret_table(name) => value.len(),
             // `{ env = "NAME" }`: where it is found, not the secret.
             Some('{') | None => 0,
+            _ if is_secret_table(name) && !table => 0,
             Some(quote @ ('"' | '\'')) => value[1..].rfind(quote).map_or(value.len(), |at| at + 1),
             Some(_) => value.len(),
         };
@@ -134,6 +168,17 @@ pub(crate) fn lines(text: &str) -> String {
         if inside { "*".repeat(c.len_utf8()) } else { c.to_string() }
     };
     text.char_indices().map(hide).collect()
+}
+
+/// The last line of a text that begins a table.
+fn last_header(text: &str) -> Option<&str> {
+    text.lines().rev().map(str::trim).find(|line| line.starts_with('['))
+}
+
+/// Whether it begins a table of a source that holds secrets: `[source.mcp.servers.files.env]`.
+fn is_secret_header(line: &str) -> bool {
+    let name = line.trim_start_matches('[').split(']').next().unwrap_or_default();
+    name.rsplit('.').next().is_some_and(|last| is_secret_table(last.trim()))
 }
 
 #[cfg(test)]
@@ -175,9 +220,34 @@ mod tests {
             ("interval = \"1s\"", "interval = \"1s\""),
             ("token = 5\ninterval = 5", "token = *\ninterval = 5"),
         ] {
-            assert_eq!(lines(line), shown);
-            assert_eq!(lines(line).len(), line.len());
+            assert_eq!(lines("", line), shown);
+            assert_eq!(lines("", line).len(), line.len());
         }
+    }
+
+    /// A server's environment was printed, logged and published with each reload that changed it.
+    #[test]
+    fn environments_and_headers_are_hidden_whatever_they_are_called() {
+        for path in ["source.mcp.servers.files.env.LOGIN", "source.mcp.servers.far.headers.Authorization"] {
+            assert_eq!(value(path, &json!("hunter2")), MASK, "{path}");
+        }
+        let server = json!({ "command": "x", "env": { "LOGIN": "hunter2" }, "inherit": ["LOGIN"] });
+        let shown = value("source.mcp.servers.files", &server);
+        assert!(!shown.contains("hunter2") && shown.contains("LOGIN"), "{shown}");
+        assert!(!value("source.mcp.servers.files.env", &json!({ "LOGIN": "hunter2" })).contains("hunter2"));
+        assert_eq!(value("source.mcp.servers.far.url", &json!("https://h/mcp?k=hunter2")), "https://h/mcp?•••");
+        // Where something is found is no secret.
+        assert_eq!(value("source.x.env", &json!("HOOK")), "HOOK");
+        for (before, line) in [
+            ("", "env = { A = \"hunter2\" }"),
+            ("", "servers.x.env.A = 'hunter2'"),
+            ("[source.mcp.servers.x.headers]\na = \"1\"\n", "B = \"hunter2\""),
+        ] {
+            assert!(!lines(before, line).contains("hunter2"), "{line}");
+            assert_eq!(lines(before, line).len(), line.len());
+        }
+        let other = "[source.mcp]\ninterval = \"1s\"";
+        assert_eq!(lines("[source.mcp.servers.x.env]\n", other), other);
     }
 
     #[test]

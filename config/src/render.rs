@@ -62,7 +62,8 @@ impl<'a> Lines<'a> {
 
     fn snippet(&self) -> Snippet<'a, Annotation<'a>> {
         let (line, _) = self.text.place(self.range.start);
-        let shown = masked::lines(&self.text.text[self.range.clone()]);
+        let text = &self.text.text;
+        let shown = masked::lines(&text[..self.range.start], &text[self.range.clone()]);
         Snippet::source(shown).path(self.text.shown.to_string_lossy()).line_start(line)
     }
 
