@@ -25,8 +25,12 @@ use std::time::Duration;
 /// What an ending server gets for each step of its end: its input is closed, it is asked to end, it is killed.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What a server whose output has ended gets to end itself: how it ended is worth waiting for.
-const LAST_BREATH: Duration = Duration::from_millis(30);
+/// What a server whose output has ended gets to end itself: how it ended is worth waiting for. One that is killed closes its
+/// output an instant before it is gone; on a busy machine that is long.
+const LAST_BREATH: Duration = Duration::from_millis(250);
+
+/// What an ended server's last words get to be read: they are there at once, and others may keep the pipe open.
+const LAST_WORDS: Duration = Duration::from_millis(30);
 
 /// Why a life ended.
 pub(super) enum Why {
@@ -126,6 +130,14 @@ impl Life {
         Ok(life)
     }
 
+    /// Why it ended, where its output ended first: that is how it ended itself, if it did.
+    pub(super) async fn cause(&self, why: Why) -> Why {
+        match (&why, &self.owned) {
+            (Why::Lost(_), Some(owned)) if timeout(LAST_BREATH, owned.exited()).await.is_ok() => Why::Exited,
+            _ => why,
+        }
+    }
+
     /// Ends what is left of it, and says how it was.
     pub(super) async fn bury(self, why: &Why, timing: Timing) -> Ended {
         let is_greeted = self.is_greeted();
@@ -152,13 +164,10 @@ impl Life {
                     owned.ask_to_end();
                     let _ = timeout(GRACE, owned.exited()).await;
                 }
-            } else if matches!(why, Why::Lost(_)) {
-                let _ = timeout(LAST_BREATH, owned.exited()).await;
             }
             // Not here: to look for what is left of it takes long where there are many processes, and so may its end.
             ended.ending = spawn_blocking(move || owned.end()).await.ok();
-            // What it wrote last is there at once; who has left it to others may never close it.
-            let _ = timeout(LAST_BREATH, draining.join_next()).await;
+            let _ = timeout(LAST_WORDS, draining.join_next()).await;
             ended.written = Some(stderr::copy(&stderr));
         }
         let how = ended.ending.as_ref().map(Ending::told);

@@ -162,6 +162,7 @@ impl Runner {
         };
         self.report(Seen::Started { process: life.owned.as_ref().map(Owned::process) }).await;
         let why = self.attend(&mut life).await;
+        let why = life.cause(why).await;
         // There are servers that end upon a question that they do not know: the next life begins with the other one.
         if !matches!(why, Why::Asked(_)) {
             self.era = life.dialogue.untried().or(self.era);

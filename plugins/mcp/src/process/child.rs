@@ -158,12 +158,10 @@ impl Owned {
 
     /// Waits until it has ended. Cancel-safe.
     pub(crate) async fn exited(&self) {
-        if let Some(pidfd) = &self.pidfd {
-            // An error means that it cannot be waited for; then its pipes tell its end.
-            if pidfd.readable().await.is_ok() {
-                return;
-            }
-            std::future::pending::<()>().await;
+        match &self.pidfd {
+            Some(pidfd) if pidfd.readable().await.is_ok() => {}
+            // It cannot be waited for; then its pipes tell its end.
+            _ => std::future::pending().await,
         }
     }
 
