@@ -118,7 +118,8 @@ impl Fleet {
         server.usage = None;
         server.restarts = ended.restarts;
         // Who is asked at a URL does not end: nobody is there.
-        let flapping = ended.flapping && server.owns_process();
+        let ours = server.owns_process();
+        let flapping = ended.flapping && ours;
         let began_to_flap = flapping && !server.flapping;
         server.flapping = flapping;
         if let Some(written) = &ended.written {
@@ -143,6 +144,8 @@ impl Fleet {
         self.tell(id, change, With { trouble, quiet: ended.way == Way::Asked }, Level::Probe, moment);
         if ended.way != Way::Asked {
             let kind = match (ended.was_ready, ended.timeout, ended.way) {
+                // It makes no difference whether anybody has ever been there.
+                (_, None, Way::ByItself) if !ours => "unreachable",
                 (true, Some(_), _) => "hung",
                 (true, None, _) => "ended",
                 (false, Some(_), _) => "handshake_timeout",

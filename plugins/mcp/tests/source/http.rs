@@ -166,7 +166,7 @@ async fn nobody_at_a_url_is_told_once() {
     let mut world = World::with(|_| json!({ "servers": { "one": { "url": format!("http://{free}/mcp") } } }));
     assert_eq!(world.becomes("stopped").await.data["status_change"]["from"], "starting");
     world.kind("mcp_server_health_alert").await;
-    assert_eq!(world.kind("error_event").await.data["error_type"], "ended_at_start");
+    assert_eq!(world.kind("error_event").await.data["error_type"], "unreachable");
     world.becomes("stopped").await;
     assert!(!world.rest().iter().any(|event| event.kind == "mcp_server_health_alert"));
 }
