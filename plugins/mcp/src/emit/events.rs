@@ -106,7 +106,8 @@ pub(crate) enum Trouble {
 /// `mcp_server_health_alert`: `from` is what it was when it was told last.
 pub(crate) fn alert(server: &Server, from: Status, trouble: &[Trouble], level: Level, moment: Moment) -> Event {
     let status = server.machine.status();
-    let causes = server.machine.causes();
+    // Where nothing has become of it but the trouble, the rest has been told.
+    let causes = if from == status { &[] } else { server.machine.causes() };
     let mut issues: Vec<Value> = causes.iter().filter_map(issue).collect();
     issues.extend(trouble.iter().map(troubled));
     let mut metrics = json!({});
@@ -154,7 +155,7 @@ fn troubled(trouble: &Trouble) -> Value {
     match trouble {
         Trouble::Flapping { restarts } => json!({
             "type": "flapping",
-            "description": format!("it ended five times within ten minutes, {restarts} times in all"),
+            "description": format!("five ends or failed starts within ten minutes, {restarts} in all"),
             "severity": "high",
         }),
         Trouble::Orphans(pids) => json!({
