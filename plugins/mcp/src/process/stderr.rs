@@ -16,6 +16,9 @@ use std::{
 /// Lines that are kept.
 const LINES: usize = 3;
 
+/// What is read at once: what a pipe holds.
+const ROOM: usize = 64 * 1024;
+
 /// Characters that are kept of a line.
 const LENGTH: usize = 200;
 
@@ -55,7 +58,7 @@ pub(crate) fn copy(shared: &Shared) -> Written {
 
 /// Reads to the end.
 pub(crate) async fn drain(mut from: impl AsyncRead + Unpin, redactor: Redactor, to: Shared) {
-    let mut buffer = vec![0; 8 * 1024];
+    let mut buffer = vec![0; ROOM];
     let mut lines = Lines::new(redactor);
     while let Ok(count @ 1..) = from.read(&mut buffer).await {
         lines.feed(&buffer[..count], &mut to.lock().unwrap_or_else(PoisonError::into_inner));
@@ -69,13 +72,16 @@ struct Lines {
     redactor: Redactor,
     /// The beginning of a line. It may be longer than what is kept of it: a secret must not be cut in two.
     open: Vec<u8>,
+    /// The last lines of what was read just now, as they are. Only they are looked through for secrets: in a flood, looking
+    /// through each would hold the server up.
+    closed: VecDeque<Vec<u8>>,
 }
 
 impl Lines {
     const OPEN: usize = 4 * LENGTH;
 
     fn new(redactor: Redactor) -> Self {
-        Self { redactor, open: Vec::new() }
+        Self { redactor, open: Vec::new(), closed: VecDeque::new() }
     }
 
     fn feed(&mut self, bytes: &[u8], to: &mut Written) {
@@ -87,6 +93,7 @@ impl Lines {
             rest = &rest[end + 1..];
         }
         self.keep(rest);
+        self.tell(to);
     }
 
     fn keep(&mut self, bytes: &[u8]) {
@@ -98,19 +105,28 @@ impl Lines {
         if !self.open.is_empty() {
             self.close(to);
         }
+        self.tell(to);
     }
 
     fn close(&mut self, to: &mut Written) {
         to.lines += 1;
-        let line = self.redactor.clean(&String::from_utf8_lossy(&self.open));
-        self.open.clear();
-        if line.is_empty() {
+        let line = std::mem::take(&mut self.open);
+        if line.iter().all(|byte| byte.is_ascii_whitespace() || byte.is_ascii_control()) {
             return;
         }
-        if to.last.len() >= LINES {
-            to.last.pop_front();
+        if self.closed.len() >= LINES {
+            self.closed.pop_front();
         }
-        to.last.push_back(line);
+        self.closed.push_back(line);
+    }
+
+    fn tell(&mut self, to: &mut Written) {
+        for line in self.closed.drain(..) {
+            if to.last.len() >= LINES {
+                to.last.pop_front();
+            }
+            to.last.push_back(self.redactor.clean(&String::from_utf8_lossy(&line)));
+        }
     }
 }
 
@@ -280,6 +296,24 @@ mod tests {
         assert_eq!(written.last.len(), LINES);
         assert_eq!(written.last[0], "line 9998");
         assert!(written.bytes > 1_000_000);
+    }
+
+    /// Lines of one read are told like those of many.
+    #[test]
+    fn the_last_lines_are_the_same_however_they_come() {
+        let text = "one\ntwo token=sesame\n\n  \nthree\nfour hunter2\nfive";
+        let told = |size: usize| {
+            let mut lines = Lines::new(Redactor::new(["hunter2"]));
+            let mut written = Written::default();
+            for piece in text.as_bytes().chunks(size) {
+                lines.feed(piece, &mut written);
+            }
+            lines.end(&mut written);
+            written
+        };
+        assert_eq!(told(1), told(1_000));
+        assert_eq!(told(1).last, ["three", "four [redacted]", "five"]);
+        assert_eq!(told(1).lines, 7);
     }
 
     /// A secret that stands where a line is cut must not come through in part.
