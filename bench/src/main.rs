@@ -41,6 +41,8 @@ enum Name {
     Hook,
     /// What `mcp-wrap` adds to the answers of an MCP server
     Wrap,
+    /// A real MCP server that is killed, or hangs: how soon that is told
+    Servers,
     /// The metrics source at one second: its CPU and memory, by itself and with fifty panes
     Metrics,
 }
@@ -58,6 +60,7 @@ impl Name {
             Self::Tmux => "tmux-bench",
             Self::Hook => "hook",
             Self::Wrap => "wrap",
+            Self::Servers => "servers",
             Self::Metrics => "metrics",
         }
     }
