@@ -17,6 +17,7 @@ mod history_file;
 mod hooks;
 mod mcp_server;
 mod mcp_server_stdio;
+mod mcp_servers;
 mod mcp_wrap;
 mod metrics;
 mod misbehaving;

@@ -6,6 +6,7 @@ pub(crate) fn run(house: &House, arguments: &[String]) -> Result<(), Stop> {
     tools::system(&[
         tools::BROWSER,
         tools::CURL,
+        tools::GIT,
         tools::JQ,
         tools::KILL,
         tools::NODE,
