@@ -74,7 +74,7 @@ pub(crate) async fn assemble(setup: Setup, listener: Listener) -> Assembly {
     let router = Router::new(kept.engine.clone(), limits(&config.router));
     kept.announce_to(&router);
     let followers = Followers::start(&router, &tasks, cancel.child_token());
-    let bus = Arc::new(Bus::new(router.clone(), Readers::new(followers.clone(), tasks.clone())));
+    let bus = Arc::new(Bus::new(router.clone(), Readers::new(followers.clone(), router.clone(), tasks.clone())));
     let mut hooks = Hooks::start(followers, router.clone(), &state, &tasks, cancel.child_token());
     // Before the sources: a webhook that is new begins with their first events.
     hooks.apply(&config).await;

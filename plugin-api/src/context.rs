@@ -153,7 +153,8 @@ impl Context {
     }
 
     /// Reads the bus: events of these channels (names or patterns). `request` is what else a native subscribe message
-    /// takes, as an object: `filter`, `from`, `options`; `json!({})` for new events without a filter.
+    /// takes, as an object: `filter`, `from`, `options`; `json!({})` for new events without a filter. With `"snapshots": true`
+    /// what the channels have retained comes first.
     ///
     /// ```
     /// # use headwater_plugin::prelude::*;
