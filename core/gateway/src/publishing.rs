@@ -7,7 +7,10 @@ use headwater_router::{Ack, Outcome, Router, RouterError};
 use std::{
     collections::{HashMap, VecDeque},
     pin::Pin,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::{Duration, Instant},
 };
@@ -21,6 +24,7 @@ const MAX_KEYS: usize = 100_000;
 pub(crate) struct Publisher {
     router: Arc<Router>,
     recent: Mutex<Recent>,
+    refused: AtomicU64,
 }
 
 /// The answer to a publish: one position for each item, in their order.
@@ -54,13 +58,25 @@ struct Recent {
 impl Publisher {
     /// Over this router, with no key remembered.
     pub(crate) fn new(router: Arc<Router>) -> Self {
-        Self { router, recent: Mutex::default() }
+        Self { router, recent: Mutex::default(), refused: AtomicU64::new(0) }
     }
 
     /// Publishes the items that have not been published before, all or none of them.
     pub(crate) fn publish(&self, items: Vec<Draft>) -> Result<Published, RouterError> {
         let keyed = items.iter().any(|item| item.idempotency_key.is_some());
-        if keyed { self.publish_keyed(items, Instant::now()) } else { self.router.publish(items).map(Published::Plain) }
+        if keyed { self.publish_keyed(items, Instant::now()) } else { self.hand_over(items).map(Published::Plain) }
+    }
+
+    /// How many items of clients the router has refused. Those of sources are counted where they come in.
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    fn hand_over(&self, items: Vec<Draft>) -> Result<Ack, RouterError> {
+        let count = items.len() as u64;
+        self.router.publish(items).inspect_err(|_| {
+            self.refused.fetch_add(count, Relaxed);
+        })
     }
 
     fn publish_keyed(&self, items: Vec<Draft>, now: Instant) -> Result<Published, RouterError> {
@@ -84,7 +100,7 @@ impl Publisher {
                 }
             }
         }
-        let ack = if drafts.is_empty() { Ack::ready(Ok(Vec::new())) } else { self.router.publish(drafts)? };
+        let ack = if drafts.is_empty() { Ack::ready(Ok(Vec::new())) } else { self.hand_over(drafts)? };
         let outcome = ack.shared();
         for (key, index) in new {
             recent.remember(key, now, Share { outcome: outcome.clone(), index });
@@ -206,6 +222,11 @@ mod tests {
         let both = vec![item("a", Some("1")), item("b", Some("1"))];
         assert!(publisher.publish_keyed(both, now).is_err(), "one channel too many");
         assert_eq!(offsets(&publisher, vec![item("a", Some("1"))], now).await, [1], "nothing of it was remembered");
+        assert_eq!(publisher.refused(), 2, "and both are counted");
+        assert!(publisher.publish(vec![item("b", None)]).is_err());
+        assert_eq!(publisher.refused(), 3);
+        publisher.router.publish(vec![item("b", None)]).unwrap_err();
+        assert_eq!(publisher.refused(), 3, "what comes from elsewhere is counted there");
     }
 
     /// Harm prevented: a publisher that hangs up before its call fails comes back, and is refused with the old failure

@@ -52,7 +52,9 @@ pub(crate) async fn tell(app: Arc<App>, closing: CancellationToken) {
             let mut draft = Draft::new(channel.clone(), "daemon.stats", DAEMON, data.expect("a value is valid JSON"));
             draft.evidence = Some(Evidence::Observed);
             if let Err(error) = app.router.publish(vec![draft]) {
+                // The next word tells of this time too.
                 tracing::debug!(%error, "the daemon's figures are not told");
+                continue;
             }
             app.router.cut(&channel, KEPT);
         }
@@ -70,9 +72,11 @@ fn data(app: &App, before: &Look, now: &Look) -> Value {
         .filter(|source| matches!(source.state, SourceState::Backoff | SourceState::Quarantined | SourceState::Down));
     json!({
         "pid": std::process::id(),
+        "uptime_ms": app.uptime().as_millis() as u64,
         "window_ms": now.at.duration_since(before.at).as_millis() as u64,
         "events": counters.published,
         "events_rejected": counters.rejected,
+        "client_events_rejected": app.publisher.refused(),
         "payload_bytes": counters.bytes,
         "messages": app.metrics.messages(),
         "deliveries": deliveries,

@@ -51,6 +51,8 @@ async fn figures_come_while_somebody_asks_for_them_by_name_and_say_what_happened
     let since = |what: &str| last[what].as_u64().unwrap() - first["data"][what].as_u64().unwrap();
     assert!(since("events") >= 3, "two events and the figures themselves: {last}");
     assert!(since("deliveries") >= 3 && since("bytes_out") > 0, "{last}");
+    assert!(since("uptime_ms") >= last["window_ms"].as_u64().unwrap(), "the time in which totals rise: {last}");
+    assert_eq!(last["client_events_rejected"], 0);
     assert_eq!((&last["subscriptions"], &last["connections"]["websocket"]), (&json!(2), &json!(2)));
     assert!(last["requests"].get("p50_ms").is_some() || last["requests"]["count"] == 0);
 }
