@@ -79,6 +79,8 @@ struct Call {
 pub(crate) struct Servers {
     states: BTreeMap<String, State>,
     used: HashMap<(String, String), Instant>,
+    /// Whether a call has ever been seen: before that it is not known which tools are used.
+    seen: bool,
     calls: u64,
     failed: u64,
     answered: u64,
@@ -120,17 +122,19 @@ impl Servers {
     pub(crate) fn hear_calls(&mut self, event: &BusEvent, now: Instant) {
         let Ok(Calls { server, calls }) = serde_json::from_slice(&event.json) else { return };
         for call in calls {
+            self.seen = true;
             self.calls += 1;
             self.failed += u64::from(call.outcome != "ok");
             // One that was not answered took no time, but all that there was.
-            if let Some(ms) = call.ms.filter(|ms| call.outcome != "unanswered" && ms.is_finite()) {
+            if let Some(ms) = call.ms.filter(|ms| call.outcome != "unanswered" && ms.is_finite() && *ms >= 0.0) {
                 self.answered += 1;
                 self.answered_ms += ms;
             }
-            if let Some(tool) = call.tool
-                && self.used.len() < MOST
-            {
-                self.used.insert((server.clone(), tool), now);
+            if let Some(tool) = call.tool {
+                let tool = (server.clone(), tool);
+                if self.used.len() < MOST || self.used.contains_key(&tool) {
+                    self.used.insert(tool, now);
+                }
             }
         }
     }
@@ -172,11 +176,11 @@ impl Servers {
         self.states.values().filter(unwell).filter_map(|state| state.name().map(str::to_owned)).collect()
     }
 
-    /// Nothing where no call has ever been seen: then it is not known which tools are used.
+    /// Nothing where no call has ever been seen.
     fn utilization(&self) -> Option<f64> {
         let active: Vec<&State> = self.states.values().filter(|state| state.is_active()).collect();
         let offered: u64 = active.iter().filter_map(|state| state.tools()).sum();
-        if offered == 0 || self.used.is_empty() {
+        if offered == 0 || !self.seen {
             return None;
         }
         let used_of = |state: &&State| {
@@ -285,8 +289,29 @@ mod tests {
         assert_eq!(servers.take(now), Some(expected), "two of eight tools");
         let later = servers.take(now + Duration::from_mins(30)).unwrap();
         assert_eq!((later.calls, later.capability_utilization), (0, Some(0.25)));
-        assert_eq!(servers.take(now + USED).unwrap().capability_utilization, None);
+        assert_eq!(servers.take(now + USED).unwrap().capability_utilization, Some(0.0), "an hour without a call");
         servers.hear_calls(&event("", &json!({ "server": 5 })), now);
         assert_eq!(servers.take(now).unwrap().calls, 0, "nonsense is none");
+        let calls = [call(None, -1e9, "ok"), call(None, 2.0, "ok")];
+        servers.hear_calls(&event("", &json!({ "server": "files", "calls": calls })), now);
+        let told = servers.take(now).unwrap();
+        assert_eq!((told.calls, told.avg_server_response_time_ms), (2, Some(2.0)), "no call ends before it begins");
+    }
+
+    /// Harm prevented: who has many tools finds after an hour that none of them is used.
+    #[test]
+    fn a_tool_that_is_called_again_stays_in_use_though_there_is_no_room_for_others() {
+        let (mut servers, now) = (servers(), Instant::now());
+        let mut call = |tool: String, at: Instant| {
+            let calls = json!([{ "tool": tool, "ms": 1.0, "outcome": "ok" }]);
+            servers.hear_calls(&event("", &json!({ "server": "files", "calls": calls })), at);
+        };
+        for tool in 0..=MOST {
+            call(tool.to_string(), now);
+        }
+        call("7".to_owned(), now + USED / 2);
+        assert_eq!(servers.used.len(), MOST);
+        servers.take(now + USED);
+        assert_eq!(servers.used.keys().map(|(_, tool)| tool.as_str()).collect::<Vec<_>>(), ["7"]);
     }
 }
