@@ -37,9 +37,11 @@ pub struct BusPerformance {
 #[serde(default)]
 pub(crate) struct Stats {
     pub(crate) pid: Option<u32>,
+    /// Since the daemon began: totals rise in the time between two of these.
+    uptime_ms: Option<u64>,
     window_ms: u64,
     events: Option<u64>,
-    events_rejected: Option<u64>,
+    client_events_rejected: Option<u64>,
     deliveries: Option<u64>,
     bytes_out: Option<u64>,
     connections: Option<Connections>,
@@ -75,7 +77,6 @@ pub(crate) struct Bus {
     /// The last figures of the event before, and what has come since.
     before: Option<Stats>,
     now: Option<Stats>,
-    covered_ms: u64,
     last: Option<(Instant, BusPerformance)>,
 }
 
@@ -87,7 +88,6 @@ impl Bus {
             self.before = Some(stats);
             return;
         }
-        self.covered_ms += stats.window_ms;
         self.now = Some(stats);
     }
 
@@ -100,21 +100,21 @@ impl Bus {
     /// What has been heard since the last time; where that is nothing, the last figures for a while.
     pub(crate) fn take(&mut self, at: Instant) -> Option<BusPerformance> {
         if let (Some(before), Some(now)) = (&self.before, self.now.take()) {
-            self.last = Some((at, between(before, &now, self.covered_ms)));
+            self.last = Some((at, between(before, &now)));
             self.before = Some(now);
-            self.covered_ms = 0;
         }
         self.last.filter(|(then, _)| at.duration_since(*then) < FRESH).map(|(_, performance)| performance)
     }
 }
 
-fn between(before: &Stats, now: &Stats, covered_ms: u64) -> BusPerformance {
-    // A total that has fallen is that of another daemon.
-    let rate = |before: Option<u64>, now: Option<u64>| {
-        let rise = now?.checked_sub(before?)?;
-        (covered_ms > 0).then(|| rounded(rise as f64 * 1_000.0 / covered_ms as f64))
-    };
-    let dropped = |stats: &Stats| Some(stats.events_rejected? + stats.sources.as_ref()?.dropped);
+fn between(before: &Stats, now: &Stats) -> BusPerformance {
+    // A total that has fallen is that of another daemon. Not all that it tells is heard: the time is its own.
+    let rise = |before: Option<u64>, now: Option<u64>| now?.checked_sub(before?);
+    let passed_ms = rise(before.uptime_ms, now.uptime_ms).filter(|ms| *ms > 0);
+    let rate =
+        |before: Option<u64>, now: Option<u64>| Some(rounded(rise(before, now)? as f64 * 1_000.0 / passed_ms? as f64));
+    // What the bus refused to a source, that source counts.
+    let dropped = |stats: &Stats| Some(stats.client_events_rejected? + stats.sources.as_ref()?.dropped);
     let sources = now.sources.as_ref();
     BusPerformance {
         events_per_second: rate(before.events, now.events),
@@ -134,10 +134,10 @@ mod tests {
     use super::*;
     use headwater_plugin::serde_json::{from_value, json};
 
-    fn stats(events: u64) -> Stats {
+    fn stats(events: u64, uptime_ms: u64) -> Stats {
         from_value(json!({
-            "pid": 7, "window_ms": 1_000, "events": events, "deliveries": 3 * events, "bytes_out": 100 * events,
-            "events_rejected": 0, "connections": { "http": 1, "websocket": 4 }, "subscriptions": 9,
+            "pid": 7, "uptime_ms": uptime_ms, "window_ms": 1_000, "events": events, "deliveries": 3 * events, "bytes_out": 100 * events,
+            "events_rejected": events, "client_events_rejected": events / 20, "connections": { "http": 1, "websocket": 4 }, "subscriptions": 9,
             "sources": { "up": 2, "failing": ["tmux"], "dropped": events / 10 }, "new": { "in": "later" },
             "requests": { "count": 2, "errors": 0, "sum_ms": 3.0, "buckets": [[1.5, 2]] },
         }))
@@ -147,15 +147,15 @@ mod tests {
     #[test]
     fn rates_are_of_the_time_that_the_daemon_tells_of() {
         let (mut bus, now) = (Bus::default(), Instant::now());
-        bus.hear(stats(1_000));
+        bus.hear(stats(1_000, 50_000));
         assert_eq!(bus.take(now), None, "a total is no rate");
-        bus.hear(stats(1_100));
-        bus.hear(stats(1_400));
+        bus.hear(stats(1_100, 51_000));
+        bus.hear(stats(1_400, 52_000));
         let expected = BusPerformance {
             events_per_second: Some(200.0),
             deliveries_per_second: Some(600.0),
             bytes_out_per_second: Some(20_000.0),
-            dropped_events_per_second: Some(20.0),
+            dropped_events_per_second: Some(30.0),
             connections: Some(5),
             subscriptions: Some(9),
             channels: None,
@@ -166,7 +166,10 @@ mod tests {
         assert_eq!(bus.failing(), ["tmux"]);
         assert!((bus.application.take(now).unwrap().requests_per_second - 2.0).abs() < 1e-9);
         assert_eq!(bus.take(now + FRESH), None);
-        bus.hear(stats(0));
+        // Harm prevented: what rose in seconds that nobody heard of counts as if it had risen in one.
+        bus.hear(stats(2_400, 57_000));
+        assert_eq!(bus.take(now).unwrap().events_per_second, Some(200.0), "four of five words were lost");
+        bus.hear(stats(0, 1_000));
         assert_eq!(bus.take(now).unwrap().events_per_second, None, "another daemon");
     }
 }

@@ -8,6 +8,9 @@ use std::time::Duration;
 /// share jumps by more than it says.
 pub(crate) const SHORTEST: Period = Period::from_millis(100);
 
+/// A longer interval is refused: whoever has mistyped it would see nothing of this machine any more.
+const LONGEST: Period = Period::from_secs(3_600);
+
 /// The longest silence: what nobody hears any more should not stay so for ever.
 const LONGEST_SILENCE: Duration = Duration::from_hours(7 * 24);
 
@@ -15,7 +18,7 @@ const LONGEST_SILENCE: Duration = Duration::from_hours(7 * 24);
 #[config]
 #[derive(Debug)]
 pub struct SetInterval {
-    /// At least "100ms". It counts until the source is started anew; then the config does.
+    /// "100ms" to "1h". It counts until the source is started anew; then the config does.
     interval: Period,
 }
 
@@ -40,16 +43,27 @@ pub(crate) enum Changed {
     Silence(Command, Value),
 }
 
+/// Whether it is about alerts, of which nothing is known yet while the past is being read.
+pub(crate) fn is_of_alerts(command: &Command) -> bool {
+    matches!(command.name.as_str(), "silence_alert" | "list_alerts")
+}
+
+/// Too many wait already.
+pub(crate) fn refuse(command: Command) {
+    let reason = "it is not known yet how alerts stood before, and too many commands wait for that";
+    command.fail(Failure::new("SYSTEM_UNAVAILABLE", reason).suggest("ask again in a few seconds"));
+}
+
 /// Does what a command asks, and answers it.
 pub(crate) fn run(command: Command, alerts: &mut Alerts, interval: Period, now: Now) -> Changed {
     match command.name.as_str() {
         "set_interval" => match command.parse::<SetInterval>() {
-            Ok(SetInterval { interval: asked }) if asked >= SHORTEST => {
+            Ok(SetInterval { interval: asked }) if (SHORTEST..=LONGEST).contains(&asked) => {
                 command.complete(json!({ "interval": asked, "previous": interval }));
                 Changed::Interval(asked)
             }
             Ok(SetInterval { interval: asked }) => {
-                command.invalid(format_args!("`interval`: {asked} is shorter than {SHORTEST}"));
+                command.invalid(format_args!("`interval`: {asked} is not within {SHORTEST} and {LONGEST}"));
                 Changed::Nothing
             }
             Err(error) => {

@@ -6,11 +6,11 @@ use crate::{
     bus::{Bus, Stats},
     config::Config,
     emit::{self, Circumstances, GroupsUpdate, Module, Modules, Update},
-    groups::{Groups, Kind, Roots, Started, Usage},
+    groups::{self, Groups, Kind, Look, Roots, Started},
     mcp::Servers,
     metric::{Figures, Metric},
-    past::{CHANNEL, STATE},
-    pressure::{Saturated, Watches},
+    past::{CHANNEL, Left, STATE},
+    pressure::{LONGEST, Saturated, Watches},
     sample::{RESOURCES, Sample, Sampler, SystemPerformance},
     trends::{Series, Trends},
 };
@@ -32,6 +32,13 @@ const PRESSURE: [Metric; 3] = [Metric::CpuPressurePercent, Metric::MemoryPressur
 /// The names of the watches of the kernel, as modules.
 const TRIGGERS: [&str; 3] = ["cpu_pressure_trigger", "memory_pressure_trigger", "io_pressure_trigger"];
 
+/// A watch that the kernel was asked for.
+struct Trigger {
+    resource: usize,
+    threshold: f64,
+    fault: Option<String>,
+}
+
 /// What the source has before it.
 pub(crate) struct Desk {
     pub(crate) alerts: Alerts,
@@ -48,15 +55,17 @@ pub(crate) struct Desk {
     groups_interval: Duration,
     groups_looked: Option<Instant>,
     show: usize,
-    usages: Vec<Usage>,
+    look: Look,
     series: BTreeMap<Metric, Series>,
     /// For slopes; kept for its allocation.
     room: Vec<f64>,
     watches: Watches,
+    /// Those asked for, each with the bound that the kernel was told, and why it does not watch.
+    triggers: Vec<Trigger>,
     /// What was last told of alerts, by name.
     told: BTreeMap<String, State>,
-    /// Whether it is known how they stood before; until then they wait.
-    restored: bool,
+    /// Whether they have begun. Before that they wait to be told how they stood.
+    pub(crate) begun: bool,
 }
 
 impl Desk {
@@ -78,12 +87,13 @@ impl Desk {
             groups_interval: config.groups.interval.duration(),
             groups_looked: None,
             show: config.groups.show.into(),
-            usages: Vec::new(),
+            look: Look::default(),
             series,
             room: Vec::new(),
             watches: Watches::new(),
+            triggers: Vec::new(),
             told: BTreeMap::new(),
-            restored: false,
+            begun: false,
         })
     }
 
@@ -91,32 +101,28 @@ impl Desk {
         Now { clock: self.started.elapsed(), at: Timestamp::now() }
     }
 
-    /// How alerts stood before.
-    pub(crate) fn restore(&mut self, states: Vec<State>) {
+    /// How things stood before.
+    pub(crate) fn restore(&mut self, left: Left) {
         let now = self.now();
-        for state in states {
-            self.told.insert(state.name.clone(), state.clone());
+        for state in left.alerts {
+            self.told.entry(state.name.clone()).or_insert_with(|| state.clone());
             self.alerts.restore(state, now);
         }
-        self.restored = true;
+        self.modules.restore(left.degraded);
+        self.begun = true;
     }
 
     /// Asks the kernel to watch over the resources that alerts are about.
-    pub(crate) async fn watch_pressure(&mut self, ctx: &mut Context, config: &Config) -> Result<()> {
+    pub(crate) fn watch_pressure(&mut self, config: &Config) {
         for (resource, metric) in PRESSURE.into_iter().enumerate().filter(|_| config.pressure_triggers) {
-            let Some(rule) = self.alerts.rule_of(metric) else { continue };
+            let Some(rule) = self.alerts.rule_of(metric, LONGEST) else { continue };
             let asked = self.watches.watch(&self.proc, resource, rule.threshold, rule.hold);
             let fault = asked.err().map(|error| format!("pressure/{}: {error}", RESOURCES[resource]));
             if let Some(fault) = &fault {
                 info!("the kernel does not watch over {}: looking instead: {fault}", RESOURCES[resource]);
             }
-            let module =
-                Module { name: TRIGGERS[resource], figures: &["alerts_between_looks"], fault: fault.as_deref() };
-            if let Some(event) = self.modules.look(module, Timestamp::now()) {
-                event.emit(ctx).await?;
-            }
+            self.triggers.push(Trigger { resource, threshold: rule.threshold, fault });
         }
-        Ok(())
     }
 
     /// The kernel's next word. Cancel-safe.
@@ -163,7 +169,8 @@ impl Desk {
         if data["state"] == "ended" {
             self.roots.take_process(Kind::Server, server, pid);
         } else {
-            let started = data["child"]["started"].as_u64().map(Started::At);
+            // It may have been told days ago, and the number be another's by now.
+            let started = data["child"]["started"].as_u64().map(Started::At).or_else(|| groups::spoken_of(event));
             self.roots.put_process(Kind::Server, server, pid, started);
         }
     }
@@ -193,11 +200,11 @@ impl Desk {
         let event = ctx.event("performance_metrics", "performance_metrics_update").time(sample.time);
         event.evidence(Evidence::Polled).key("system").emit(&update).await?;
         self.before = Some(sample);
-        if !self.restored {
+        if !self.begun {
             return Ok(true);
         }
         let now = self.now();
-        let notices = self.alerts.observe(&self.figures, looked.then_some(&self.usages), now);
+        let notices = self.alerts.observe(&self.figures, looked.then_some(&self.look), now);
         self.tell(ctx, notices, Evidence::Polled).await?;
         Ok(true)
     }
@@ -205,11 +212,12 @@ impl Desk {
     /// The kernel says that a resource is short.
     pub(crate) async fn push(&mut self, ctx: &mut Context, saturated: Saturated) -> Result<()> {
         let metric = PRESSURE[saturated.resource];
-        let Some(rule) = self.alerts.rule_of(metric).filter(|_| self.restored) else { return Ok(()) };
+        let asked = self.triggers.iter().find(|trigger| trigger.resource == saturated.resource);
+        let Some(asked) = asked.map(|trigger| trigger.threshold).filter(|_| self.begun) else { return Ok(()) };
         // It says that the bound was passed, and not by how much; the last look may know.
-        let value = self.figures.get(metric).unwrap_or(0.0).max(rule.threshold);
+        let value = self.figures.get(metric).unwrap_or(0.0).max(asked);
         let now = self.now();
-        let notices = self.alerts.pushed(metric, value, saturated.window, now);
+        let notices = self.alerts.pushed(metric, asked, saturated.window, value, now);
         self.tell(ctx, notices, Evidence::Observed).await
     }
 
@@ -243,8 +251,13 @@ impl Desk {
                 }
                 _ => Vec::new(),
             };
-            let beside =
-                Circumstances { at: Timestamp::now(), trend, groups: &self.usages, components: &components, evidence };
+            let beside = Circumstances {
+                at: Timestamp::now(),
+                trend,
+                groups: &self.look.usages,
+                components: &components,
+                evidence,
+            };
             emit::alert(notice, &beside).emit(ctx).await?;
         }
         self.tell_states(ctx).await
@@ -253,7 +266,11 @@ impl Desk {
     async fn tell_modules(&mut self, ctx: &mut Context) -> Result<()> {
         let at = Timestamp::now();
         let groups = ("process_groups", &["process_groups_update"][..], self.groups.fault.as_deref());
-        for (name, figures, fault) in self.sampler.counters().into_iter().chain([groups]) {
+        let trigger =
+            |trigger: &Trigger| (TRIGGERS[trigger.resource], &["alerts_between_looks"][..], trigger.fault.clone());
+        let triggers: Vec<_> = self.triggers.iter().map(trigger).collect();
+        let triggers = triggers.iter().map(|(name, figures, fault)| (*name, *figures, fault.as_deref()));
+        for (name, figures, fault) in self.sampler.counters().into_iter().chain([groups]).chain(triggers) {
             if let Some(event) = self.modules.look(Module { name, figures, fault }, at) {
                 event.emit(ctx).await?;
             }
@@ -271,15 +288,16 @@ impl Desk {
         }
         self.groups_looked = Some(Instant::now());
         let look = self.groups.look(&mut self.roots);
-        let had_some = !self.usages.is_empty();
-        self.usages = look.usages;
-        if !self.usages.is_empty() || had_some {
-            let told = &self.usages[..self.usages.len().min(self.show)];
+        let had_some = !self.look.usages.is_empty();
+        self.look = look;
+        let usages = &self.look.usages;
+        if !usages.is_empty() || had_some {
+            let told = &usages[..usages.len().min(self.show)];
             let update = GroupsUpdate {
                 groups: told,
-                window_ms: look.window.map(|window| window.as_millis() as u64),
-                further: self.usages.len() - told.len(),
-                cut: look.cut,
+                window_ms: self.look.window.map(|window| window.as_millis() as u64),
+                further: usages.len() - told.len(),
+                cut: !self.look.cut.is_empty(),
             };
             let event = ctx.event("process_groups", "process_groups_update");
             event.evidence(Evidence::Polled).key("groups").emit(&update).await?;

@@ -39,7 +39,7 @@ use commands::{SetInterval, SilenceAlert};
 
 headwater_plugin::export_source!(Metrics {
     emits: ["performance_metrics", "system", "module", "metrics_alerts", "process_groups"],
-    reads: ["daemon_metrics", "tmux", "agent", "mcp_servers", "mcp_traffic", "metrics_alerts"],
+    reads: ["daemon_metrics", "tmux", "agent", "mcp_servers", "mcp_traffic", "metrics_alerts", "module"],
     commands: [
         /// How often to look, until the source is started anew.
         set_interval(control): SetInterval,

@@ -69,6 +69,16 @@ pub enum Metric {
     Processes,
 }
 
+/// What a look says of a figure.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) enum Reading {
+    Value(f64),
+    /// Nothing happened that it could be of: no answer was given, no server called.
+    Nothing,
+    /// Nobody says.
+    Unknown,
+}
+
 /// The figures of one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Figures {
@@ -173,6 +183,25 @@ impl Figures {
             Metric::ServerErrorRate => mcp.as_ref()?.server_error_rate,
             Metric::CapabilityUtilization => mcp.as_ref()?.capability_utilization,
             Metric::Processes => None,
+        }
+    }
+}
+
+impl Figures {
+    /// One of them, for alerts: they tell a time in which nothing happened from one of which nothing is known.
+    pub(crate) fn reading(&self, metric: Metric) -> Reading {
+        let nothing_happened = match metric {
+            Metric::AvgResponseTimeMs | Metric::P95ResponseTimeMs | Metric::P99ResponseTimeMs | Metric::ErrorRate => {
+                self.application.is_some()
+            }
+            // Who calls no server says nothing.
+            Metric::AvgServerResponseTimeMs | Metric::ServerErrorRate => true,
+            _ => false,
+        };
+        match self.get(metric) {
+            Some(value) => Reading::Value(value),
+            None if nothing_happened => Reading::Nothing,
+            None => Reading::Unknown,
         }
     }
 }

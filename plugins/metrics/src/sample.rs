@@ -2,7 +2,7 @@
 
 use crate::{
     metric::rounded,
-    proc::{Counter, cpu, disks, file::ProcFile, memory, network, pressure, rise},
+    proc::{Counter, cpu, disks, file::ProcFile, is_ours, memory, network, pressure, rise},
 };
 use headwater_plugin::payload;
 use std::{
@@ -124,6 +124,14 @@ pub(crate) struct Sampler {
     buffer: Vec<u8>,
 }
 
+/// Where the machine's interfaces stand. `net` itself is the network of who reads it, which in a container is the
+/// container's; that of the first process is the one of the machine to which this directory belongs.
+fn net_dev(proc: &Path) -> &'static str {
+    let is_mounted = std::fs::symlink_metadata(proc.join("self")).is_ok();
+    let of_another = is_mounted && (proc != Path::new("/proc") || !is_ours(proc));
+    if of_another { "1/net/dev" } else { "net/dev" }
+}
+
 impl Sampler {
     /// Looks below this directory, which is `/proc` but in tests and containers, and into the `sys` beside it.
     pub(crate) fn new(proc: &Path) -> Self {
@@ -131,7 +139,7 @@ impl Sampler {
             stat: ProcFile::new(proc, "stat"),
             meminfo: ProcFile::new(proc, "meminfo"),
             diskstats: ProcFile::new(proc, "diskstats"),
-            net_dev: ProcFile::new(proc, "net/dev"),
+            net_dev: ProcFile::new(proc, net_dev(proc)),
             pressure: RESOURCES.map(|name| ProcFile::new(proc, &format!("pressure/{name}"))),
             devices: network::Devices::beside(proc),
             buffer: Vec::new(),

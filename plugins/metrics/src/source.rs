@@ -1,17 +1,19 @@
 //! The source: waits for the next look and for what others tell, and has the desk do the rest.
 
 use crate::{
-    alerts::State,
     commands::{self, Changed, SHORTEST},
     config::Config,
     desk::Desk,
     groups,
-    past::Past,
+    past::{Past, Word},
 };
 use headwater_plugin::prelude::*;
 
 /// The first event comes after this time, however long the interval is.
 const FIRST_WINDOW: Period = Period::from_millis(200);
+
+/// Commands about alerts that wait until it is known how these stood before; one more is refused.
+const HELD: usize = 64;
 
 /// The source.
 #[derive(Debug)]
@@ -30,16 +32,21 @@ impl Source for Metrics {
         }
         let mut desk = Desk::new(&config)?;
         let mut past = Some(Past::open(&mut ctx).await?);
-        desk.watch_pressure(&mut ctx, &config).await?;
-        // What happens while it happens; and what stands, which others have told long ago.
+        desk.watch_pressure(&config);
+        // What happens while it happens; and what stands, which others have told long ago: so long perhaps that only the
+        // snapshots are left of it.
         let mut now = ctx.subscribe(
             &["daemon_metrics", "mcp_traffic"],
-            json!({ "filter": { "types": ["daemon.stats", "mcp.calls", "mcp.session"] } }),
+            json!({ "filter": { "types": ["daemon.stats", "mcp.calls"] } }),
         )?;
         let mut standing = ctx.subscribe(
             &["tmux", "agent", "mcp_servers"],
-            json!({ "from": "earliest", "filter": { "types": groups::TYPES } }),
+            json!({ "snapshots": true, "filter": { "types": groups::TYPES } }),
         )?;
+        // Sessions that began while the source was away run on.
+        let sessions = json!({ "from": "earliest", "filter": { "types": ["mcp.session"] } });
+        let mut sessions = ctx.subscribe(&["mcp_traffic"], sessions)?;
+        let mut held: Vec<Command> = Vec::new();
         // Rates need two looks: the first event comes after a short window, the others after the interval.
         let mut pause = interval.min(FIRST_WINDOW);
         loop {
@@ -50,19 +57,18 @@ impl Source for Metrics {
                             pause = interval;
                         }
                     }
+                    Some(Turn::Command(command)) if !desk.begun && commands::is_of_alerts(&command) => {
+                        if held.len() < HELD {
+                            held.push(command);
+                        } else {
+                            commands::refuse(command);
+                        }
+                    }
                     Some(Turn::Command(command)) => {
-                        let at = desk.now();
-                        match commands::run(command, &mut desk.alerts, interval, at) {
-                            Changed::Nothing => {}
-                            Changed::Silence(command, answer) => {
-                                desk.tell_states(&mut ctx).await?;
-                                command.complete(answer);
-                            }
-                            Changed::Interval(asked) => {
-                                info!("looking every {asked}");
-                                interval = asked;
-                                pause = asked;
-                            }
+                        if let Some(asked) = obey(&mut desk, &mut ctx, command, interval).await? {
+                            info!("looking every {asked}");
+                            interval = asked;
+                            pause = asked;
                         }
                     }
                     None => break,
@@ -75,9 +81,21 @@ impl Source for Metrics {
                     Some(delivery) => desk.hear(delivery),
                     None => break,
                 },
-                states = read(&mut past) => {
-                    past = None;
-                    desk.restore(states);
+                delivery = sessions.next() => match delivery {
+                    Some(delivery) => desk.hear(delivery),
+                    None => break,
+                },
+                word = read(&mut past) => {
+                    match word {
+                        Word::Late => desk.begun = true,
+                        Word::Left(left) => {
+                            past = None;
+                            desk.restore(left);
+                        }
+                    }
+                    for command in held.drain(..) {
+                        obey(&mut desk, &mut ctx, command, interval).await?;
+                    }
                 }
                 saturated = desk.saturated() => desk.push(&mut ctx, saturated).await?,
             }
@@ -86,8 +104,22 @@ impl Source for Metrics {
     }
 }
 
-/// Waits until the past has been read; for ever once it has been.
-async fn read(past: &mut Option<Past>) -> Vec<State> {
+/// Does what a command asks. The answer is another interval, where it has asked for that.
+async fn obey(desk: &mut Desk, ctx: &mut Context, command: Command, interval: Period) -> Result<Option<Period>> {
+    let at = desk.now();
+    match commands::run(command, &mut desk.alerts, interval, at) {
+        Changed::Nothing => Ok(None),
+        Changed::Interval(asked) => Ok(Some(asked)),
+        Changed::Silence(command, answer) => {
+            desk.tell_states(ctx).await?;
+            command.complete(answer);
+            Ok(None)
+        }
+    }
+}
+
+/// Waits for a word of the past; for ever once it has been read.
+async fn read(past: &mut Option<Past>) -> Word {
     match past {
         Some(past) => past.read().await,
         None => std::future::pending().await,

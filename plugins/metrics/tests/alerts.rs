@@ -160,6 +160,84 @@ async fn a_silence_holds_its_tongue_until_it_is_over() {
     assert_eq!(scene.words(), ["resource_alert firing"]);
 }
 
+/// As an earlier life has left it: it fires, was told, and is silenced.
+fn left(alert: &str, id: &str) -> Value {
+    json!({
+        "alert": alert, "metric": "memory_usage_percent", "above": 90.0, "severity": "error", "told_as": "resource_alert",
+        "state": "firing", "alert_id": id, "since": "2026-01-31T12:00:00Z", "told": true,
+        "silenced_until": "2200-01-01T00:00:00Z",
+    })
+}
+
+/// Harm prevented: who ends a silence in the moment of a restart finds it there again, and the list says that all is quiet.
+#[tokio::test]
+async fn what_is_asked_before_the_past_is_known_is_answered_out_of_it() {
+    let machine = tempfile::tempdir().unwrap();
+    taken(machine.path(), 95);
+    let mut run = Scene::run(&machine, full("300ms"));
+    let mark = run.next_event_where("the mark", |event| event.kind == "alerts.opened").await;
+    let unsilence = run.send_command("silence_alert", &json!({ "alert": "full", "duration": "0s" }));
+    let list = run.send_command("list_alerts", &json!({}));
+    // Commands come in their order: those before this one are with the source.
+    run.command("set_interval", json!({ "interval": "150ms" })).await.completed();
+    let state = |alert: &str, source: &str| {
+        BusEvent::new("metrics_alerts", "alert_state", &left(alert, &format!("{alert}@1"))).source(source).key(alert)
+    };
+    run.deliver(state("full", "metrics")).await;
+    // Another instance has alerts of its own, which are none of ours.
+    run.deliver(state("theirs", "metrics-of-another")).await;
+    run.deliver(BusEvent::new("metrics_alerts", &mark.kind, &mark.data).source("metrics")).await;
+    run.answers(unsilence).await.completed();
+    let list = run.answers(list).await.completed();
+    assert_eq!(list["active"][0]["alert_id"], "full@1");
+    assert_eq!(list["active"][0].get("silenced_until"), None, "{list}");
+
+    let mut scene = Scene { machine, run, alerts: Vec::new() };
+    scene.memory(96, 5).await;
+    scene.memory(10, 10).await;
+    let told: Vec<_> = scene.alerts.iter().map(|(words, event)| (words.as_str(), &event.data["alert_id"])).collect();
+    assert_eq!(told, [("resource_alert resolved", &json!("full@1"))]);
+}
+
+/// Alerts do not wait for ever for what was before; and when it comes, what was left open is closed.
+#[tokio::test]
+async fn a_past_that_is_read_too_late_is_settled_all_the_same() {
+    let machine = tempfile::tempdir().unwrap();
+    taken(machine.path(), 95);
+    let mut run = Scene::run(&machine, full("100ms"));
+    let mark = run.next_event_where("the mark", |event| event.kind == "alerts.opened").await;
+    let mut scene = Scene { machine, run, alerts: Vec::new() };
+    while scene.alerts.is_empty() {
+        scene.memory(95, 1).await;
+    }
+    scene.run.logged("was not read within").await;
+    let state = BusEvent::new("metrics_alerts", "alert_state", &left("full", "full@1")).source("metrics").key("full");
+    scene.run.deliver(state).await;
+    scene.run.deliver(BusEvent::new("metrics_alerts", &mark.kind, &mark.data).source("metrics")).await;
+    while scene.alerts.len() < 2 {
+        scene.memory(95, 1).await;
+    }
+    assert_eq!(scene.words(), ["resource_alert firing", "resource_alert resolved"]);
+    let data = &scene.alerts[1].1.data;
+    assert_eq!((&data["alert_id"], &data["reason"]), (&json!("full@1"), &json!("replaced")));
+    let kept = scene.run.snapshot("metrics_alerts", "full").unwrap().data;
+    assert_eq!(kept["alert_id"], scene.alerts[0].1.data["alert_id"], "the one that fires now");
+}
+
+/// Harm prevented: what others told of longer ago than the history reaches is unknown after a restart.
+#[tokio::test]
+async fn what_stands_is_asked_for_as_snapshots_and_sessions_from_their_beginning() {
+    let mut scene = Scene::start(json!({})).await;
+    let asked = scene.run.subscribed(3).await;
+    let of = |channel: &str, what: &str, value: Value| {
+        asked.iter().any(|it| it["channels"].as_array().unwrap().contains(&json!(channel)) && it[what] == value)
+    };
+    for channel in ["tmux", "agent", "mcp_servers"] {
+        assert!(of(channel, "snapshots", json!(true)), "{channel}: {asked:?}");
+    }
+    assert!(of("mcp_traffic", "from", json!("earliest")), "{asked:?}");
+}
+
 #[tokio::test]
 async fn commands_say_what_is_wrong_with_them() {
     let mut scene = Scene::start(full("300ms")).await;
@@ -169,6 +247,7 @@ async fn commands_say_what_is_wrong_with_them() {
         ("silence_alert", json!({}), "VALIDATION_ERROR"),
         ("set_interval", json!({ "interval": "50ms" }), "VALIDATION_ERROR"),
         ("set_interval", json!({ "interval": "often" }), "VALIDATION_ERROR"),
+        ("set_interval", json!({ "interval": "61m" }), "VALIDATION_ERROR"),
     ] {
         let (told, message) = scene.run.command(command, parameters).await.error();
         assert_eq!(told, code, "{message}");
@@ -194,10 +273,10 @@ async fn what_the_daemon_tells_is_told_on() {
         "name": "down", "metric": "sources_failing", "above": 0.0, "for": "0s",
     }] }))
     .await;
-    scene.run.subscribed(2).await;
+    scene.run.subscribed(3).await;
     let stats = |events: u64, failing: Value| {
         json!({
-            "window_ms": 1_000, "events": events, "deliveries": 10 * events, "connections": { "http": 1, "websocket": 2 },
+            "uptime_ms": 1_000 * events / 50, "window_ms": 1_000, "events": events, "deliveries": 10 * events, "connections": { "http": 1, "websocket": 2 },
             "sources": { "up": 3, "failing": failing },
             "requests": { "count": 4, "errors": 1, "sum_ms": 10.0, "buckets": [[1.0, 3], [7.0, 1]] },
         })

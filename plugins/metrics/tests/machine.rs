@@ -219,6 +219,76 @@ async fn a_counter_that_cannot_be_read_leaves_its_field_out_and_is_told_once() {
     run.logged("diskstats can be read again").await;
 }
 
+/// Harm prevented: a counter that could not be read before a restart, and can be since, stays degraded for ever.
+#[tokio::test]
+async fn what_was_mended_while_the_source_was_away_is_told() {
+    let machine = Machine::new("mended");
+    let mut run = Testkit::start::<Metrics>(machine.settings());
+    let mark = run.next_event_where("the mark", |event| event.kind == "alerts.opened").await;
+    let status = |module: &str| json!({ "module": module, "old_status": "starting", "new_status": "degraded" });
+    let left = |module: &str, source: &str| {
+        BusEvent::new("module", "module_status_changed", &status(module)).source(source).key(module)
+    };
+    run.deliver(left("metrics.memory", "metrics-of-another")).await;
+    run.deliver(left("metrics.disks", "metrics")).await;
+    run.deliver(BusEvent::new("metrics_alerts", &mark.kind, &mark.data).source("metrics")).await;
+    let about = |event: &TestEvent| ["metrics.disks", "metrics.memory"].iter().any(|it| event.data["module"] == *it);
+    let event = run.next_event_where("that it can be read again", about).await;
+    assert_eq!((&event.data["module"], &event.data["new_status"]), (&json!("metrics.disks"), &json!("healthy")));
+    assert_eq!(event.retained.as_deref(), Some("metrics.disks"), "and the next life knows it");
+}
+
+/// In a container the host's `/proc` shows other numbers than programs there have, and `net` is the container's.
+#[tokio::test]
+async fn of_another_machines_proc_the_network_is_the_machines_and_no_processes_are_counted() {
+    let machine = Machine::new("container");
+    std::os::unix::fs::symlink("1", machine.proc().join("self")).unwrap();
+    fs::create_dir_all(machine.proc().join("1/net")).unwrap();
+    machine.write("1/net/dev", "a\nb\neth0: 1000 1 0 0 0 0 0 0 1000 1 0 0 0 0 0 0\n");
+    let mut run = Testkit::start::<Metrics>(machine.settings());
+    let about = |event: &TestEvent| event.data["module"] == "metrics.process_groups";
+    let event = run.next_event_where("that there are no groups", about).await;
+    assert_eq!(event.data["new_status"], "degraded");
+    assert!(event.data["reason"].as_str().unwrap().contains("are not those"), "{}", event.data);
+    update(&mut run).await;
+    machine.change("1/net/dev", "a\nb\neth0: 901000 1 0 0 0 0 0 0 101000 1 0 0 0 0 0 0\n");
+    update_where(&mut run, "traffic", |event| system(event)["network_throughput_mbps"].as_f64() > Some(0.0)).await;
+}
+
+/// Where the kernel does not watch over saturation, and with a file that is none of its own it does not, the looks do.
+#[tokio::test]
+async fn where_the_kernel_does_not_watch_the_looks_fire_the_alert() {
+    let machine = Machine::new("pressure");
+    fs::create_dir_all(machine.proc().join("pressure")).unwrap();
+    let began = Instant::now();
+    // A machine on which something always waits; padded, so that one text covers the other.
+    let waited = || {
+        let micros = began.elapsed().as_micros();
+        format!("some avg10=99.00 avg60=99.00 avg300=99.00 total={micros:020}\n")
+    };
+    machine.write("pressure/cpu", &waited());
+    let mut settings = machine.settings();
+    settings["alerts"] =
+        json!([{ "name": "waiting", "metric": "cpu_pressure_percent", "above": 50.0, "for": "300ms" }]);
+    let mut run = Testkit::start::<Metrics>(settings);
+    let mark = run.next_event_where("the mark", |event| event.kind == "alerts.opened").await;
+    run.deliver(BusEvent::new("metrics_alerts", &mark.kind, &mark.data).source("metrics")).await;
+    let mut trigger = None;
+    let alert = loop {
+        machine.change("pressure/cpu", &waited());
+        let event = run.next_event().await;
+        if event.data["module"] == "metrics.cpu_pressure_trigger" {
+            trigger = Some(event);
+        } else if event.kind == "resource_alert" {
+            break event;
+        }
+    };
+    assert_eq!((&alert.data["state"], alert.evidence), (&json!("firing"), Some(Evidence::Polled)));
+    let trigger = trigger.expect("that the kernel does not watch is told");
+    assert_eq!(trigger.data["new_status"], "degraded");
+    assert_eq!(trigger.data["affected_functions"], json!(["alerts_between_looks"]));
+}
+
 #[tokio::test]
 async fn an_interval_below_the_kernels_resolution_is_raised() {
     let mut run = Testkit::start::<Metrics>(json!({ "interval": "1ms" }));

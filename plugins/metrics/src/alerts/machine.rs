@@ -1,12 +1,19 @@
 //! When an alert fires and when it is resolved: pure, one value and one time after the other.
 //!
 //! It fires when every value of `hold` was past the threshold, and is resolved when every value of `clear_for` had come back
-//! to `clear`. A value that is not known is none of both: it ends a beginning, of either kind, and begins nothing.
+//! to `clear`. A value that is not known is none of both: it ends a beginning, of either kind, and begins nothing. Where
+//! nothing happened that a value could be of, all stays as it is for a while: who answers once in five seconds, and each
+//! time wrong, is not well in between.
 
+use crate::metric::Reading;
 use std::time::Duration;
 
 /// An alert that has heard nothing for so long is resolved: nobody knows any more whether it is true.
 pub(crate) const NO_DATA: Duration = Duration::from_mins(10);
+
+/// What has begun is over when nothing has happened for so long, or for as long as the alert takes to fire: two failures
+/// an hour apart are no hour of failures.
+const SPARSE: Duration = Duration::from_mins(1);
 
 /// What it is about.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -42,8 +49,8 @@ pub(crate) enum Why {
 pub(crate) enum Machine {
     #[default]
     Quiet,
-    /// Past the threshold since then, but not for long enough.
-    Pending { since: Duration },
+    /// Past the threshold since then, but not for long enough. `heard` is when the last value came.
+    Pending { since: Duration, heard: Duration },
     /// It fires. `back` is since when the values have come back, `heard` when the last one came.
     Firing { back: Option<Duration>, heard: Duration },
 }
@@ -70,18 +77,26 @@ impl Machine {
     }
 
     /// A look, at `now`. Times never go back.
-    pub(crate) fn observe(&mut self, rule: &Rule, value: Option<f64>, now: Duration) -> Option<Change> {
-        let value = value.filter(|value| !value.is_nan());
-        let (next, change) = match (*self, value) {
-            (Self::Quiet | Self::Pending { .. }, None) => (Self::Quiet, None),
-            (Self::Quiet | Self::Pending { .. }, Some(value)) if !rule.is_past(value) => (Self::Quiet, None),
-            (Self::Quiet, Some(_)) => Self::begun(rule, now, now),
-            (Self::Pending { since }, Some(_)) => Self::begun(rule, since, now),
-            (Self::Firing { heard, .. }, None) if now.saturating_sub(heard) >= NO_DATA => {
+    pub(crate) fn observe(&mut self, rule: &Rule, reading: Reading, now: Duration) -> Option<Change> {
+        use Reading::{Nothing, Unknown, Value};
+        let reading = match reading {
+            Value(value) if value.is_nan() => Unknown,
+            known => known,
+        };
+        let (next, change) = match (*self, reading) {
+            (Self::Pending { heard, .. }, Nothing) if now.saturating_sub(heard) < rule.hold.max(SPARSE) => {
+                (*self, None)
+            }
+            (Self::Quiet | Self::Pending { .. }, Unknown | Nothing) => (Self::Quiet, None),
+            (Self::Quiet | Self::Pending { .. }, Value(value)) if !rule.is_past(value) => (Self::Quiet, None),
+            (Self::Quiet, Value(_)) => Self::begun(rule, now, now),
+            (Self::Pending { since, .. }, Value(_)) => Self::begun(rule, since, now),
+            (Self::Firing { heard, .. }, Unknown | Nothing) if now.saturating_sub(heard) >= NO_DATA => {
                 (Self::Quiet, Some(Change::Resolved(Why::NoData)))
             }
-            (Self::Firing { heard, .. }, None) => (Self::Firing { back: None, heard }, None),
-            (Self::Firing { back, .. }, Some(value)) if rule.is_back(value) => {
+            (Self::Firing { .. }, Nothing) => (*self, None),
+            (Self::Firing { heard, .. }, Unknown) => (Self::Firing { back: None, heard }, None),
+            (Self::Firing { back, .. }, Value(value)) if rule.is_back(value) => {
                 let since = back.unwrap_or(now);
                 if now.saturating_sub(since) >= rule.clear_for {
                     (Self::Quiet, Some(Change::Resolved(Why::Cleared)))
@@ -89,7 +104,7 @@ impl Machine {
                     (Self::Firing { back: Some(since), heard: now }, None)
                 }
             }
-            (Self::Firing { .. }, Some(_)) => (Self::Firing { back: None, heard: now }, None),
+            (Self::Firing { .. }, Value(_)) => (Self::Firing { back: None, heard: now }, None),
         };
         *self = next;
         change
@@ -98,7 +113,7 @@ impl Machine {
     /// Somebody has watched all the time since `since`, and says that the threshold was passed.
     pub(crate) fn pushed(&mut self, rule: &Rule, since: Duration, now: Duration) -> Option<Change> {
         let since = match *self {
-            Self::Pending { since: earlier } => earlier.min(since),
+            Self::Pending { since: earlier, .. } => earlier.min(since),
             Self::Quiet => since,
             Self::Firing { .. } => {
                 *self = Self::firing(now);
@@ -114,7 +129,7 @@ impl Machine {
         if now.saturating_sub(since) >= rule.hold {
             (Self::firing(now), Some(Change::Fired { since }))
         } else {
-            (Self::Pending { since }, None)
+            (Self::Pending { since, heard: now }, None)
         }
     }
 }
@@ -139,8 +154,42 @@ mod tests {
     /// What changes when a value comes each second.
     fn story(rule: &Rule, values: impl IntoIterator<Item = Option<f64>>) -> Vec<(u64, Change)> {
         let mut machine = Machine::default();
-        let look = |(second, value)| machine.observe(rule, value, seconds(second)).map(|change| (second, change));
+        let look =
+            |(second, value)| machine.observe(rule, reading(value), seconds(second)).map(|change| (second, change));
         (0..).zip(values).filter_map(look).collect()
+    }
+
+    fn reading(value: Option<f64>) -> Reading {
+        value.map_or(Reading::Unknown, Reading::Value)
+    }
+
+    /// The same where a value comes only now and then, and nothing happens in between.
+    fn sparse(rule: &Rule, every: u64, until: u64, value: impl Fn(u64) -> f64) -> Vec<(u64, Change)> {
+        let mut machine = Machine::default();
+        let look = |second: u64| {
+            let reading = if second.is_multiple_of(every) { Reading::Value(value(second)) } else { Reading::Nothing };
+            machine.observe(rule, reading, seconds(second)).map(|change| (second, change))
+        };
+        (0..until).filter_map(look).collect()
+    }
+
+    /// Harm prevented: a daemon that is asked once in five seconds, and answers with nothing but faults, is never told.
+    #[test]
+    fn who_is_seldom_asked_and_always_wrong_fires_and_who_is_well_again_is_resolved() {
+        let told = sparse(&RULE, 5, 200, |second| if second < 100 { 95.0 } else { 20.0 });
+        assert_eq!(told, [(30, Change::Fired { since: seconds(0) }), (120, Change::Resolved(Why::Cleared))]);
+        let told = sparse(&RULE, 50, 400, |second| if second < 100 { 95.0 } else { 20.0 });
+        assert_eq!(told, [(50, Change::Fired { since: seconds(0) }), (150, Change::Resolved(Why::Cleared))]);
+    }
+
+    #[test]
+    fn few_failures_far_apart_are_no_alert_and_who_is_asked_no_more_is_resolved_in_the_end() {
+        assert_eq!(sparse(&RULE, 61, 3_600, |_| 95.0), []);
+        assert_eq!(sparse(&RULE, 5, 3_600, |second| if second == 600 { 99.0 } else { 20.0 }), []);
+        let mut machine = Machine::firing(seconds(0));
+        assert_eq!(machine.observe(&RULE, Reading::Nothing, seconds(599)), None);
+        let resolved = Some(Change::Resolved(Why::NoData));
+        assert_eq!(machine.observe(&RULE, Reading::Nothing, seconds(600)), resolved);
     }
 
     fn values(parts: &[(u64, f64)]) -> Vec<Option<f64>> {
@@ -198,10 +247,10 @@ mod tests {
         let mut machine = Machine::default();
         assert_eq!(machine.pushed(&rule, seconds(96), seconds(100)), Some(Change::Fired { since: seconds(96) }));
         assert_eq!(machine.pushed(&rule, seconds(98), seconds(102)), None, "once");
-        machine.observe(&rule, Some(10.0), seconds(103));
+        machine.observe(&rule, Reading::Value(10.0), seconds(103));
         machine.pushed(&rule, seconds(100), seconds(110));
-        assert_eq!(machine.observe(&rule, Some(10.0), seconds(124)), None, "it begins to come back anew");
-        assert!(machine.observe(&rule, Some(10.0), seconds(144)).is_some());
+        assert_eq!(machine.observe(&rule, Reading::Value(10.0), seconds(124)), None, "it begins to come back anew");
+        assert!(machine.observe(&rule, Reading::Value(10.0), seconds(144)).is_some());
     }
 
     proptest! {
@@ -220,7 +269,7 @@ mod tests {
                     past.iter().rev().take_while(move |(at, _)| seconds(now - at) <= span).map(|(_, value)| *value)
                 };
                 let long_enough = |span: Duration| seconds(now - past[0].0) >= span;
-                match machine.observe(&RULE, value, seconds(now)) {
+                match machine.observe(&RULE, reading(value), seconds(now)) {
                     Some(Change::Fired { since }) => {
                         prop_assert!(!firing && seconds(now) >= since + RULE.hold);
                         prop_assert!(within(RULE.hold).all(|value| value.is_some_and(|value| value > 90.0)));

@@ -14,8 +14,8 @@ pub(crate) use state::State;
 
 use crate::{
     config::AlertConfig,
-    groups::Usage,
-    metric::{Figures, Metric},
+    groups,
+    metric::{Figures, Metric, Reading},
 };
 use headwater_plugin::serde_json::{Value, json};
 use jiff::Timestamp;
@@ -56,9 +56,17 @@ struct Instance {
 struct Firing {
     id: String,
     since: Timestamp,
+    /// By the clock that does not jump. That begins anew with the source: `earlier` is how long it had lasted before.
     began: Duration,
+    earlier: Duration,
     /// Whether it has been told: what was silenced has not.
     told: bool,
+}
+
+impl Firing {
+    fn lasted(&self, now: Now) -> Duration {
+        self.earlier + now.clock.saturating_sub(self.began)
+    }
 }
 
 impl Alerts {
@@ -85,51 +93,62 @@ impl Alerts {
         self.definitions.iter().filter(|definition| definition.group.is_none()).map(|definition| definition.metric)
     }
 
-    /// The first alert above a bound of this figure, by its rule: what the kernel may watch.
-    pub(crate) fn rule_of(&self, metric: Metric) -> Option<Rule> {
+    /// The first alert above a bound of this figure that fires within `longest`, by its rule: what the kernel may watch.
+    pub(crate) fn rule_of(&self, metric: Metric, longest: Duration) -> Option<Rule> {
         let fits = |definition: &&Arc<Definition>| {
-            definition.metric == metric && definition.group.is_none() && definition.rule.above
+            let rule = &definition.rule;
+            definition.metric == metric && definition.group.is_none() && rule.above && rule.hold <= longest
         };
         self.definitions.iter().find(fits).map(|definition| definition.rule)
     }
 
-    /// How an alert stood before the source was started anew.
+    /// How an alert stood before the source was started anew. Where that is read late, what is known by now counts more.
     pub(crate) fn restore(&mut self, state: State, now: Now) {
         if let Some(until) = state.silenced_until.filter(|until| *until > now.at) {
-            self.silences.insert(state.name.clone(), until);
+            self.silences.entry(state.name.clone()).or_insert(until);
         }
         let Some(id) = state.id.clone() else { return };
         let since = state.since.unwrap_or(now.at);
-        let lasted = Duration::try_from(now.at.duration_since(since)).unwrap_or_default();
-        let firing = Firing { id, since, began: now.clock.saturating_sub(lasted), told: state.told };
-        let definition = self.definitions.iter().find(|definition| {
-            let group = state.name.strip_prefix(&definition.name).and_then(|rest| rest.strip_prefix('/'));
-            definition.metric == state.metric && definition.fits(&state.name, group)
-        });
-        match definition {
-            Some(definition) => {
+        let earlier = Duration::try_from(now.at.duration_since(since)).unwrap_or_default();
+        let firing = Firing { id, since, began: now.clock, earlier, told: state.told };
+        let anew = self.instances.get(&state.name).and_then(|instance| instance.firing.as_ref());
+        let over = match (self.definition_of(&state.name), anew) {
+            (_, Some(anew)) if anew.id == firing.id => return,
+            (_, Some(_)) => "replaced",
+            (Some(definition), None) if definition.metric == state.metric => {
                 let (definition, machine) = (definition.clone(), Machine::firing(now.clock));
                 let instance = Instance { definition, machine, value: None, firing: Some(firing) };
                 self.instances.insert(state.name, instance);
+                return;
             }
-            // Whoever was told that it fires is told that it does so no more.
-            None if state.told => {
-                let definition = Arc::new(state.definition());
-                let standing = Standing::Resolved { reason: "removed" };
-                self.removed.push(Notice::new(&state.name, &definition, standing, &firing.id, firing.since));
-            }
-            None => {}
+            _ => "removed",
+        };
+        // Whoever was told that it fires is told that it does so no more.
+        if state.told {
+            let definition = Arc::new(state.definition());
+            let standing = Standing::Resolved { reason: over };
+            let notice = Notice::new(&state.name, &definition, standing, &firing.id, firing.since);
+            self.removed.push(notice.lasting(&firing, now));
         }
     }
 
+    /// The definition of the alert of this name.
+    fn definition_of(&self, name: &str) -> Option<&Arc<Definition>> {
+        let (own, group) = match name.split_once('/') {
+            Some((own, group)) => (own, Some(group)),
+            None => (name, None),
+        };
+        self.definitions.iter().find(|definition| definition.name == own && definition.fits(name, group))
+    }
+
     /// Looks at the figures of this moment. `groups` are those of the processes, where they were looked at.
-    pub(crate) fn observe(&mut self, figures: &Figures, groups: Option<&[Usage]>, now: Now) -> Vec<Notice> {
+    pub(crate) fn observe(&mut self, figures: &Figures, groups: Option<&groups::Look>, now: Now) -> Vec<Notice> {
         let mut notices = std::mem::take(&mut self.removed);
         self.silences.retain(|_, until| *until > now.at);
         for definition in self.definitions.clone() {
             if definition.group.is_none() {
-                let value = figures.get(definition.metric);
-                self.look(&definition.name, &definition, value, now, &mut notices);
+                let reading = figures.reading(definition.metric);
+                self.look(&definition.name, &definition, reading, now, &mut notices);
             } else if let Some(groups) = groups {
                 self.look_at_groups(&definition, groups, now, &mut notices);
             }
@@ -138,12 +157,14 @@ impl Alerts {
         notices
     }
 
-    /// The kernel says that this figure has been past its bound for all of `window`.
-    pub(crate) fn pushed(&mut self, metric: Metric, value: f64, window: Duration, now: Now) -> Vec<Notice> {
+    /// The kernel says that this figure has been above `asked` for all of `window`. That is all that it says: of a higher
+    /// bound it says nothing, and nothing of a longer time. `value` is what is to be told.
+    pub(crate) fn pushed(&mut self, metric: Metric, asked: f64, window: Duration, value: f64, now: Now) -> Vec<Notice> {
         let mut notices = Vec::new();
         let about = |definition: &&Arc<Definition>| {
             let Definition { rule, group, .. } = &***definition;
-            definition.metric == metric && group.is_none() && rule.above && value >= rule.threshold
+            let proven = rule.above && rule.threshold <= asked && rule.hold <= window;
+            definition.metric == metric && group.is_none() && proven
         };
         for definition in self.definitions.iter().filter(about).cloned().collect::<Vec<_>>() {
             let name = definition.name.clone();
@@ -182,9 +203,9 @@ impl Alerts {
             }
         }
         for (name, until) in &self.silences {
-            let instance = self.instances.get(name).map(|instance| &instance.definition);
-            let definition = instance.or_else(|| self.definitions.iter().find(|definition| definition.name == *name));
-            if let Some(definition) = definition {
+            // Of a group's alert there is no instance while the group is away, and of a name for all groups never.
+            let of_all = || self.definitions.iter().find(|definition| definition.name == *name);
+            if let Some(definition) = self.definition_of(name).or_else(of_all) {
                 states.entry(name).or_insert_with(|| State::new(name, definition)).silenced_until = Some(*until);
             }
         }
@@ -195,8 +216,8 @@ impl Alerts {
     pub(crate) fn list(&self) -> Value {
         let states = self.states();
         let grouped = |definition: &Definition| {
-            let of_it = self.instances.iter().filter(|(_, it)| it.definition.name == definition.name);
-            of_it.filter(|(_, it)| it.firing.is_some()).map(|(name, _)| name.clone()).collect::<Vec<_>>()
+            let is_of_it = |name: &str| name.split_once('/').is_some_and(|(own, _)| own == definition.name);
+            states.keys().filter(|name| is_of_it(name)).map(|name| (*name).to_owned()).collect::<Vec<_>>()
         };
         let alerts = self.definitions.iter().flat_map(|definition| match definition.group {
             None => vec![(definition.name.clone(), definition)],
@@ -234,26 +255,40 @@ impl Alerts {
         &mut self,
         name: &str,
         definition: &Arc<Definition>,
-        value: Option<f64>,
+        reading: Reading,
         now: Now,
         notices: &mut Vec<Notice>,
     ) {
         let instance = self.instance(name, definition);
-        instance.value = value;
-        let change = instance.machine.observe(&definition.rule, value, now.clock);
+        instance.value = if let Reading::Value(value) = reading { Some(value) } else { None };
+        let change = instance.machine.observe(&definition.rule, reading, now.clock);
         self.changed(name, change, now, notices);
     }
 
-    fn look_at_groups(&mut self, definition: &Arc<Definition>, groups: &[Usage], now: Now, notices: &mut Vec<Notice>) {
-        for usage in groups {
+    fn look_at_groups(
+        &mut self,
+        definition: &Arc<Definition>,
+        groups: &groups::Look,
+        now: Now,
+        notices: &mut Vec<Notice>,
+    ) {
+        for usage in groups.usages.iter().filter(|usage| !groups.cut.contains(&usage.name)) {
             let name = format!("{}/{}", definition.name, usage.name);
             if definition.fits(&name, Some(&usage.name)) {
-                self.look(&name, definition, usage.get(definition.metric), now, notices);
+                let reading = usage.get(definition.metric).map_or(Reading::Unknown, Reading::Value);
+                self.look(&name, definition, reading, now, notices);
+            }
+        }
+        // Of a group that was not looked at whole there are no figures, though it is there.
+        for group in &groups.cut {
+            let name = format!("{}/{group}", definition.name);
+            if self.instances.get(&name).is_some_and(|instance| instance.definition.name == definition.name) {
+                self.look(&name, definition, Reading::Nothing, now, notices);
             }
         }
         let is_there = |name: &str| {
             let group = name.strip_prefix(&definition.name).and_then(|rest| rest.strip_prefix('/'));
-            groups.iter().any(|usage| group == Some(usage.name.as_str()))
+            group.is_some_and(|group| groups.has(group))
         };
         let of_it = self.instances.iter().filter(|(_, it)| it.definition.name == definition.name);
         let gone: Vec<String> = of_it.filter(|(name, _)| !is_there(name)).map(|(name, _)| name.clone()).collect();
@@ -275,7 +310,7 @@ impl Alerts {
                 let ago = now.clock.saturating_sub(since);
                 let since_at = now.at.checked_sub(ago).unwrap_or(now.at);
                 let id = format!("{name}@{}", now.at.as_millisecond());
-                let firing = Firing { id, since: since_at, began: since, told: !silenced };
+                let firing = Firing { id, since: since_at, began: since, earlier: Duration::ZERO, told: !silenced };
                 if !silenced {
                     notices.push(instance.notice(name, Standing::Firing, &firing, now));
                 }
@@ -326,7 +361,7 @@ impl Instance {
 
 impl Notice {
     fn lasting(self, firing: &Firing, now: Now) -> Self {
-        Self { lasted: now.clock.saturating_sub(firing.began), ..self }
+        Self { lasted: firing.lasted(now), ..self }
     }
 }
 

@@ -25,7 +25,8 @@ pub(crate) struct Notice {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Standing {
     Firing,
-    /// `cleared`, `no_data`, `gone` (the group) or `removed` (the alert).
+    /// `cleared`, `no_data`, `gone` (the group), `removed` (the alert) or `replaced` (by another firing of it, which began
+    /// before it was known that this one stands).
     Resolved {
         reason: &'static str,
     },

@@ -1,7 +1,11 @@
 //! Alerts over time: what is told, what is silenced, what a restart keeps.
 
 use super::*;
-use crate::sample::SystemPerformance;
+use crate::{
+    application::ApplicationPerformance,
+    groups::{Look, Usage},
+    sample::SystemPerformance,
+};
 use headwater_plugin::serde_json::from_value;
 
 fn now(second: u64) -> Now {
@@ -57,6 +61,37 @@ fn an_hour_of_null_data_is_silent() {
     assert_eq!(run(&mut alerts, 0..3_600, |_| Figures::default()), []);
     let state = alerts.list();
     assert_eq!(state["active"], json!([]));
+}
+
+/// The daemon's answers of a second: nothing but a second in which nobody asked, or one that went so.
+fn answers(error_rate: Option<f64>) -> Figures {
+    let p95 = error_rate.map(|_| 3.0);
+    let application =
+        ApplicationPerformance { error_rate, p95_response_time_ms: p95, ..ApplicationPerformance::default() };
+    Figures { application: Some(application), ..Figures::default() }
+}
+
+/// Nobody asks, or somebody does now and then and is answered well, or is once told of a fault: no word either.
+#[test]
+fn an_hour_of_sparse_data_is_silent() {
+    let every = |seconds: u64, rate: f64| move |second: u64| answers(second.is_multiple_of(seconds).then_some(rate));
+    for figures in
+        [&(|_| answers(None)) as &dyn Fn(u64) -> Figures, &every(37, 0.0), &every(300, 1.0), &|second: u64| {
+            answers(second.is_multiple_of(7).then_some(if second == 1_400 { 1.0 } else { 0.0 }))
+        }]
+    {
+        let mut alerts = Alerts::new(&[], true).unwrap();
+        assert_eq!(run(&mut alerts, 0..3_600, figures), []);
+    }
+}
+
+/// Harm prevented: a daemon that few ask, and that answers each with a fault, is never told; and once told, never well.
+#[test]
+fn who_answers_once_in_five_seconds_has_alerts_too() {
+    let mut alerts = Alerts::new(&[], true).unwrap();
+    let rate = |second: u64| if second < 200 { 1.0 } else { 0.0 };
+    let figures = |second: u64| answers(second.is_multiple_of(5).then(|| rate(second)));
+    assert_eq!(run(&mut alerts, 0..600, figures), told(&[(60, "errors firing"), (260, "errors cleared")]));
 }
 
 #[test]
@@ -120,6 +155,51 @@ fn a_restart_changes_nothing() {
     assert_eq!(run(&mut other, 30..40, |_| cpu(99.0)), told(&[(30, "hot removed")]));
 }
 
+/// The clock that does not jump begins anew with the source; how long it fires does not.
+#[test]
+fn how_long_it_has_lasted_counts_the_time_before_a_restart() {
+    let mut before = hot();
+    run(&mut before, 0..20, |_| cpu(99.0));
+    let written = before.states()["hot"].data().to_string();
+    for settings in [json!([]), json!([{ "name": "hot", "metric": "cpu_usage_percent", "above": 90.0, "for": "10s" }])]
+    {
+        let mut after = alerts(settings);
+        let moment = |second: u64| Now { clock: Duration::from_secs(second - 500), ..now(second) };
+        after.restore(State::read(written.as_bytes()).unwrap(), moment(500));
+        let resolved = (500..600).find_map(|second| {
+            let notice = after.observe(&cpu(5.0), None, moment(second)).pop()?;
+            Some((notice.lasted.as_secs(), second))
+        });
+        let (lasted, second) = resolved.unwrap();
+        assert_eq!(lasted, second, "since the first second");
+    }
+}
+
+/// What was read too late to be waited for is adopted, or ended where the alert has fired anew.
+#[test]
+fn what_is_read_late_is_settled() {
+    let mut before = hot();
+    run(&mut before, 0..20, |_| cpu(99.0));
+    before.silence("hot", Some(now(1_000).at));
+    let state = || State::read(before.states()["hot"].data().to_string().as_bytes()).unwrap();
+
+    let mut adopts = hot();
+    assert_eq!(run(&mut adopts, 30..35, |_| cpu(99.0)), []);
+    adopts.restore(state(), now(35));
+    assert_eq!(run(&mut adopts, 35..60, |_| cpu(99.0)), []);
+    assert_eq!(adopts.states(), before.states());
+
+    let mut anew = hot();
+    assert_eq!(run(&mut anew, 30..50, |_| cpu(99.0)), told(&[(40, "hot firing")]));
+    let id = anew.states()["hot"].id.clone();
+    anew.restore(state(), now(50));
+    let notices = anew.observe(&cpu(99.0), None, now(50));
+    assert_eq!(notices.iter().map(words).collect::<Vec<_>>(), ["hot replaced"]);
+    assert_eq!((Some(&notices[0].id), id), (before.states()["hot"].id.as_ref(), anew.states()["hot"].id.clone()));
+    anew.restore(anew.states()["hot"].clone(), now(51));
+    assert_eq!(run(&mut anew, 51..55, |_| cpu(99.0)), [], "its own word is nothing new");
+}
+
 #[test]
 fn a_silence_that_is_over_is_not_restored() {
     let mut before = hot();
@@ -141,7 +221,8 @@ fn each_group_has_an_alert_of_its_own_which_ends_with_it() {
         { "name": "busy", "metric": "cpu_usage_percent", "above": 90.0, "for": "10s", "group": "pane *" },
     ]));
     let mut look = |second: u64, groups: Option<&[Usage]>| -> Vec<String> {
-        alerts.observe(&cpu(99.0), groups, now(second)).iter().map(words).collect()
+        let groups = groups.map(|usages| Look { usages: usages.to_vec(), ..Look::default() });
+        alerts.observe(&cpu(99.0), groups.as_ref(), now(second)).iter().map(words).collect()
     };
     let groups = [usage("pane a", 99.0), usage("pane b", 5.0), usage("agent c", 99.0)];
     assert_eq!(look(0, Some(&groups)), [""; 0]);
@@ -153,6 +234,74 @@ fn each_group_has_an_alert_of_its_own_which_ends_with_it() {
     assert_eq!(look(20, Some(&groups[1..])), [""; 0]);
 }
 
+fn busy() -> Alerts {
+    alerts(json!([
+        { "name": "busy", "metric": "cpu_usage_percent", "above": 90.0, "for": "10s", "group": "pane *" },
+    ]))
+}
+
+/// Harm prevented: on a machine with many processes a group has no room for a while, and its alert ends as if it were gone.
+#[test]
+fn a_group_that_was_not_looked_at_whole_keeps_its_alert() {
+    let mut alerts = busy();
+    let whole = Look { usages: vec![usage("pane a", 99.0)], ..Look::default() };
+    let part = Look { usages: vec![usage("pane a", 1.0)], cut: ["pane a".to_owned()].into(), ..Look::default() };
+    let none = Look { cut: ["pane a".to_owned(), "pane b".to_owned()].into(), ..Look::default() };
+    let mut told = Vec::new();
+    for second in 0..100 {
+        let look = match second {
+            0..=10 => &whole,
+            11..50 => &part,
+            _ => &none,
+        };
+        told.extend(alerts.observe(&cpu(0.0), Some(look), now(second)).iter().map(words));
+    }
+    assert_eq!(told, ["busy/pane a firing"]);
+    assert_eq!(
+        alerts.observe(&cpu(0.0), Some(&Look::default()), now(100)).iter().map(words).collect::<Vec<_>>(),
+        ["busy/pane a gone"]
+    );
+}
+
+/// Harm prevented: who has silenced a pane's alert for a day hears of it again after a restart, since the pane comes later.
+#[test]
+fn the_silence_of_a_group_outlives_a_restart_without_the_group() {
+    let mut before = busy();
+    let loud = Look { usages: vec![usage("pane a", 99.0)], ..Look::default() };
+    before.observe(&cpu(0.0), Some(&loud), now(0));
+    before.silence("busy/pane a", Some(now(1_000).at)).unwrap();
+    let mut written = before.states()["busy/pane a"].data().to_string();
+    for life in 1..4 {
+        let mut after = busy();
+        after.restore(State::read(written.as_bytes()).unwrap(), now(10 * life));
+        after.observe(&cpu(0.0), Some(&Look::default()), now(10 * life));
+        assert_eq!(after.list()["alerts"][0]["silenced_until"], now(1_000).at.to_string());
+        written = after.states()["busy/pane a"].data().to_string();
+        for second in 100..120 {
+            assert_eq!(after.observe(&cpu(0.0), Some(&loud), now(second)), []);
+        }
+    }
+}
+
+/// Harm prevented: the kernel was asked for 10 %, and an alert above 90 % fires at its word.
+#[test]
+fn the_kernels_word_is_of_the_bound_that_it_was_asked_for() {
+    let alert = |name: &str, above: f64, time: &str| json!({ "name": name, "metric": "io_pressure_percent", "above": above, "for": time });
+    let mut alerts = alerts(json!([
+        alert("asked", 10.0, "4s"),
+        alert("lower", 5.0, "2s"),
+        alert("higher", 90.0, "4s"),
+        alert("longer", 10.0, "5s"),
+    ]));
+    let asked = alerts.rule_of(Metric::IoPressurePercent, Duration::from_secs(10)).unwrap();
+    assert!((asked.threshold - 10.0).abs() < f64::EPSILON);
+    assert_eq!(alerts.rule_of(Metric::IoPressurePercent, Duration::from_secs(1)), None);
+    let window = Duration::from_secs(4);
+    let told = alerts.pushed(Metric::IoPressurePercent, asked.threshold, window, 95.0, now(7));
+    assert_eq!(told.iter().map(words).collect::<Vec<_>>(), ["asked firing", "lower firing"]);
+    assert_eq!(alerts.list()["alerts"][3]["state"], "quiet");
+}
+
 #[test]
 fn the_kernel_fires_it_between_two_looks() {
     let mut alerts = alerts(json!([
@@ -160,7 +309,7 @@ fn the_kernel_fires_it_between_two_looks() {
     ]));
     let window = Duration::from_secs(4);
     let push = |alerts: &mut Alerts, second| {
-        alerts.pushed(Metric::CpuPressurePercent, 50.0, window, now(second)).iter().map(words).collect::<Vec<_>>()
+        alerts.pushed(Metric::CpuPressurePercent, 50.0, window, 50.0, now(second)).iter().map(words).collect::<Vec<_>>()
     };
     let pressure = |percent| {
         let system = SystemPerformance { cpu_pressure_percent: Some(percent), ..SystemPerformance::default() };

@@ -57,7 +57,7 @@ pub(crate) fn alert(notice: &Notice, beside: &Circumstances<'_>) -> Event {
         AlertSeverity::Error => Severity::Error,
         AlertSeverity::Critical => Severity::Critical,
     };
-    Event { channel, kind, severity, evidence: beside.evidence, data }
+    Event { channel, kind, severity, evidence: beside.evidence, key: None, data }
 }
 
 /// A share of the machine.

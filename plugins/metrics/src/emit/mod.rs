@@ -5,26 +5,31 @@ mod module;
 mod update;
 
 pub(crate) use alert::{Circumstances, alert};
-pub(crate) use module::{Module, Modules};
+pub(crate) use module::{MODULE, Module, Modules, STATUS};
 pub(crate) use update::{GroupsUpdate, Update};
 
 use crate::config::AlertSeverity;
 use headwater_plugin::{Severity, prelude::*};
 use jiff::Timestamp;
 
-/// An event that is to be emitted, without a key.
+/// An event that is to be emitted.
 #[derive(Debug)]
 pub(crate) struct Event {
     pub(crate) channel: &'static str,
     pub(crate) kind: &'static str,
     pub(crate) severity: Severity,
     pub(crate) evidence: Evidence,
+    /// The key under which it is kept.
+    pub(crate) key: Option<String>,
     pub(crate) data: Value,
 }
 
 impl Event {
     pub(crate) async fn emit(&self, ctx: &mut Context) -> Result<()> {
-        let event = ctx.event(self.channel, self.kind).severity(self.severity).evidence(self.evidence);
+        let mut event = ctx.event(self.channel, self.kind).severity(self.severity).evidence(self.evidence);
+        if let Some(key) = &self.key {
+            event = event.key(key);
+        }
         Ok(event.emit(&self.data).await?)
     }
 }

@@ -13,21 +13,24 @@ mod roots;
 mod usage;
 mod walk;
 
-pub(crate) use roots::{Kind, Roots, Started, TYPES};
+pub(crate) use roots::{Kind, Roots, Started, TYPES, spoken_of};
 
 use crate::{
     config,
     metric::{Metric, rounded},
-    proc::process::{self, Seen},
+    proc::{
+        self,
+        process::{self, Seen},
+    },
 };
 use headwater_plugin::payload;
 use names::Names;
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
-use walk::Walk;
+use walk::{Reached, Walk};
 
 /// Ticks of the kernel's clock in a second, as `/proc` has them: 100 on every Linux that there is.
 const TICKS: u64 = 100;
@@ -61,14 +64,31 @@ impl Usage {
 }
 
 /// A look at all groups.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct Look {
     /// Those that use most CPU first.
     pub(crate) usages: Vec<Usage>,
     /// The time that the rates cover.
     pub(crate) window: Option<Duration>,
-    /// Not all processes were looked at: there are more than the settings allow.
-    pub(crate) cut: bool,
+    /// The groups of which not all processes were looked at, or none: there are more than the settings allow.
+    pub(crate) cut: BTreeSet<String>,
+}
+
+impl Look {
+    /// Whether there is a group of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.cut.contains(name) || self.usages.iter().any(|usage| usage.name == name)
+    }
+}
+
+/// What was found of a group.
+#[derive(Debug)]
+struct Found {
+    kind: &'static str,
+    seen: Vec<Seen>,
+    /// A process at its top is there. Without one there is no group, though something that it has started may run on.
+    is_there: bool,
+    cut: bool,
 }
 
 /// The groups.
@@ -81,7 +101,7 @@ pub(crate) struct Groups {
     before: BTreeMap<String, Vec<Seen>>,
     looked: Option<(Instant, u64)>,
     walk: Walk,
-    /// Whether the kernel says which processes one has started.
+    /// Why groups, or what is below their first processes, are not known.
     pub(crate) fault: Option<String>,
 }
 
@@ -101,21 +121,39 @@ impl Groups {
 
     /// Looks at the processes below these roots. Roots whose process is not there any more are forgotten.
     pub(crate) fn look(&mut self, roots: &mut Roots) -> Look {
+        if !proc::is_ours(&self.proc) {
+            let proc = self.proc.display();
+            self.fault =
+                Some(format!("the numbers of processes in {proc} are not those by which programs here call them"));
+            (self.before, self.looked) = (BTreeMap::new(), None);
+            return Look::default();
+        }
         let at = Instant::now();
         let since = self.looked.map(|(_, ticks)| ticks);
         let window = self.looked.map(|(then, _)| at.duration_since(then)).filter(|window| !window.is_zero());
-        let mut now: BTreeMap<String, (&'static str, Vec<Seen>)> = BTreeMap::new();
-        let mut left = self.most;
+        let mut now: BTreeMap<String, Found> = BTreeMap::new();
         let walk = &mut self.walk;
+        walk.begin(self.most);
         roots.retain(|root| {
             let Some(name) = self.names.of(root) else { return true };
-            let (_, seen) = now.entry(name).or_insert_with(|| (root.kind.word(), Vec::new()));
-            walk.below(&self.proc, root, &mut left, seen)
+            let kind = root.kind.word();
+            let found =
+                now.entry(name).or_insert_with(|| Found { kind, seen: Vec::new(), is_there: false, cut: false });
+            let reached = walk.below(&self.proc, root.pid, &mut root.started, &mut found.seen);
+            found.is_there |= reached != Reached::Nothing;
+            found.cut |= reached == Reached::Part;
+            reached != Reached::Nothing
         });
-        now.retain(|_, (_, seen)| !seen.is_empty());
-        self.fault = walk.fault();
+        now.retain(|_, found| found.is_there);
         let (before, mut buffer) = (std::mem::take(&mut self.before), Vec::new());
-        let usages = now.into_iter().map(|(name, (kind, mut seen))| {
+        for (name, found) in &mut now {
+            follow_orphans(walk, &self.proc, before.get(name).map_or(&[], Vec::as_slice), found);
+        }
+        self.fault = walk.fault();
+        let cut = now.iter().filter(|(_, found)| found.cut).map(|(name, _)| name.clone()).collect();
+        now.retain(|_, found| !found.seen.is_empty());
+        let mut resident: HashMap<u32, u64> = HashMap::new();
+        let usages = now.into_iter().map(|(name, Found { kind, mut seen, .. })| {
             // One pane may be below another's process, and both of one name.
             seen.sort_unstable_by_key(|process| process.pid);
             seen.dedup_by_key(|process| process.pid);
@@ -126,8 +164,9 @@ impl Groups {
             let rate = used
                 .zip(window)
                 .map(|(ticks, window)| rounded(ticks as f64 * 100.0 / TICKS as f64 / window.as_secs_f64()));
-            let pages = |process: &Seen| process::pages(&self.proc, process.pid, &mut buffer).unwrap_or(0);
-            let pages: u64 = seen.iter().map(pages).sum();
+            let look = |pid: u32, buffer: &mut Vec<u8>| process::pages(&self.proc, pid, buffer).unwrap_or(0);
+            let mut pages = |pid: u32| *resident.entry(pid).or_insert_with(|| look(pid, &mut buffer));
+            let pages: u64 = seen.iter().map(|process| pages(process.pid)).sum();
             let usage = Usage {
                 name: name.clone(),
                 kind,
@@ -145,7 +184,22 @@ impl Groups {
         });
         // What has started since this tick is new at the next look.
         self.looked = uptime_ticks(&self.proc).map(|ticks| (at, ticks));
-        Look { usages, window, cut: left == 0 }
+        Look { usages, window, cut }
+    }
+}
+
+/// Adds those that were in the group, whose parents have ended since, and that run on: the kernel has given them to another
+/// parent, but it is the group that started them.
+fn follow_orphans(walk: &mut Walk, proc: &Path, before: &[Seen], found: &mut Found) {
+    let mut there: HashSet<u32> = found.seen.iter().map(|process| process.pid).collect();
+    for left in before.iter().filter(|process| !process.ended) {
+        if there.contains(&left.pid) {
+            continue;
+        }
+        let already = found.seen.len();
+        let reached = walk.below(proc, left.pid, &mut Some(Started::At(left.started)), &mut found.seen);
+        found.cut |= reached == Reached::Part;
+        there.extend(found.seen[already..].iter().map(|process| process.pid));
     }
 }
 

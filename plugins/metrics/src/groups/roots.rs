@@ -205,7 +205,8 @@ fn read(event: &BusEvent) -> Option<Data> {
     serde_json::from_slice(&event.json).ok()
 }
 
-fn spoken_of(event: &BusEvent) -> Option<Started> {
+/// Its process was there when the event was told.
+pub(crate) fn spoken_of(event: &BusEvent) -> Option<Started> {
     Some(Started::Before(seconds(event.time)?))
 }
 

@@ -125,8 +125,81 @@ fn groups_of_one_name_are_one_and_processes_count_once() {
     let [usage] = look.usages.as_slice() else { panic!("{look:?}") };
     assert_eq!((usage.name.as_str(), usage.processes), ("web", 2));
     assert!(groups(json!({ "panes": "" })).look(&mut roots).usages.is_empty(), "not counted at all");
-    let cut = groups(json!({ "processes": 1 })).look(&mut roots);
-    assert!(cut.cut && cut.usages.iter().map(|usage| usage.processes).sum::<u64>() == 1, "{cut:?}");
+    let cut = groups(json!({ "panes": "{session}", "processes": 1 })).look(&mut roots);
+    assert!(cut.has("web") && cut.cut.contains("web"), "{cut:?}");
+    assert_eq!(cut.usages.iter().map(|usage| usage.processes).sum::<u64>(), 1, "{cut:?}");
+    assert!(look.cut.is_empty());
+}
+
+/// An agent is below its pane: what both count is looked at once.
+#[test]
+fn groups_that_overlap_cost_what_one_does_and_a_group_without_room_is_there() {
+    let family = Family::sh("sleep 100 & sleep 100 & read x");
+    let mut roots = Roots::default();
+    roots.hear(&pane("%1", family.pid()));
+    for id in ["a", "b"] {
+        roots.hear(&event("agent", "agent_state", &json!({ "id": id, "name": id, "pid": family.pid() })));
+    }
+    let of = |groups: &mut Groups, roots: &mut Roots| {
+        let look = groups.look(roots);
+        (look.usages.iter().map(|usage| usage.processes).collect::<Vec<_>>(), look.cut)
+    };
+    let mut exact = groups(json!({ "processes": 3 }));
+    wait_for("the family is complete", || of(&mut groups(json!({})), &mut roots).0 == [3, 3, 3]);
+    assert_eq!(of(&mut exact, &mut roots), (vec![3, 3, 3], [].into()), "three processes are three");
+
+    let other = Family::sh("read x");
+    roots.hear(&pane("%2", other.pid()));
+    let (told, cut) = of(&mut exact, &mut roots);
+    assert_eq!(cut, ["pane web:1 %2".to_owned()].into(), "there is no room for the fourth");
+    assert_eq!(told, [3, 3, 3]);
+    drop(other);
+    assert_eq!(of(&mut exact, &mut roots), (vec![3, 3, 3], [].into()), "nor is it there any more");
+}
+
+/// Harm prevented: an agent starts a server by `bash -c "server &"`, and what that uses is nobody's.
+#[test]
+fn what_runs_on_when_its_parent_has_ended_stays_in_the_group() {
+    let family = Family::sh("sh -c 'sleep 100 & exec sleep 101' & read x");
+    let (mut roots, mut groups) = (Roots::default(), groups(json!({})));
+    roots.hear(&pane("%1", family.pid()));
+    wait_for("the shell has started the server", || {
+        groups.look(&mut roots).usages.first().is_some_and(|usage| usage.processes == 3)
+    });
+    let (mut below, mut text) = (Vec::new(), Vec::new());
+    process::children(Path::new("/proc"), family.pid(), &mut text, &mut below);
+    let shell = below[0];
+    below.clear();
+    process::children(Path::new("/proc"), shell, &mut text, &mut below);
+    let server = below[0];
+    assert!(Command::new("kill").arg("-9").arg(shell.to_string()).status().unwrap().success());
+    wait_for("another has the server now", || {
+        process::look(Path::new("/proc"), server, &mut text).unwrap().parent != shell
+    });
+    for _ in 0..3 {
+        let look = groups.look(&mut roots);
+        let counted = groups.before.values().flatten().filter(|process| !process.ended).map(|process| process.pid);
+        assert!(counted.clone().any(|pid| pid == server), "{look:?}: {:?}", counted.collect::<Vec<_>>());
+    }
+    assert!(Command::new("kill").arg("-9").arg(server.to_string()).status().unwrap().success());
+    wait_for("it has ended", || process::look(Path::new("/proc"), server, &mut text).is_none_or(|seen| seen.ended));
+    groups.look(&mut roots);
+    assert!(groups.before.values().flatten().all(|process| process.pid != server), "and so it is gone");
+}
+
+/// Harm prevented: in a container that sees the host's processes, strangers are counted as the panes' own.
+#[test]
+fn where_other_programs_have_our_numbers_there_are_no_groups() {
+    let host = tempfile::tempdir().unwrap();
+    std::os::unix::fs::symlink("1", host.path().join("self")).unwrap();
+    std::fs::create_dir_all(host.path().join("77/task")).unwrap();
+    std::fs::write(host.path().join("77/stat"), "77 (x) S 1 1 1 0 -1 0 0 0 0 0 5 5 0 0 20 0 1 0 1000 0 3 0\n").unwrap();
+    let mut groups = Groups::new(host.path(), &config::Groups::default());
+    let mut roots = Roots::default();
+    roots.hear(&pane("%1", 77));
+    assert!(groups.look(&mut roots).usages.is_empty());
+    assert!(groups.fault.as_ref().is_some_and(|fault| fault.contains("are not those")), "{:?}", groups.fault);
+    assert_eq!(pids(&roots), [("pane", 77)], "it may be there all the same");
 }
 
 /// Harm prevented: another process that got the number of a dead one is told as the pane's.
@@ -185,6 +258,7 @@ fn a_kernel_without_lists_of_children_is_a_fault_that_is_told() {
     let stat = "77 (x) S 1 1 1 0 -1 0 0 0 0 0 5 5 0 0 20 0 1 0 1000 0 3 0\n";
     std::fs::write(root.path().join("77/stat"), stat).unwrap();
     std::fs::write(task.join("stat"), stat).unwrap();
+    std::os::unix::fs::symlink(std::process::id().to_string(), root.path().join("self")).unwrap();
     let mut groups = Groups::new(root.path(), &config::Groups::default());
     let mut roots = Roots::default();
     roots.hear(&pane("%1", 77));

@@ -10,8 +10,17 @@ pub mod network;
 pub mod pressure;
 pub mod process;
 
+use std::path::Path;
+
 /// A counter that only rises, such as the bytes of an interface, with the name of the thing that it counts for.
 pub type Counter = (Box<str>, u64);
+
+/// Whether the numbers of processes below this directory are those by which this process knows them. Those of the host, seen
+/// from a container, are others: there another program has the number of ours.
+pub fn is_ours(proc: &Path) -> bool {
+    let own = std::process::id().to_string();
+    std::fs::read_link(proc.join("self")).is_ok_and(|number| number.as_os_str() == own.as_str())
+}
 
 /// How much the counters rose together. A thing that came or went in between, or whose counter was reset, does not
 /// count; `None` when no thing is in both.
