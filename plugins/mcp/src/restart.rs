@@ -5,8 +5,8 @@ use std::{collections::VecDeque, time::Duration};
 /// The pause before the first start after an end; it doubles with each.
 const SHORTEST: Duration = Duration::from_secs(1);
 
-/// The longest pause. Whoever ran for that long begins with the shortest again.
-const LONGEST: Duration = Duration::from_mins(1);
+/// The longest pause. Whoever ran for that long begins with the shortest again, and its ends before that are forgotten.
+pub(crate) const LONGEST: Duration = Duration::from_mins(1);
 
 /// So many ends in this time are flapping.
 const MANY: usize = 5;
@@ -26,6 +26,9 @@ impl Restarts {
     /// It ended, after it had run for so long: how long to wait before it is started again.
     pub fn ended(&mut self, now: Duration, ran: Duration) -> Duration {
         self.total += 1;
+        if ran >= LONGEST {
+            self.ends.clear();
+        }
         self.ends.push_back(now);
         while self.ends.len() > MANY {
             self.ends.pop_front();
@@ -80,10 +83,10 @@ mod tests {
     fn five_ends_in_ten_minutes_are_flapping() {
         let mut restarts = Restarts::default();
         for at in [0, 100, 200, 300] {
-            restarts.ended(secs(at), secs(90));
+            restarts.ended(secs(at), secs(50));
             assert!(!restarts.flapping(secs(at)));
         }
-        restarts.ended(secs(600), secs(90));
+        restarts.ended(secs(600), secs(50));
         assert!(restarts.flapping(secs(600)));
         assert!(!restarts.flapping(secs(601)), "the first of them is too long ago");
         restarts.ended(secs(601), secs(0));
@@ -93,10 +96,21 @@ mod tests {
     }
 
     #[test]
+    fn who_ran_for_a_minute_does_not_flap() {
+        let mut restarts = Restarts::default();
+        for at in 0..5 {
+            restarts.ended(secs(at), secs(0));
+        }
+        assert!(restarts.flapping(secs(4)));
+        restarts.ended(secs(70), secs(60));
+        assert!(!restarts.flapping(secs(70)));
+    }
+
+    #[test]
     fn slow_ends_are_no_flapping() {
         let mut restarts = Restarts::default();
         assert!((0..100).all(|n| {
-            restarts.ended(secs(n * 151), secs(150));
+            restarts.ended(secs(n * 151), secs(59));
             !restarts.flapping(secs(n * 151))
         }));
     }

@@ -20,7 +20,7 @@ use headwater_plugin::{
     tokio::{
         sync::mpsc,
         task::JoinSet,
-        time::{Instant, MissedTickBehavior, interval},
+        time::{Instant, MissedTickBehavior, interval, sleep_until},
     },
 };
 use jiff::Timestamp;
@@ -31,6 +31,9 @@ const REPORTS: usize = 256;
 
 /// How often states are brought up to date at most: with many servers, more often would be a flood.
 const SELDOM: Duration = Duration::from_secs(1);
+
+/// How long the files may take to be read before others are listened to all the same: a home directory may be far away.
+const FIRST_LOOK: Duration = Duration::from_secs(5);
 
 /// The source.
 #[derive(Debug)]
@@ -61,8 +64,12 @@ impl Source for Mcp {
         for timer in [&mut tick, &mut sweeps] {
             timer.set_missed_tick_behavior(MissedTickBehavior::Delay);
         }
+        // Which servers the files name is known first: whoever tells of one means that.
+        let mut read = false;
         loop {
             desk.tell(&mut ctx).await?;
+            read |= desk.began.elapsed() >= FIRST_LOOK;
+            let closes = desk.fleet.closes().map(|clock| desk.began + clock);
             tokio::select! {
                 command = ctx.command() => match command {
                     Some(command) => desk.commands.run(command, &desk.fleet),
@@ -73,15 +80,15 @@ impl Source for Mcp {
                     let moment = desk.moment(evidence);
                     desk.fleet.exited(process, moment);
                 }
-                delivery = hooks.next() => match delivery {
+                delivery = hooks.next(), if read => match delivery {
                     Some(delivery) => desk.hook(delivery),
                     None => break,
                 },
-                delivery = sessions.next() => match delivery {
+                delivery = sessions.next(), if read => match delivery {
                     Some(delivery) => desk.session(delivery),
                     None => break,
                 },
-                delivery = calls.next() => match delivery {
+                delivery = calls.next(), if read => match delivery {
                     Some(delivery) => desk.calls(delivery),
                     None => break,
                 },
@@ -92,6 +99,11 @@ impl Source for Mcp {
                     desk.commands.tidy(&desk.fleet);
                     past.present();
                     desk.sweep();
+                    read = true;
+                }
+                () = at(closes) => {
+                    let moment = desk.moment(Evidence::Observed);
+                    desk.fleet.close(moment);
                 }
                 left = past.next() => desk.clear(&mut ctx, left).await?,
                 Some(swept) = desk.sweeping.join_next() => {
@@ -99,11 +111,7 @@ impl Source for Mcp {
                     desk.fleet.swept(swept?, moment);
                 }
                 ended = desk.fleet.crew.ended() => ended?,
-                _ = sweeps.tick() => {
-                    let moment = desk.moment(Evidence::Observed);
-                    desk.fleet.close(moment);
-                    desk.sweep();
-                }
+                _ = sweeps.tick() => desk.sweep(),
                 _ = tick.tick() => {
                     let moment = desk.moment(Evidence::Polled);
                     desk.fleet.tick(moment);
@@ -185,9 +193,9 @@ impl Desk {
     /// A wrapper tells of calls.
     fn calls(&mut self, delivery: Delivery) {
         let Some(event) = event_of(delivery) else { return };
-        if let Some((server, calls)) = traffic::calls(&event, self.patience) {
+        if let Some(calls) = traffic::calls(&event, self.patience) {
             let moment = self.moment(Evidence::Observed);
-            self.fleet.calls(&server, &calls, moment);
+            self.fleet.calls(&calls, moment);
         }
     }
 
@@ -220,6 +228,14 @@ impl Desk {
         let fleet = &self.fleet;
         self.exits.keep(|process| fleet.knows(process));
         Ok(())
+    }
+}
+
+/// Waits until then, or for ever.
+async fn at(time: Option<Instant>) {
+    match time {
+        Some(time) => sleep_until(time).await,
+        None => std::future::pending().await,
     }
 }
 

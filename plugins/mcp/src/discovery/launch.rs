@@ -4,6 +4,7 @@
 //! a `Debug` form, and nothing here has another printed form.
 
 use super::digest::{Digest, Parts};
+use crate::process::redactor::{BLOT, looks_like_key};
 use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 /// How a server is started or reached. The text as it stands in the file: variables in it are not replaced yet.
@@ -98,12 +99,15 @@ impl Stdio {
 }
 
 impl Http {
-    /// The URL without what may be secret: no user, no password, no query, no fragment.
+    /// The URL without what may be secret: no user, no password, no query, no fragment, and of its path no part that looks
+    /// like a key: there are services whose URL is all that one needs to know.
     pub fn place(&self) -> String {
         let (scheme, rest) = self.url.split_once("://").unwrap_or(("", &self.url));
         let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
         let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
         let path = &path[..path.find(['?', '#']).unwrap_or(path.len())];
+        let parts: Vec<&str> = path.split('/').map(|part| if looks_like_key(part) { BLOT } else { part }).collect();
+        let path = parts.join("/");
         if scheme.is_empty() { format!("{host}{path}") } else { format!("{scheme}://{host}{path}") }
     }
 }
@@ -147,6 +151,8 @@ mod tests {
     fn no_secret_is_in_a_debug_form() {
         let mut program = program();
         program.args.push("--api-key=s3cret".to_owned());
+        program.command.push_str(" --token s3cret");
+        assert_eq!(program.program(), "npx");
         let http = Http {
             url: "https://me:s3cret@example.org/mcp/x?key=s3cret#s3cret".to_owned(),
             headers: strings(&[("Authorization", "Bearer s3cret")]),
@@ -168,6 +174,7 @@ mod tests {
             ("http://a:b@h:1/p", "http://h:1/p"),
             ("http://a@b@h/p@q", "http://h/p@q"),
             ("me:pw@h/p?q", "h/p"),
+            ("https://h/s/a1B2c3D4e5F6g7H8i9/mcp", "https://h/s/[redacted]/mcp"),
             ("", ""),
         ] {
             assert_eq!(Http { url: url.to_owned(), ..Http::default() }.place(), place, "{url}");

@@ -20,6 +20,6 @@ pub use digest::{Digest, DigestError};
 pub use launch::{Http, Launch, Stdio};
 pub use pins::{Permit, PinError, Pins};
 pub use place::{Place, Settings, UnknownFile};
-pub use server::{Client, Discovered, Origin};
+pub use server::{Client, Discovered, LONGEST_ID, Origin};
 pub use variables::NotReady;
 pub use watch::Watch;

@@ -94,6 +94,12 @@ impl Discovered {
     }
 }
 
+/// The longest id: the bus takes no key of more bytes, and an id is one.
+pub const LONGEST_ID: usize = 128;
+
+/// What goes after the name.
+const TAIL: usize = 9;
+
 /// A file of Claude Code may name a server once for each project: there the project counts too.
 fn id(name: &str, origin: &Origin) -> String {
     let bytes = |path: &Path| path.as_os_str().as_encoded_bytes().to_vec();
@@ -102,7 +108,8 @@ fn id(name: &str, origin: &Origin) -> String {
     if let Some(project) = origin.project.as_ref().filter(|_| origin.client == Client::ClaudeCode) {
         parts.add(&bytes(project));
     }
-    format!("{name}@{}", parts.digest().short())
+    // The hash is over all of the name, so that two that begin alike are told apart.
+    format!("{}@{}", &name[..name.floor_char_boundary(LONGEST_ID - TAIL)], parts.digest().short())
 }
 
 #[cfg(test)]
@@ -114,6 +121,14 @@ mod tests {
         let origin = Origin { client: Client::ClaudeCode, file: file.into(), project: project.map(Into::into) };
         let launch = Launch::Http(Http { url: url.to_owned(), ..Http::default() });
         Discovered::new(name, origin, launch)
+    }
+
+    /// Harm prevented: the bus takes no such key, and the source ended over it.
+    #[test]
+    fn a_long_name_makes_an_id_that_is_none_too_long() {
+        let long = |last: char| at(&format!("{}{last}", "ä".repeat(80)), "/h/.claude.json", None, "http://a").id;
+        assert!(long('a').len() <= LONGEST_ID && long('a').starts_with("ää"), "{}", long('a'));
+        assert_ne!(long('a'), long('b'));
     }
 
     #[test]

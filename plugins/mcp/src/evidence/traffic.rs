@@ -63,10 +63,22 @@ pub(crate) struct ServerInfo {
 
 #[derive(Deserialize)]
 #[serde(crate = "serde")]
-struct Calls {
+struct Told {
     server: String,
+    wrapper: Option<Id>,
     #[serde(default)]
     calls: Vec<Line>,
+}
+
+/// What became of calls that passed through a wrapper.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Passed {
+    /// The server's name.
+    pub(crate) server: String,
+    /// Which wrapper it was; nothing where that is not told.
+    pub(crate) wrapper: Option<Process>,
+    /// The calls.
+    pub(crate) calls: Vec<Call>,
 }
 
 #[derive(Deserialize)]
@@ -121,16 +133,16 @@ pub(crate) fn session(event: &BusEvent) -> Option<Session> {
     if event.kind == SESSION { event.data().ok() } else { None }
 }
 
-/// Whose calls an event tells, and what became of them; nothing where it is no such event. A call that nobody answered
-/// counts when it was waited for `patience`.
-pub(crate) fn calls(event: &BusEvent, patience: Duration) -> Option<(String, Vec<Call>)> {
+/// The calls that an event tells; nothing where it is no such event. A call that nobody answered counts when it was waited
+/// for `patience`.
+pub(crate) fn calls(event: &BusEvent, patience: Duration) -> Option<Passed> {
     if event.kind != CALLS {
         return None;
     }
-    let told: Calls = event.data().ok()?;
+    let told: Told = event.data().ok()?;
     let counts = |line: &&Line| !APART.contains(&line.method.as_str());
     let calls = told.calls.iter().filter(counts).filter_map(|line| call(line, patience)).collect();
-    Some((told.server, calls))
+    Some(Passed { server: told.server, wrapper: told.wrapper.and_then(Id::process), calls })
 }
 
 fn call(line: &Line, patience: Duration) -> Option<Call> {

@@ -48,6 +48,13 @@ impl Fleet {
     }
 
     fn appeared(&mut self, found: &Discovered, moment: Moment) {
+        if let Some(server) = self.servers.get_mut(&found.id) {
+            // It was named before, and somebody has run it all the while.
+            server.from = From::File(found.origin.clone());
+            self.dismiss(&found.id, moment);
+            self.describe(found, moment);
+            return;
+        }
         let from = From::File(found.origin.clone());
         let server = Server::new(found.id.clone(), found.name.clone(), from, self.options.window, moment.at);
         if self.add(server) {
@@ -56,6 +63,11 @@ impl Fleet {
     }
 
     fn changed(&mut self, now: &Discovered, moment: Moment) {
+        let same = |server: &Server| server.hash == Some(now.hash) && server.disabled == now.disabled;
+        if self.servers.get(&now.id).is_some_and(same) {
+            // Another description is no reason to start it anew.
+            return;
+        }
         self.dismiss(&now.id, moment);
         self.describe(now, moment);
     }
@@ -66,6 +78,8 @@ impl Fleet {
         let launch = self.launch(found, permit, moment);
         let Some(server) = self.servers.get_mut(&found.id) else { return };
         server.launch = Some(found.launch.clone());
+        server.running = found.ready(&|name| std::env::var(name).ok()).ok();
+        server.tried = permit != Permit::Pinned;
         server.hash = Some(found.hash);
         server.permit = Some(permit);
         server.disabled = found.disabled;
@@ -95,11 +109,14 @@ impl Fleet {
                 self.fail(&found.id, "not_ready", &format!("it cannot be started: {error}"), Map::new(), moment);
                 None
             }
-            // Whoever listens on this machine may be asked whether it is there; what else stands in the file it is not told.
-            (_, Ok(Launch::Http(http))) if is_loopback(&http.url) => {
-                Some(Launch::Http(Http { url: http.url, ..Http::default() }))
-            }
-            _ => None,
+            _ => match &found.launch {
+                // Whoever listens on this machine may be asked whether it is there; what else stands in the file it is not
+                // told, and of our environment nothing: the URL is the one in the file, with no variable replaced.
+                Launch::Http(http) if !http.sse && is_plain_loopback(&http.url) => {
+                    Some(Launch::Http(Http { url: http.url.clone(), ..Http::default() }))
+                }
+                _ => None,
+            },
         }
     }
 
@@ -158,6 +175,11 @@ impl Fleet {
     }
 }
 
+/// Whether a URL is one of this machine, and nothing but a place: no variable, no user, no query.
+fn is_plain_loopback(url: &str) -> bool {
+    !url.contains(['$', '{', '}', '@', '?', '#', '%']) && is_loopback(url)
+}
+
 /// Whether a URL is one of this machine.
 fn is_loopback(url: &str) -> bool {
     let Ok(uri) = url.parse::<hyper::Uri>() else { return false };
@@ -170,7 +192,22 @@ fn is_loopback(url: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_loopback;
+    use super::{is_loopback, is_plain_loopback};
+
+    /// Harm prevented: a file of somebody else's project had us bring our secrets to whoever listens here.
+    #[test]
+    fn what_a_file_may_have_us_ask_is_a_place_and_nothing_else() {
+        assert!(is_plain_loopback("http://127.0.0.1:3000/mcp/v1"));
+        for url in [
+            "http://127.0.0.1:3000/?k=${AWS_SECRET_ACCESS_KEY}",
+            "http://127.0.0.1:3000/$AWS_SECRET_ACCESS_KEY",
+            "http://127.0.0.1:3000/{env:AWS_SECRET_ACCESS_KEY}",
+            "http://me:pw@127.0.0.1:3000/",
+            "http://127.0.0.1:3000/?key=1",
+        ] {
+            assert!(!is_plain_loopback(url), "{url}");
+        }
+    }
 
     #[test]
     fn only_this_machine_is_this_machine() {

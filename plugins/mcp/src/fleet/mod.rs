@@ -10,11 +10,12 @@ pub(crate) use crew::Crew;
 pub(crate) use server::{From, Server};
 
 use crate::{
-    discovery::Pins,
+    discovery::{LONGEST_ID, Pins},
     emit::{self, Event, Trouble},
     evidence::Level,
     health::{Cause, Change, Status},
     process::{Process, usage::Meter},
+    restart,
 };
 use headwater_plugin::{
     Evidence,
@@ -22,7 +23,7 @@ use headwater_plugin::{
 };
 use jiff::Timestamp;
 use std::{
-    collections::{BTreeMap, BTreeSet},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
@@ -60,6 +61,8 @@ pub(crate) struct Fleet {
     out: Vec<Event>,
     /// Processes that are to be watched.
     watch: BTreeSet<Process>,
+    /// Wrappers that have ended of late.
+    ended: VecDeque<Process>,
     errors: u64,
     finds: u64,
     overfull: bool,
@@ -84,6 +87,7 @@ impl Fleet {
             meter: Meter::default(),
             out: Vec::new(),
             watch: BTreeSet::new(),
+            ended: VecDeque::new(),
             errors: 0,
             finds: 0,
             overfull: false,
@@ -125,10 +129,14 @@ impl Fleet {
         named.rev().max_by_key(|server| server.weight()).map(|server| server.id.clone())
     }
 
-    /// The same, or a new one that stands in no config. Nothing where there are too many.
+    /// The same, or a new one that stands in no config. Nothing where there are too many, or where the name is longer than a
+    /// key may be.
     fn named_or_new(&mut self, name: &str, moment: Moment) -> Option<String> {
         if let Some(id) = self.named(name) {
             return Some(id);
+        }
+        if name.is_empty() || name.len() > LONGEST_ID {
+            return None;
         }
         let server = Server::new(name.to_owned(), name.to_owned(), From::Seen, self.options.window, moment.at);
         self.add(server).then(|| name.to_owned())
@@ -193,6 +201,12 @@ impl Fleet {
             let usage = if processes.is_empty() { None } else { self.meter.look(&processes).map(|(usage, _)| usage) };
             server.dirty |= usage != server.usage;
             server.usage = usage;
+            let runs_well = server.machine.status().is_up()
+                && server.began.is_some_and(|began| moment.clock.saturating_sub(began) >= restart::LONGEST);
+            if server.flapping && runs_well {
+                server.flapping = false;
+                server.dirty = true;
+            }
             if server.is_wanted() {
                 server.idle = None;
             } else {

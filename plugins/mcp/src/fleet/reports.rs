@@ -15,10 +15,14 @@ impl Fleet {
     /// Takes a report. `false`: it is one of a runner that has been dismissed.
     pub(crate) fn report(&mut self, report: Report, moment: Moment) -> bool {
         let id = report.server;
-        let Some(hand) = self.servers.get_mut(&id).and_then(|server| server.runner.as_mut()) else { return false };
-        if hand.run != report.run {
+        let run = self.servers.get(&id).and_then(|server| server.runner.as_ref()).map(|hand| hand.run);
+        if run != Some(report.run) {
             return false;
         }
+        if self.is_in_vain(&id, &report.seen) {
+            return true;
+        }
+        let Some(hand) = self.servers.get_mut(&id).and_then(|server| server.runner.as_mut()) else { return false };
         match report.seen {
             Seen::Started { process } => {
                 hand.running = true;
@@ -69,9 +73,23 @@ impl Fleet {
         true
     }
 
+    /// Whether somebody was looked for who need not be there, and is not.
+    fn is_in_vain(&mut self, id: &str, seen: &Seen) -> bool {
+        let Some(server) = self.servers.get_mut(id).filter(|server| server.tried) else { return false };
+        if matches!(seen, Seen::Ready(_) | Seen::Locked) {
+            server.facts = Facts::default();
+            server.answered = true;
+        }
+        let in_vain = !server.answered;
+        // What comes after its end is in vain again.
+        server.answered &= !matches!(seen, Seen::Ended(_));
+        in_vain
+    }
+
     fn started(&mut self, id: &str, process: Option<Process>, moment: Moment) {
         let Some(server) = self.servers.get_mut(id) else { return };
         server.own = process;
+        server.began = Some(moment.clock);
         server.facts = Facts::default();
         server.written = (0, 0);
         let change = server.machine.start();

@@ -50,6 +50,8 @@ pub(crate) struct Server {
     pub(crate) from: From,
     /// As it stands where it is named.
     pub(crate) launch: Option<Launch>,
+    /// The same with its variables replaced, where that can be done: what its process looks like.
+    pub(super) running: Option<Launch>,
     pub(crate) hash: Option<Digest>,
     /// Whether it may be started, where that is a question.
     pub(crate) permit: Option<Permit>,
@@ -62,6 +64,10 @@ pub(crate) struct Server {
     pub(super) alarmed: bool,
     /// Kinds of errors that were told since it was well.
     pub(super) told: BTreeSet<&'static str>,
+    /// Nobody has asked for it to be asked: whether somebody is there is no news until somebody was.
+    pub(super) tried: bool,
+    /// Somebody is, as far as that is known.
+    pub(super) answered: bool,
     /// Who asks it, where that is us.
     pub(crate) runner: Option<Hand>,
     pub(crate) facts: Facts,
@@ -85,6 +91,8 @@ pub(crate) struct Server {
     pub(crate) noise: u64,
     pub(crate) last_seen: Option<Timestamp>,
     pub(crate) last_error: Option<String>,
+    /// When our process was started last.
+    pub(super) began: Option<Duration>,
     /// Since when nobody names or runs it.
     pub(super) idle: Option<Duration>,
     /// Its snapshot is out of date.
@@ -99,6 +107,7 @@ impl Server {
             name,
             from,
             launch: None,
+            running: None,
             hash: None,
             permit: None,
             disabled: false,
@@ -107,6 +116,8 @@ impl Server {
             settled: None,
             alarmed: false,
             told: BTreeSet::new(),
+            tried: false,
+            answered: false,
             runner: None,
             facts: Facts::default(),
             own: None,
@@ -122,6 +133,7 @@ impl Server {
             noise: 0,
             last_seen: None,
             last_error: None,
+            began: None,
             idle: None,
             dirty: true,
         }
@@ -167,7 +179,7 @@ impl Server {
     /// How it is known, the best way first.
     pub(crate) fn levels(&self) -> Vec<Level> {
         let all = [
-            (Level::Probe, self.runner.is_some()),
+            (Level::Probe, self.runner.is_some() && (!self.tried || self.machine.status() != Status::Discovered)),
             (Level::Wrapped, self.is_wrapped()),
             (Level::Process, !self.found.is_empty()),
             (Level::Observed, self.hooked),

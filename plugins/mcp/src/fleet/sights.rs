@@ -1,13 +1,13 @@
 //! Servers that others run: their processes, their wrappers, their calls.
 
-use super::{Fleet, From, Moment, With};
+use super::{Fleet, From, Moment, Server, With};
 use crate::{
     discovery::Launch,
     emit::Trouble,
     evidence::{
         Call, Level,
         hooks::{self, Observed},
-        traffic::{Exit, Session},
+        traffic::{Exit, Passed, Session},
     },
     health::{Cause, Kind, Sample},
     process::{
@@ -19,21 +19,22 @@ use headwater_plugin::serde_json::{Map, Value, json};
 use std::{collections::HashMap, time::Duration};
 
 /// What the last word of a wrapper gets to arrive, once its process has ended: it says how the server ended, and comes
-/// through the daemon.
-const LAST_WORD: Duration = Duration::from_millis(500);
+/// through the daemon. A wrapper that could speak does not end before the daemon has its word.
+const LAST_WORD: Duration = Duration::from_millis(75);
+
+/// Wrappers that have ended and are remembered: what they have told may still be on its way.
+const ENDED: usize = 64;
 
 impl Fleet {
-    /// What is looked for among running processes. Of several servers that are started alike, the first is what is found.
+    /// What is looked for among running processes.
     pub(crate) fn wanted(&self) -> Vec<Wanted> {
-        let mut wanted: Vec<Wanted> = Vec::new();
-        for server in self.servers.values().filter(|server| matches!(server.from, From::File(_))) {
-            let Some(Launch::Stdio(launch)) = &server.launch else { continue };
-            let alike = |other: &Wanted| other.launch.command == launch.command && other.launch.args == launch.args;
-            if !wanted.iter().any(alike) {
-                wanted.push(Wanted { server: server.id.clone(), launch: launch.clone() });
-            }
-        }
-        wanted
+        let named = self.servers.values().filter(|server| matches!(server.from, From::File(_)));
+        // What runs has values where the file has variables.
+        let launches = named.filter_map(|server| match server.running.as_ref().or(server.launch.as_ref()) {
+            Some(Launch::Stdio(launch)) => Some(Wanted { server: server.id.clone(), launch: launch.clone() }),
+            _ => None,
+        });
+        launches.collect()
     }
 
     /// Processes that are ours: nobody else's servers are among them.
@@ -86,12 +87,27 @@ impl Fleet {
             if server.sessions.remove(&process).is_some() {
                 server.dirty = true;
                 server.closing.insert(process, moment.clock);
+                self.remember(process);
             } else if server.found.len() < before {
                 server.dirty = true;
                 // How it ended only its parent knows.
                 self.down(&id, "its last process ended", true, Level::Process, moment);
             }
         }
+    }
+
+    /// Remembers that a wrapper has ended.
+    fn remember(&mut self, wrapper: Process) {
+        if self.ended.len() >= ENDED {
+            self.ended.pop_front();
+        }
+        self.ended.push_back(wrapper);
+    }
+
+    /// When the last word of some wrapper is not waited for any longer.
+    pub(crate) fn closes(&self) -> Option<Duration> {
+        let closing = self.servers.values().flat_map(|server| server.closing.values());
+        closing.min().map(|since| *since + LAST_WORD)
     }
 
     /// Gives up waiting for the last words of wrappers that have ended.
@@ -136,16 +152,21 @@ impl Fleet {
 
     /// A wrapper tells of its server.
     pub(crate) fn session(&mut self, session: &Session, moment: Moment) {
-        let Some(id) = self.named_or_new(&session.server, moment) else { return };
         let Some(key) = session.key() else { return };
-        // A wrapper of another machine or container has ids that mean others here.
+        let wrapped = self.wrapped_by(key);
         if session.ended() {
-            self.session_ended(&id, key, session, moment);
+            // Of one of which nothing is known there is nothing to tell.
+            if let Some(id) = wrapped.or_else(|| self.named(&session.server)) {
+                self.session_ended(&id, key, session, moment);
+            }
+            self.remember(key);
             return;
         }
-        if !proc::runs(key) {
+        // One of another machine or container has ids that mean others here, and most of those in the past run no more.
+        if self.ended.contains(&key) || !proc::runs(key) {
             return;
         }
+        let Some(id) = wrapped.or_else(|| self.named_or_new(&session.server, moment)) else { return };
         let Some(server) = self.servers.get_mut(&id) else { return };
         server.sessions.insert(key, session.child().filter(|child| proc::runs(*child)));
         server.last_seen = Some(moment.at);
@@ -182,11 +203,26 @@ impl Fleet {
         }
     }
 
-    /// Calls that passed through a wrapper.
-    pub(crate) fn calls(&mut self, name: &str, calls: &[Call], moment: Moment) {
-        if let Some(id) = self.named_or_new(name, moment) {
-            self.called(&id, calls, Level::Wrapped, moment);
+    /// The server that runs under this wrapper, or has until now.
+    fn wrapped_by(&self, wrapper: Process) -> Option<String> {
+        let of = |server: &&Server| server.sessions.contains_key(&wrapper) || server.closing.contains_key(&wrapper);
+        self.servers.values().find(of).map(|server| server.id.clone())
+    }
+
+    /// Calls that passed through a wrapper. They are a sign of life while the wrapper lives, and not after that: what it has
+    /// to say last may come in any order.
+    pub(crate) fn calls(&mut self, told: &Passed, moment: Moment) {
+        let Some(wrapper) = told.wrapper else { return };
+        if self.wrapped_by(wrapper).is_none() && (self.ended.contains(&wrapper) || !proc::runs(wrapper)) {
+            return;
         }
+        let Some(id) = self.wrapped_by(wrapper).or_else(|| self.named_or_new(&told.server, moment)) else { return };
+        if let Some(server) = self.servers.get_mut(&id).filter(|server| !server.closing.contains_key(&wrapper)) {
+            // Nobody has told of the session, or nobody remembers it.
+            server.sessions.entry(wrapper).or_insert(None);
+            self.watch.insert(wrapper);
+        }
+        self.called(&id, &told.calls, Level::Wrapped, moment);
     }
 
     /// A call that an agent's hooks told of.
@@ -203,7 +239,7 @@ impl Fleet {
     }
 
     fn called(&mut self, id: &str, calls: &[Call], level: Level, moment: Moment) {
-        let Some(server) = self.servers.get_mut(id) else { return };
+        let Some(server) = self.servers.get_mut(id).filter(|_| !calls.is_empty()) else { return };
         server.last_seen = Some(moment.at);
         server.dirty = true;
         server.idle = None;

@@ -13,7 +13,8 @@ use crate::{
     discovery::Launch,
     process::{
         child::{Ending, Owned},
-        stderr::{self, Redactor, Shared},
+        redactor::Redactor,
+        stderr::{self, Shared},
     },
 };
 use headwater_plugin::tokio::{

@@ -4,6 +4,7 @@ pub(crate) mod child;
 pub(crate) mod exits;
 pub mod matching;
 pub(crate) mod proc;
+pub mod redactor;
 pub mod stderr;
 pub(crate) mod sweep;
 pub mod usage;

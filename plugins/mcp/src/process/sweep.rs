@@ -32,11 +32,19 @@ pub(crate) fn sweep(wanted: &[Wanted], ours: &[Process]) -> HashMap<String, Vec<
     let mut hits: Vec<(u32, &str)> = Vec::new();
     for pid in proc::all().into_iter().filter(|pid| !ours.contains(pid)) {
         let Some(argv) = proc::argv(pid) else { continue };
-        for one in wanted {
-            if matching::is_it(&one.launch.command, &one.launch.args, &argv) {
-                hits.push((pid, &one.server));
-            }
-        }
+        let is_it = |one: &&Wanted| matching::is_it(&one.launch.command, &one.launch.args, &argv);
+        let alike: Vec<&Wanted> = wanted.iter().filter(is_it).collect();
+        // Two projects may start the same: where it runs tells whose it is.
+        let here = || std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+        let whose = match alike.as_slice() {
+            [] => continue,
+            [one] => one,
+            [first, ..] => match here() {
+                Some(here) => alike.iter().find(|one| one.launch.cwd.as_ref() == Some(&here)).unwrap_or(first),
+                None => first,
+            },
+        };
+        hits.push((pid, &whose.server));
     }
     let matched: Vec<u32> = hits.iter().map(|(pid, _)| *pid).collect();
     for (pid, server) in hits {
@@ -60,6 +68,30 @@ fn is_init(pid: u32) -> bool {
 mod tests {
     use super::*;
     use std::process::Command;
+
+    /// Harm prevented: of two projects with the same server, the first was told to run both.
+    #[test]
+    fn of_servers_that_are_started_alike_the_one_is_found_that_runs_there() {
+        let rooms = [tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap()];
+        let rooms = rooms.each_ref().map(|room| room.path().canonicalize().unwrap());
+        let wanted = [("one", &rooms[0]), ("two", &rooms[1])].map(|(server, room)| Wanted {
+            server: server.to_owned(),
+            launch: Stdio {
+                command: "sleep".to_owned(),
+                args: vec!["61234569".to_owned()],
+                cwd: Some(room.clone()),
+                ..Stdio::default()
+            },
+        });
+        let mut child = Command::new("sleep").arg("61234569").current_dir(&rooms[1]).spawn().unwrap();
+        while proc::argv(child.id()).is_none_or(|argv| argv.len() < 2) {
+            std::thread::yield_now();
+        }
+        let found = sweep(&wanted, &[]);
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["two"]);
+    }
 
     #[test]
     fn running_servers_are_found_and_our_own_are_not() {

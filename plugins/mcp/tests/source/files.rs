@@ -1,6 +1,6 @@
 //! Servers that clients' config files name: they are told, and nothing of them is executed until somebody allows it.
 
-use crate::world::{World, python, sh};
+use crate::world::{Program, World, python, sh};
 use headwater_testkit::prelude::*;
 use std::path::Path;
 
@@ -45,16 +45,67 @@ async fn a_command_in_a_file_is_executed_only_when_it_was_allowed_as_it_stands()
     assert!(dir.path().join("sung").exists());
 
     // Then its text is another one: what was allowed was something else.
-    let second = canary(dir.path(), "sung twice");
-    std::fs::write(dir.path().join(".mcp.json"), json!({ "mcpServers": { "bird": second } }).to_string()).unwrap();
+    let second = canary(dir.path(), "sung_again");
+    let write = |servers: Value| {
+        let (new, file) = (dir.path().join("new"), dir.path().join(".mcp.json"));
+        std::fs::write(&new, json!({ "mcpServers": servers }).to_string()).unwrap();
+        std::fs::rename(new, file).unwrap();
+    };
+    write(json!({ "bird": second }));
     world.becomes("stopped").await;
     let error = world.kind("error_event").await;
     assert_eq!(error.data["error_type"], "changed_since_allowed");
     assert_eq!(error.data["details"]["allowed_hash"], entry["hash"]);
     let state = world.state("its state", |state| state["spawn"] == "changed_since_allowed").await;
     assert_ne!(state["hash"], entry["hash"]);
-    world.run.heartbeat().await;
-    assert!(!dir.path().join("sung twice").exists() && !dir.path().join("sung").join("twice").exists());
+    // Two further looks later it still has not run, nor at the end of the source.
+    for name in ["one", "two"] {
+        write(json!({ "bird": second, name: { "command": "true" } }));
+        world.state("a further look", |state| state["server_name"] == name).await;
+    }
+    assert_eq!(world.run.stop().await, Outcome::Stopped);
+    assert!(!dir.path().join("sung_again").exists(), "it was executed");
+    // It would have left a trace: as it is allowed now, it does.
+    let project = dir.path().to_owned();
+    let allowed = json!({ entry["server_id"].as_str().unwrap(): state["hash"] });
+    let mut world = World::with(|_| json!({ "spawn": allowed, "discovery": { "home": "", "projects": [project] } }));
+    world.becomes("active").await;
+    assert!(dir.path().join("sung_again").exists());
+}
+
+/// Harm prevented: a word in a description ended a server in the middle of its work.
+#[tokio::test]
+async fn another_description_is_no_reason_to_start_a_server_anew() {
+    let mut world = World::new();
+    world.write(&json!({ "bird": python(&[]) }));
+    let found = world.kind("mcp_server_discovered").await.data["servers_found"][0].clone();
+    let (project, allowed) = (world.dir.path().to_owned(), json!({ "bird": found["hash"] }));
+    let mut other = World::with(|_| json!({ "spawn": allowed, "discovery": { "home": "", "projects": [project] } }));
+    let state = other.state("it runs", |state| state["pid"].is_number() && state["tools"] == 2).await;
+    let mut described = python(&[]);
+    described["description"] = json!("sings");
+    world.write(&json!({ "bird": described, "second": { "command": "true" } }));
+    other.state("the change was read", |state| state["server_name"] == "second").await;
+    let now = other.ask("get_mcp_server", json!({ "server_id": "bird" })).await;
+    assert_eq!((&now["pid"], &now["status"]), (&state["pid"], &json!("active")));
+}
+
+/// Harm prevented: what was known of a running server was lost when its entry was moved or mistyped for a moment.
+#[tokio::test]
+async fn an_entry_that_goes_and_comes_back_finds_its_server_as_it_is() {
+    let mut world = World::new();
+    let wrapper = Program::sleeping();
+    world.write(&json!({ "memory": { "command": "true" } }));
+    let id = world.state("memory", |state| state["server_name"] == "memory").await["server_id"].clone();
+    let session = json!({ "server": "memory", "wrapper": wrapper.id(), "state": "started" });
+    world.run.subscribed(4).await;
+    world.run.deliver(BusEvent::new("mcp_traffic", "mcp.session", &session)).await;
+    assert_eq!(world.becomes("active").await.data["server_id"], id);
+    world.write(&json!({ "other": { "command": "true" } }));
+    world.state("no origin", |state| state["server_id"] == id && state.get("origin").is_none()).await;
+    world.write(&json!({ "memory": { "command": "true" } }));
+    let back = world.state("an origin", |state| state["server_id"] == id && state.get("origin").is_some()).await;
+    assert_eq!((&back["status"], &back["evidence_level"]), (&json!("active"), &json!("wrapped")));
 }
 
 #[tokio::test]

@@ -7,6 +7,7 @@ use std::{path::Path, process::Command};
 /// A server over HTTP, and its URL.
 async fn listening(dir: &Path, args: &[&str]) -> (Program, String) {
     let port = dir.join("port");
+    let _ = std::fs::remove_file(&port);
     let mut command = Command::new("python3");
     command.arg(fixture()).args(["--http", "--port-file", port.to_str().unwrap()]).args(args);
     let program = Program::start(&mut command);
@@ -73,7 +74,9 @@ async fn a_stream_of_changes_that_ends_is_opened_again() {
         world.state("two tools", |state| state["tools"] == 2).await;
         // It is told on whichever stream is open then.
         let mut tools = 2;
+        let began = std::time::Instant::now();
         while tools == 2 {
+            assert!(began.elapsed().as_secs() < 60, "{era}: it is not heard");
             signal(&json!(program.pid()), "-USR1");
             let calls = |state: &Value| state["calls"].as_u64();
             let before = world.state("a state", |state| calls(state).is_some()).await;
@@ -150,14 +153,20 @@ async fn a_url_of_a_file_is_asked_without_its_headers_and_only_on_this_machine()
     let (_program, url) = listening(dir.path(), &["--locked"]).await;
     let mut world = World::new();
     let headers = json!({ "Authorization": "Bearer opensesame" });
+    let (place, _) = url.split_once('?').unwrap();
     world.write(&json!({
-        "near": { "type": "http", "url": url, "headers": headers },
+        "near": { "type": "http", "url": place, "headers": headers },
+        "key": { "type": "http", "url": url },
+        // It would be asked at this URL, with what the variable stands for.
+        "variable": { "type": "http", "url": format!("{place}/${{HOME:-x}}") },
         "far": { "type": "http", "url": "http://example.invalid/mcp" },
     }));
     let near = world.state("near", |state| state["server_name"] == "near" && state["calls"].is_number()).await;
     assert_eq!(near["needs_authorization"], true, "it got no headers");
-    let far = world.ask("get_mcp_server", json!({ "server_id": "far" })).await;
-    assert_eq!((&far["status"], far.get("evidence_level")), (&json!("discovered"), None));
+    for other in ["far", "key", "variable"] {
+        let other = world.ask("get_mcp_server", json!({ "server_id": other })).await;
+        assert_eq!((&other["status"], other.get("evidence_level")), (&json!("discovered"), None), "{other}");
+    }
 }
 
 #[tokio::test]
@@ -169,4 +178,27 @@ async fn nobody_at_a_url_is_told_once() {
     assert_eq!(world.kind("error_event").await.data["error_type"], "unreachable");
     world.becomes("stopped").await;
     assert!(!world.rest().iter().any(|event| event.kind == "mcp_server_health_alert"));
+}
+
+/// Harm prevented: a server that is started by hand now and then stood in a file, and was told as ended each minute.
+#[tokio::test]
+async fn nobody_at_a_url_of_a_file_is_no_news_until_somebody_was_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut world = World::new();
+    world.write(&json!({ "near": { "type": "http", "url": format!("http://127.0.0.1:{port}/mcp") } }));
+    let state = world.state("near", |state| state["server_name"] == "near").await;
+    assert_eq!(state["status"], "discovered");
+    let (mut program, _) = listening(dir.path(), &["--port", &port.to_string()]).await;
+    // It was asked in vain before that; the first thing told is that it works.
+    let first = world.kind("mcp_server_status_change").await;
+    assert_eq!(first.data["status_change"], json!({ "from": "discovered", "to": "active" }));
+    program.kill();
+    assert_eq!(world.becomes("stopped").await.data["status_change"]["from"], "active");
+    let end = world.kind("error_event").await;
+    assert_eq!(end.data["error_type"], "unreachable");
+    // It is asked in vain again, and that is no news.
+    let (_program, _) = listening(dir.path(), &["--port", &port.to_string()]).await;
+    let change = world.kind("mcp_server_status_change").await;
+    assert_eq!(change.data["status_change"], json!({ "from": "stopped", "to": "active" }));
 }

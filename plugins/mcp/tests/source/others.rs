@@ -8,10 +8,10 @@ async fn traffic(world: &mut World, kind: &str, data: Value) {
     assert_eq!(world.run.deliver(BusEvent::new("mcp_traffic", kind, &data)).await, 2, "sessions and calls are read");
 }
 
-fn calls(outcome: &str, ms: f64, count: usize) -> Value {
+fn calls(wrapper: &Program, outcome: &str, ms: f64, count: usize) -> Value {
     let call =
         json!({ "method": "tools/call", "tool": "t", "ms": ms, "outcome": outcome, "at": "2026-01-01T00:00:00Z" });
-    json!({ "server": "memory", "wrapper": { "pid": 1 }, "calls": vec![call; count] })
+    json!({ "server": "memory", "wrapper": wrapper.id(), "calls": vec![call; count] })
 }
 
 fn session(wrapper: &Program, child: &Program, state: &str) -> Value {
@@ -57,7 +57,7 @@ async fn a_wrapped_server_is_told_by_its_wrapper() {
     traffic(&mut world, "mcp.session", started).await;
     let active = world.becomes("active").await;
     assert_eq!((&active.data["server_id"], &active.data["evidence_level"]), (&json!("memory"), &json!("wrapped")));
-    traffic(&mut world, "mcp.calls", calls("ok", 12.0, 30)).await;
+    traffic(&mut world, "mcp.calls", calls(&wrapper, "ok", 12.0, 30)).await;
     let state = world.state("its calls", |state| state["calls"] == 30).await;
     assert_eq!(
         (&state["pid"], &state["tools"], &state["latency_of"]),
@@ -65,7 +65,7 @@ async fn a_wrapped_server_is_told_by_its_wrapper() {
     );
     assert!(state["latency_ms"]["p50"].as_f64().is_some_and(|p50| (11.0..13.0).contains(&p50)), "{state}");
     // Many of them fail.
-    traffic(&mut world, "mcp.calls", calls("error", 5.0, 30)).await;
+    traffic(&mut world, "mcp.calls", calls(&wrapper, "error", 5.0, 30)).await;
     let unhealthy = world.becomes("unhealthy").await;
     assert_eq!(unhealthy.data["evidence_level"], "wrapped");
     assert_eq!(world.kind("mcp_server_health_alert").await.data["issues"][0]["type"], "error_rate");
@@ -75,16 +75,74 @@ async fn a_wrapped_server_is_told_by_its_wrapper() {
     child.kill();
     traffic(&mut world, "mcp.session", ended).await;
     assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "signal 9");
+    // What it had to say of calls comes after that, and its wrapper runs for a moment yet: it is no sign of life.
+    for count in [3, 0] {
+        traffic(&mut world, "mcp.calls", calls(&wrapper, "ok", 1.0, count)).await;
+    }
     let alert = world.kind("mcp_server_health_alert").await;
     assert_eq!(alert.data["health_status"], json!({ "previous": "unhealthy", "current": "stopped" }));
     assert_eq!(world.kind("error_event").await.data["error_type"], "ended");
+    world.run.heartbeat().await;
     wrapper.kill();
+    // A sign that all of it was read: the next session is told, and nothing before it.
+    let (next, nothing) = (Program::sleeping(), Program::sleeping());
+    traffic(&mut world, "mcp.session", session(&next, &nothing, "started")).await;
+    let change = world.kind("mcp_server_status_change").await;
+    assert_eq!((&change.data["status_change"]["to"], &change.data["pid"]), (&json!("active"), &json!(nothing.pid())));
+}
+
+/// What it has counted after the end of its server may say nothing at all: no call, and that so many were not seen.
+#[tokio::test]
+async fn a_report_without_calls_is_no_sign_of_life() {
+    let mut world = World::new();
+    world.run.subscribed(4).await;
+    let (wrapper, child) = (Program::sleeping(), Program::sleeping());
+    traffic(&mut world, "mcp.calls", calls(&wrapper, "ok", 1.0, 0)).await;
+    let mut elsewhere = calls(&wrapper, "ok", 1.0, 9);
+    elsewhere["wrapper"] = json!({ "pid": wrapper.pid(), "started": 1 });
+    elsewhere["server"] = json!("elsewhere");
+    traffic(&mut world, "mcp.calls", elsewhere).await;
+    traffic(
+        &mut world,
+        "mcp.session",
+        json!({ "server": "ghost", "wrapper": { "pid": wrapper.pid(), "started": 1 }, "state": "started" }),
+    )
+    .await;
+    traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
+    world.state("the session", |state| state["pid"] == child.pid()).await;
+    let all = world.ask("list_mcp_servers", json!({})).await;
+    let names: Vec<_> = all["servers"].as_array().unwrap().iter().map(|server| server["name"].clone()).collect();
+    assert_eq!(names, [json!("memory")], "whoever is elsewhere or gone is no server here");
+}
+
+/// Harm prevented: what a wrapper told before the files were read made a second server of the same name.
+#[tokio::test]
+async fn a_session_is_of_the_server_that_a_file_names_however_soon_it_is_told() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(
+        dir.path().join(".mcp.json"),
+        json!({ "mcpServers": { "memory": { "command": "true" } } }).to_string(),
+    )
+    .unwrap();
+    let project = dir.path().to_owned();
+    // Many files, so that reading them takes a while.
+    let paths: Vec<_> = (0..200).map(|n| dir.path().join(format!("{n}.mcp.json"))).collect();
+    for path in &paths {
+        std::fs::write(path, json!({ "mcpServers": {}, "more": " ".repeat(200_000) }).to_string()).unwrap();
+    }
+    let mut world = World::with(|_| json!({ "discovery": { "home": "", "projects": [project], "paths": paths } }));
+    world.run.subscribed(4).await;
+    let (wrapper, child) = (Program::sleeping(), Program::sleeping());
+    traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
+    let active = world.becomes("active").await;
+    assert!(active.data["server_id"].as_str().unwrap().starts_with("memory@"), "{active:?}");
 }
 
 /// A wrapper that is killed tells nothing any more.
 #[tokio::test]
 async fn a_wrapper_that_is_killed_takes_its_server_along() {
-    let mut world = World::new();
+    // That has a time of its own, however seldom processes are looked at.
+    let mut world = World::with(|_| json!({ "sweep": "1h" }));
     world.run.subscribed(4).await;
     let (mut wrapper, child) = (Program::sleeping(), Program::sleeping());
     traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
@@ -93,10 +151,10 @@ async fn a_wrapper_that_is_killed_takes_its_server_along() {
     assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "its wrapper ended");
 }
 
-/// Its process is seen to end before what it said last has come through the daemon.
+/// The end of its process may be seen before what it said last has come through the daemon.
 #[tokio::test]
 async fn the_last_word_of_a_wrapper_counts_though_it_comes_late() {
-    let mut world = World::with(|_| json!({ "sweep": "1h" }));
+    let mut world = World::new();
     world.run.subscribed(4).await;
     let (mut wrapper, mut child) = (Program::sleeping(), Program::sleeping());
     traffic(&mut world, "mcp.session", session(&wrapper, &child, "started")).await;
@@ -105,10 +163,13 @@ async fn the_last_word_of_a_wrapper_counts_though_it_comes_late() {
     ended["exit"] = json!({ "code": 3 });
     child.kill();
     wrapper.kill();
-    world.state("its process was seen to end", |state| state.get("pid").is_none()).await;
+    world.becomes("stopped").await;
     traffic(&mut world, "mcp.session", ended).await;
-    assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "exit code 3");
-    world.kind("mcp_server_health_alert").await;
+    let error = world.kind("error_event").await;
+    assert_eq!(
+        (&error.data["error_type"], &error.data["details"]["last_error"]),
+        (&json!("ended"), &json!("exit code 3"))
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 //! keeps much else in it, megabytes at times, and writes it again and again: all that is passed over, not read.
 
 use super::{
+    MOST,
     entry::Members,
     reading::{Problem, Reading, kind},
 };
@@ -35,12 +36,18 @@ pub(super) fn read(origin: &Origin, text: &[u8]) -> Reading {
         None | Some(Err("null")) => {}
         Some(Ok(projects)) => {
             for (path, project) in projects {
+                if reading.servers.len() >= MOST {
+                    let reason = format!("more than {MOST} servers; the rest is not read");
+                    reading.problem(Problem::new(format!("projects.{path}"), reason));
+                    break;
+                }
                 let Ok(project) = object(&project) else { continue };
                 let origin = Origin { project: Some(PathBuf::from(&path)), ..origin.clone() };
                 let mut own = Reading::default();
                 servers(&mut own, &format!("projects.{path}.mcpServers"), &project, &origin);
                 let off: Vec<String> = value(&project, "disabledMcpServers").unwrap_or_default();
                 own.disable(|name| off.iter().any(|other| other == name));
+                own.servers.truncate(MOST - reading.servers.len());
                 reading.servers.append(&mut own.servers);
                 reading.problems.append(&mut own.problems);
             }

@@ -1,9 +1,10 @@
 //! Reads a file if it may have changed since it was read last.
 
+use rustix::{fs::OFlags, io::Errno};
 use std::{
     fs::File,
     io::{self, Read},
-    os::unix::fs::MetadataExt,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::Path,
     time::{Duration, SystemTime},
 };
@@ -62,14 +63,26 @@ pub(super) fn read(path: &Path, before: &mut Option<Outside>) -> Content {
     match bounded(path) {
         Ok(Some(text)) => Content::Text(text),
         Ok(None) => Content::Unreadable("it is larger than 16 MiB"),
+        Err(error) if error.raw_os_error() == Some(Errno::NXIO.raw_os_error()) => {
+            Content::Unreadable("it is no regular file")
+        }
         Err(error) => missing_or_unreadable(&error),
     }
 }
 
 fn bounded(path: &Path) -> io::Result<Option<Vec<u8>>> {
     let mut text = Vec::new();
-    File::open(path)?.take(LARGEST + 1).read_to_end(&mut text)?;
+    let file = open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(Errno::NXIO.into());
+    }
+    file.take(LARGEST + 1).read_to_end(&mut text)?;
     Ok((text.len() as u64 <= LARGEST).then_some(text))
+}
+
+/// Opens without waiting: what was a file a moment ago may be a pipe now, whose other end nobody opens.
+fn open(path: &Path) -> io::Result<File> {
+    File::options().read(true).custom_flags(OFlags::NONBLOCK.bits().cast_signed()).open(path)
 }
 
 fn missing_or_unreadable(error: &io::Error) -> Content {
@@ -100,6 +113,18 @@ mod tests {
         assert_eq!(read(&path, &mut outside), Content::Text(b"bc".to_vec()));
         std::fs::remove_file(&path).unwrap();
         assert_eq!(read(&path, &mut outside), Content::Missing);
+    }
+
+    /// Harm prevented: a pipe that took the file's place between two looks at it held the thread up for ever.
+    #[test]
+    fn a_pipe_in_the_place_of_a_file_holds_nobody_up() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&path).status().unwrap().success());
+        let (told, done) = std::sync::mpsc::channel();
+        std::thread::spawn(move || told.send(bounded(&path).map_err(|error| error.raw_os_error())));
+        let read = done.recv_timeout(Duration::from_secs(30)).expect("it does not wait");
+        assert_eq!(read, Err(Some(Errno::NXIO.raw_os_error())));
     }
 
     #[test]
