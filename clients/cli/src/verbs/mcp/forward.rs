@@ -2,7 +2,7 @@
 
 use super::{
     Absent,
-    message::{Request, agreed, is_answer},
+    message::{Comes, Request, agreed},
     sse::Events,
 };
 use crate::Failure;
@@ -56,7 +56,7 @@ impl Daemon {
             Ok(reached) => {
                 let post = timeout(HEAD, reached.post(ROUTE, &headers, request.text.clone().into()));
                 match post.await {
-                    Ok(Ok(mut exchange)) => self.outcome(&mut exchange, &say).await,
+                    Ok(Ok(mut exchange)) => self.outcome(&request, &mut exchange, &say).await,
                     Ok(Err(error)) => Err(lost(&reason(error))),
                     Err(_) => Err(lost("it does not answer")),
                 }
@@ -99,7 +99,12 @@ impl Daemon {
     }
 
     /// The answer of the daemon, or why there is none.
-    async fn outcome(&self, exchange: &mut Exchange, say: &mpsc::Sender<String>) -> Result<String, String> {
+    async fn outcome(
+        &self,
+        request: &Request,
+        exchange: &mut Exchange,
+        say: &mpsc::Sender<String>,
+    ) -> Result<String, String> {
         match exchange.content_type.as_str() {
             "text/event-stream" => {
                 let mut events = Events::default();
@@ -108,15 +113,24 @@ impl Daemon {
                     let piece = piece.map_err(|error| lost(&reason(error)))?;
                     let piece = piece.ok_or_else(|| lost("it ended the answer"))?;
                     for message in events.take(&piece).map_err(|_| lost("its answer is too large"))? {
-                        if is_answer(&message) {
-                            return Ok(message);
+                        match request.comes(&message) {
+                            Comes::Answer => return Ok(message),
+                            // Nobody takes it only when the client has gone.
+                            Comes::Before => _ = say.send(message).await,
+                            Comes::Refusal(why) => return Err(why),
+                            Comes::Nonsense => return Err(self.strange(exchange.status)),
                         }
-                        // Nobody takes it only when the client has gone.
-                        let _ = say.send(message).await;
                     }
                 }
             }
-            "application/json" => self.text(exchange).await,
+            "application/json" => {
+                let text = self.text(exchange).await?;
+                match request.comes(&text) {
+                    Comes::Answer => Ok(text),
+                    Comes::Refusal(why) => Err(why),
+                    Comes::Before | Comes::Nonsense => Err(self.strange(exchange.status)),
+                }
+            }
             _ => {
                 let status = exchange.status;
                 let text = self.text(exchange).await.unwrap_or_default();
@@ -132,6 +146,11 @@ impl Daemon {
                 })
             }
         }
+    }
+
+    /// What is there speaks, and it is not MCP.
+    fn strange(&self, status: u16) -> String {
+        format!("{} answered with HTTP status {status}, and not to the request", self.client.endpoint())
     }
 
     async fn text(&self, exchange: &mut Exchange) -> Result<String, String> {

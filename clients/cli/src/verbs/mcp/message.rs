@@ -130,13 +130,38 @@ pub(super) fn agreed(answer: &str) -> Option<String> {
     answer["result"]["protocolVersion"].as_str().map(str::to_owned)
 }
 
-/// Whether a message answers a request; otherwise it tells something on the way.
-pub(super) fn is_answer(message: &str) -> bool {
-    #[derive(Deserialize)]
-    struct Kind {
-        method: Option<serde::de::IgnoredAny>,
+/// What a message of the daemon is to who has asked for something.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Comes {
+    /// The answer.
+    Answer,
+    /// Something on the way to it.
+    Before,
+    /// The answer, of one who could not read the request: why.
+    Refusal(String),
+    /// No message, or one that answers something else. Who listens there is no MCP server.
+    Nonsense,
+}
+
+impl Request {
+    /// What a message is to this request. No other one goes to the client: whoever listens at that address could confuse it.
+    pub(super) fn comes(&self, message: &str) -> Comes {
+        let Ok(Value::Object(message)) = serde_json::from_str(message) else { return Comes::Nonsense };
+        if message.get("jsonrpc") != Some(&json!("2.0")) {
+            return Comes::Nonsense;
+        }
+        if message.contains_key("method") {
+            return Comes::Before;
+        }
+        let own: Value = serde_json::from_str(&self.id).unwrap_or_default();
+        match (message.get("id"), message.get("result"), message.get("error")) {
+            (Some(id), Some(_), None) | (Some(id), None, Some(_)) if *id == own => Comes::Answer,
+            (None | Some(Value::Null), None, Some(error)) => {
+                Comes::Refusal(error["message"].as_str().unwrap_or("it refuses the request").to_owned())
+            }
+            _ => Comes::Nonsense,
+        }
     }
-    serde_json::from_str::<Kind>(message).is_ok_and(|kind| kind.method.is_none())
 }
 
 fn fits_a_header(text: &str) -> bool {
@@ -200,8 +225,22 @@ mod tests {
 
     #[test]
     fn answers_are_told_from_what_comes_before_them() {
-        assert!(is_answer(r#"{"id":1,"result":{}}"#) && is_answer(r#"{"id":1,"error":{}}"#));
-        assert!(!is_answer(r#"{"method":"notifications/progress","params":{}}"#) && !is_answer("x"));
+        for id in ["1", r#""a""#] {
+            let asked = request(&format!(r#"{{"jsonrpc":"2.0","id":{id},"method":"ping"}}"#));
+            let comes = |rest: &str| asked.comes(&format!(r#"{{"jsonrpc":"2.0",{rest}}}"#));
+            assert_eq!(comes(&format!(r#""id":{id},"result":{{}}"#)), Comes::Answer);
+            assert_eq!(comes(&format!(r#""id":{id},"error":{{}}"#)), Comes::Answer);
+            assert_eq!(comes(r#""method":"notifications/progress","params":{}"#), Comes::Before);
+            assert_eq!(comes(r#""id":null,"error":{"code":-32700,"message":"what?"}"#), Comes::Refusal("what?".into()));
+            for nonsense in
+                [r#""id":2,"result":{}"#, r#""id":"2","error":{}"#, r#""result":{}"#, &format!(r#""id":{id}"#)]
+            {
+                assert_eq!(comes(nonsense), Comes::Nonsense, "{nonsense}");
+            }
+            for nonsense in ["x", "[]", "{}", &format!(r#"{{"id":{id},"result":{{}}}}"#)] {
+                assert_eq!(asked.comes(nonsense), Comes::Nonsense, "{nonsense}");
+            }
+        }
         assert_eq!(agreed(r#"{"result":{"protocolVersion":"2025-06-18"}}"#).as_deref(), Some("2025-06-18"));
     }
 }

@@ -7,9 +7,13 @@ use signal_hook::{
     low_level::emulate_default_handler,
 };
 use std::{
-    ffi::OsString,
+    ffi::{OsStr, OsString},
     io::{self, PipeReader, PipeWriter, pipe},
-    os::{fd::OwnedFd, unix::process::ExitStatusExt},
+    os::{
+        fd::OwnedFd,
+        unix::{fs::PermissionsExt, process::ExitStatusExt},
+    },
+    path::Path,
     process::{Command, ExitCode, ExitStatus, Stdio},
 };
 
@@ -55,7 +59,7 @@ impl Child {
         let not_started = |reason| NotStarted { command: command.to_string_lossy().into_owned(), reason };
         let (stdin, input) = pipe().map_err(not_started)?;
         let (output, stdout) = pipe().map_err(not_started)?;
-        let mut start = Command::new(command);
+        let mut start = tied(command);
         start.args(arguments).stdin(Stdio::from(stdin)).stdout(Stdio::from(stdout));
         let child = start.spawn().map_err(not_started)?;
         // Its ends of the pipes are in `start`: held on, they would keep the pipes open after its end.
@@ -85,6 +89,31 @@ impl Child {
             }
         }
     }
+}
+
+/// Begins the command line of the server. `setpriv` has the kernel kill it with the thread that starts it: a client that
+/// kills us, since it would kill the server, leaves no server behind that hangs. It becomes the server, which keeps its id. Only
+/// where the server could be started is it asked for that: it would tell of failures in its own way.
+fn tied(command: &OsStr) -> Command {
+    let setpriv = Path::new("/usr/bin/setpriv");
+    if !(runs(setpriv) && is_program(command)) {
+        return Command::new(command);
+    }
+    let mut tied = Command::new(setpriv);
+    tied.args(["--pdeathsig", "KILL", "--"]).arg(command);
+    tied
+}
+
+/// Whether there is such a program, as it would be looked for.
+fn is_program(command: &OsStr) -> bool {
+    if command.as_encoded_bytes().contains(&b'/') {
+        return runs(Path::new(command));
+    }
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|dir| runs(&dir.join(command))))
+}
+
+fn runs(file: &Path) -> bool {
+    file.metadata().is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
 }
 
 impl Ending {
@@ -117,4 +146,47 @@ pub(super) fn die_of(signal: i32) -> ExitCode {
     let _ = emulate_default_handler(signal);
     // One that does not end a process, or that nobody knows: as shells have it.
     ExitCode::from(u8::try_from(128 + signal).unwrap_or(u8::MAX))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::{Duration, Instant};
+
+    fn words(line: &[&str]) -> Vec<OsString> {
+        line.iter().map(OsString::from).collect()
+    }
+
+    fn runs(pid: u32) -> bool {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        stat.rsplit_once(')').is_some_and(|(_, rest)| !rest.trim_start().starts_with(['Z', 'X']))
+    }
+
+    /// Harm prevented: a client kills the wrapper of a server that hangs, and the server runs on and on.
+    #[test]
+    fn the_server_dies_with_who_started_it() {
+        // Nothing of it is dropped: its input stays open, and nobody kills it.
+        let start = || {
+            let (child, pipes) = Child::start(&words(&["sleep", "600"])).unwrap();
+            let pid = child.pid();
+            // Before it has become that program, it has not asked to die with us.
+            while std::fs::read(format!("/proc/{pid}/cmdline")).is_ok_and(|words| !words.starts_with(b"sleep")) {
+                std::thread::yield_now();
+            }
+            std::mem::forget((child, pipes));
+            pid
+        };
+        let pid = std::thread::spawn(start).join().unwrap();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while runs(pid) {
+            assert!(Instant::now() < deadline, "it runs on");
+            std::thread::yield_now();
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_started_is_told_as_without_a_wrapper() {
+        let code = |command: &str| Child::start(&words(&[command])).err().unwrap().code();
+        assert_eq!((code("no-such-program-here"), code("/nowhere/at/all"), code("/etc/passwd")), (127, 127, 126));
+    }
 }

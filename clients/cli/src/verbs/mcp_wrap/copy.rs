@@ -27,6 +27,10 @@ const PIECE: usize = 64 << 10;
 /// then: they would wait for us for ever.
 const UNREAD: Duration = Duration::from_secs(2);
 
+/// How long it may take in all: two pipes hold no more than a client takes in a fraction of that, and one that takes a byte
+/// now and then would keep us for ever.
+const REST: Duration = Duration::from_secs(30);
+
 /// Which way bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Way {
@@ -65,10 +69,15 @@ pub(super) fn start(pipes: Pipes, tap: &Tap) -> (Option<PipeWriter>, Copying) {
 impl Copying {
     /// Waits until all that the server wrote has been taken over, for as long as its client takes something.
     pub(super) fn finish(&self) {
+        self.finish_by(Instant::now() + REST);
+    }
+
+    fn finish_by(&self, deadline: Instant) {
         let mut before = self.written.load(Ordering::Relaxed);
-        while let Err(mpsc::RecvTimeoutError::Timeout) = self.done.recv_timeout(UNREAD) {
+        let left = || UNREAD.min(deadline.saturating_duration_since(Instant::now()));
+        while let Err(mpsc::RecvTimeoutError::Timeout) = self.done.recv_timeout(left()) {
             let now = self.written.load(Ordering::Relaxed);
-            if now == before {
+            if now == before || Instant::now() >= deadline {
                 return;
             }
             before = now;
@@ -165,5 +174,33 @@ fn wait(descriptor: BorrowedFd<'_>, flags: PollFlags) {
 fn close(replace: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>) {
     if let Ok(null) = OpenOptions::new().read(true).write(true).open("/dev/null") {
         let _ = replace(null.as_fd());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Harm prevented: a client that takes a byte now and then kept the wrapper for ever.
+    #[test]
+    fn a_client_that_takes_a_byte_now_and_then_is_not_waited_for_for_ever() {
+        let (tell, done) = mpsc::sync_channel(1);
+        let written = Arc::new(AtomicU64::new(0));
+        let copying = Copying { done, written: Arc::clone(&written) };
+        let (stop, stopped) = mpsc::channel::<()>();
+        let slow = thread::spawn(move || {
+            while let Err(mpsc::RecvTimeoutError::Timeout) = stopped.recv_timeout(Duration::from_millis(1)) {
+                written.fetch_add(1, Ordering::Relaxed);
+            }
+            drop(tell);
+        });
+        let (told, finished) = mpsc::channel();
+        thread::spawn(move || {
+            copying.finish_by(Instant::now() + Duration::from_millis(50));
+            let _ = told.send(());
+        });
+        finished.recv_timeout(Duration::from_secs(30)).expect("it is given up");
+        drop(stop);
+        slow.join().unwrap();
     }
 }

@@ -93,22 +93,22 @@ impl Post {
                 Some(_) => waiting.recv_timeout(AGAIN),
             };
             match parcel {
-                Ok(Parcel { session, calls, count }) => {
-                    self.session = session.or(self.session.take());
-                    if !self.bring(&calls) {
-                        self.unsent.fetch_add(count, Ordering::Relaxed);
+                Ok(mut parcel) => {
+                    self.session = parcel.session.take().or(self.session.take());
+                    if !self.bring(&parcel) {
+                        self.unsent.fetch_add(parcel.count, Ordering::Relaxed);
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    self.bring(&[]);
+                    self.bring(&Parcel::default());
                 }
                 Err(RecvTimeoutError::Disconnected) => return,
             }
         }
     }
 
-    fn bring(&mut self, calls: &[String]) -> bool {
-        let lines: Vec<&str> = self.session.iter().chain(calls).map(String::as_str).collect();
+    fn bring(&mut self, parcel: &Parcel) -> bool {
+        let lines = parcel.lines(self.session.as_deref());
         if lines.is_empty() {
             return true;
         }

@@ -58,6 +58,17 @@ pub(super) struct Parcel {
     pub(super) calls: Vec<String>,
     /// How many are in `calls`.
     pub(super) count: u64,
+    /// The session has ended: nothing comes after that.
+    pub(super) last: bool,
+}
+
+impl Parcel {
+    /// The lines in the order in which they are told: who the server is comes before its calls, and its end after them.
+    /// `session` is what is to be told of it, now or since an earlier parcel.
+    pub(super) fn lines<'a>(&'a self, session: Option<&'a str>) -> Vec<&'a str> {
+        let calls = self.calls.iter().map(String::as_str);
+        if self.last { calls.chain(session).collect() } else { session.into_iter().chain(calls).collect() }
+    }
 }
 
 /// What is to be reported.
@@ -172,7 +183,7 @@ impl Report {
     /// The last report.
     pub(super) fn last(&mut self, known: &Known, ending: Option<Ending>) -> Parcel {
         let session = ending.map(|ending| self.session(known, Some(ending)));
-        self.parcel(session)
+        Parcel { last: true, ..self.parcel(session) }
     }
 
     fn parcel(&mut self, session: Option<String>) -> Parcel {
@@ -185,7 +196,7 @@ impl Report {
         }
         // What is missing is told once, with the first of them.
         let calls = pieces.into_iter().map(|piece| self.line(piece, std::mem::take(&mut dropped))).collect();
-        Parcel { session, calls, count }
+        Parcel { session, calls, count, last: false }
     }
 
     fn line(&self, calls: &[(Way, Call)], dropped: u64) -> String {
@@ -286,6 +297,22 @@ mod tests {
             let last = read(&report.last(&known, Some(ending)).session.unwrap());
             assert_eq!((&last["data"]["state"], &last["data"]["exit"]), (&json!("ended"), &exit));
         }
+    }
+
+    /// Harm prevented: a server whose calls came after its end was told as one that runs.
+    #[test]
+    fn the_end_is_told_after_all_calls_and_the_start_before_them() {
+        let mut report = report();
+        let known = Known::default();
+        let told = |parcel: &Parcel| -> Vec<Value> {
+            parcel.lines(parcel.session.as_deref()).into_iter().map(|line| read(line)["type"].clone()).collect()
+        };
+        let one = call(&report, 0, Outcome::Ok);
+        report.add(Way::ToServer, one);
+        assert_eq!(told(&report.take(&known)), ["mcp.session", "mcp.calls"]);
+        let other = call(&report, 1, Outcome::Unanswered);
+        report.add(Way::ToServer, other);
+        assert_eq!(told(&report.last(&known, Some(Ending::Code(0)))), ["mcp.calls", "mcp.session"]);
     }
 
     #[test]
