@@ -35,6 +35,7 @@ pub(super) fn read(origin: &Origin, text: &[u8]) -> Reading {
     match file.get("projects").map(|projects| object(projects)) {
         None | Some(Err("null")) => {}
         Some(Ok(projects)) => {
+            reading.projects = projects.keys().map(PathBuf::from).filter(|project| project.is_absolute()).collect();
             for (path, project) in projects {
                 if reading.servers.len() >= MOST {
                     let reason = format!("more than {MOST} servers; the rest is not read");

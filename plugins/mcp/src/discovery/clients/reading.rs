@@ -10,12 +10,15 @@ use headwater_plugin::{
     serde::de::DeserializeOwned,
     serde_json::{Map, Value},
 };
+use std::path::PathBuf;
 
 /// The servers of one file, and what in it could not be understood.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Reading {
     pub(crate) servers: Vec<Discovered>,
     pub(crate) problems: Vec<Problem>,
+    /// Projects that the file knows of, whatever it says of them.
+    pub(crate) projects: Vec<PathBuf>,
     /// The text broke off, or is none of its format at all: it says nothing about which servers there are.
     pub(crate) broken: bool,
 }

@@ -9,6 +9,7 @@ use crate::discovery::{
 };
 use std::{
     collections::BTreeMap,
+    path::PathBuf,
     time::{Duration, Instant},
 };
 
@@ -18,6 +19,8 @@ pub(super) struct Known {
     pub(super) place: Place,
     /// The last good reading, by id.
     servers: BTreeMap<String, Discovered>,
+    /// Projects that it knew of then.
+    pub(super) projects: Vec<PathBuf>,
     /// It was missing or broken at the last look, which may have been while it was written.
     doubt: Option<Doubt>,
     /// What is wrong with it.
@@ -36,7 +39,14 @@ struct Doubt {
 
 impl Known {
     pub(super) fn new(place: Place) -> Self {
-        Self { place, servers: BTreeMap::new(), doubt: None, fault: None, told: None, told_at: None, first: true }
+        let (servers, projects) = (BTreeMap::new(), Vec::new());
+        Self { place, servers, projects, doubt: None, fault: None, told: None, told_at: None, first: true }
+    }
+
+    /// It is not looked at any more: what was known of it is gone.
+    pub(super) fn retire(self) -> Vec<Change> {
+        let Self { servers, told, .. } = self;
+        servers.into_values().map(Change::Gone).chain(told.map(Change::Mended)).collect()
     }
 
     /// Takes one look's content over: what is different now.
@@ -51,13 +61,14 @@ impl Known {
                 self.doubt(fault, now);
             }
             Content::Text(text) => {
-                let Reading { servers, problems, broken } = clients::read(&self.place, &text);
+                let Reading { servers, problems, projects, broken } = clients::read(&self.place, &text);
                 let fault = self.fault(&problems);
                 if broken {
                     self.doubt(fault, now);
                 } else {
                     self.doubt = None;
                     self.fault = fault;
+                    self.projects = projects;
                     self.replace(servers, &mut changes);
                 }
             }
@@ -66,6 +77,7 @@ impl Known {
         if self.doubt.as_ref().is_some_and(|doubt| now >= doubt.since + pace.doubt) {
             let doubt = self.doubt.take().expect("invariant: it was there in the line before");
             if doubt.broken.is_none() {
+                self.projects.clear();
                 self.replace(Vec::new(), &mut changes);
             }
             self.fault = doubt.broken;

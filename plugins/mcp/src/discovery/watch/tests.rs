@@ -152,3 +152,28 @@ async fn what_is_broken_is_told_and_mended_and_costs_the_others_nothing() {
     world.write("h/.claude.json", "{}");
     world.seen(&["ok"]).await;
 }
+
+/// Claude Code reads the `.mcp.json` of the project that it is started in: of those that it knows nobody need name one here.
+#[tokio::test]
+async fn projects_that_claude_code_knows_are_looked_into() {
+    let knows = |root: &Path, projects: &[&str]| {
+        let entries: Vec<_> = projects.iter().map(|name| format!("{:?}: {{}}", root.join(name))).collect();
+        format!("{{\"projects\": {{{}}}}}", entries.join(","))
+    };
+    let mut world = World::new(|root| {
+        for directory in ["h", "p", "q"] {
+            fs::create_dir(root.join(directory)).unwrap();
+        }
+        fs::write(root.join("p/.mcp.json"), servers(&["a"])).unwrap();
+        fs::write(root.join("q/.mcp.json"), servers(&["b"])).unwrap();
+        fs::write(root.join("h/.claude.json"), knows(root, &["p", "q", "nowhere"])).unwrap();
+    })
+    .await;
+    world.seen(&["+a mcp_json", "+b mcp_json"]).await;
+    // They are watched like the others.
+    world.write("q/.mcp.json", &servers(&["b", "c"]));
+    world.seen(&["+c mcp_json"]).await;
+    let root = world.path("");
+    world.write("h/.claude.json", &knows(&root, &["p"]));
+    world.seen(&["-b", "-c"]).await;
+}
