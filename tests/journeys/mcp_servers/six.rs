@@ -48,9 +48,12 @@ fn servers(project: &Path, remote: &Remote) -> Value {
     for name in STDIO {
         servers[name]["env"] = json!({ "API_TOKEN": entry_secret, "OTHER": "${SECRET_VARIABLE}" });
     }
-    let url = format!("{}?key={query}", remote.url());
-    servers["remote"] =
-        json!({ "type": "http", "url": url, "headers": { "Authorization": format!("Bearer {header}") } });
+    let url = remote.url();
+    // Nobody allows this one: more than a place is not asked.
+    servers["keyed"] = json!({ "type": "http", "url": format!("{url}?key={query}") });
+    servers["remote"] = json!({
+        "type": "http", "url": url, "headers": { "Authorization": format!("Bearer {header}") },
+    });
     servers
 }
 
