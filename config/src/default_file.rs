@@ -48,7 +48,7 @@ const METRICS_TABLES: &str = r#"
 #clear = 80.0
 "#;
 
-const AGENTS: &str = r"
+const SHIPPED: &str = r"
 # What happens in tmux: sessions, windows, panes, and which coding agent works or waits.
 # `headwater source enable tmux` writes this table; docs/tmux.md explains its settings.
 #[source.tmux]
@@ -56,17 +56,15 @@ const AGENTS: &str = r"
 # Who of your coding agents works, waits, is done or died, from their hooks and their panes.
 # `headwater source enable agents` writes this table; docs/agents.md explains its settings.
 #[source.agents]
+
+# MCP servers: which there are, how well each of them is, and when that changes. What config files of
+# other programs name is told and not executed; docs/mcp.md says how that is allowed.
+#[source.mcp]
 ";
 
 const PROGRAM: &str = r"
 # A source in any language: a program that writes one JSON event per line.
 #[source.clock]
-";
-
-const MCP: &str = r"
-# MCP servers: which there are, how well each of them is, and when that changes. What config files of
-# other programs name is told and not executed; docs/mcp.md says how that is allowed.
-#[source.mcp]
 ";
 
 /// The documented default config.
@@ -88,12 +86,11 @@ pub fn default_file() -> String {
         option(&mut text, &entry);
     }
     text.push_str(METRICS_TABLES);
-    text.push_str(AGENTS);
+    text.push_str(SHIPPED);
     text.push_str(PROGRAM);
     for entry in program {
         option(&mut text, &entry);
     }
-    text.push_str(MCP);
     text
 }
 
