@@ -4,7 +4,14 @@ use crate::{
     session::{draft, message, publish, session, subscribe, tell, until_heartbeat},
     world::{World, until},
 };
+use headwater_engine::{Ack, Committed, Engine, EngineError, Head, MemoryEngine, Page, PageLimit};
+use headwater_event::{ChannelName, Draft};
+use headwater_router::LogLimits;
 use serde_json::{Value, json};
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, AtomicU64, Ordering::SeqCst},
+};
 
 fn offset(world: &World) -> Option<u64> {
     world.router.log("daemon_metrics").map(|log| log.head())
@@ -86,4 +93,65 @@ async fn nothing_is_told_once_nobody_asks() {
     })
     .await
     .expect("it is told again");
+}
+
+/// An engine that takes none of the daemon's figures for a while.
+struct Busy {
+    engine: MemoryEngine,
+    busy: AtomicBool,
+    refused: AtomicU64,
+}
+
+impl Engine for Busy {
+    fn start(&self, committed: Committed) {
+        self.engine.start(committed);
+    }
+
+    fn has_history(&self) -> bool {
+        false
+    }
+
+    fn publish(&self, drafts: Vec<Draft>) -> Result<Ack, EngineError> {
+        if self.busy.load(SeqCst) && drafts.iter().any(|draft| draft.channel.as_str() == "daemon_metrics") {
+            self.refused.fetch_add(1, SeqCst);
+            return Err(EngineError::Busy("the disk is slow".into()));
+        }
+        self.engine.publish(drafts)
+    }
+
+    fn read(&self, channel: &ChannelName, next: u64, limit: PageLimit) -> Result<Page, EngineError> {
+        self.engine.read(channel, next, limit)
+    }
+
+    fn open(&self, channel: &ChannelName) -> Result<Head, EngineError> {
+        self.engine.open(channel)
+    }
+
+    fn heads(&self) -> Vec<Head> {
+        self.engine.heads()
+    }
+}
+
+/// Harm prevented: what is answered while the disk is slow, which is what matters, is in no figure.
+#[tokio::test]
+async fn what_could_not_be_told_is_told_with_the_next_word() {
+    let (busy, refused) = (AtomicBool::new(false), AtomicU64::new(0));
+    let engine = Arc::new(Busy { engine: MemoryEngine::new(1_000), busy, refused });
+    let world = World::on(engine.clone(), LogLimits::default(), |_| {});
+    let mut client = session(&world).await;
+    subscribe(&mut client, "daemon_metrics").await;
+    message(&mut client).await;
+    engine.busy.store(true, SeqCst);
+    for _ in 0..3 {
+        world.get("/healthz").await;
+    }
+    let missed = engine.refused.load(SeqCst) + 1;
+    until(async || engine.refused.load(SeqCst) > missed).await;
+    engine.busy.store(false, SeqCst);
+    let mut requests = 0;
+    while requests < 3 {
+        let told = message(&mut client).await;
+        requests += told["data"]["requests"]["count"].as_u64().unwrap();
+    }
+    assert_eq!(requests, 3);
 }
