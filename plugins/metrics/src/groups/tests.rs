@@ -7,6 +7,7 @@ use headwater_plugin::{
 };
 use std::{
     io::Write as _,
+    os::unix::process::CommandExt as _,
     process::{Child, Command, Stdio},
     time::SystemTime,
 };
@@ -17,7 +18,7 @@ struct Family(Child);
 impl Family {
     fn sh(script: &str) -> Self {
         let mut command = Command::new("sh");
-        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::null());
+        command.args(["-c", script]).stdin(Stdio::piped()).stdout(Stdio::null()).process_group(0);
         Self(command.spawn().unwrap())
     }
 
@@ -28,18 +29,8 @@ impl Family {
 
 impl Drop for Family {
     fn drop(&mut self) {
-        let (mut text, mut all) = (Vec::new(), vec![self.0.id()]);
-        let mut next = 0;
-        while let Some(pid) = all.get(next).copied() {
-            let mut below = Vec::new();
-            process::children(Path::new("/proc"), pid, &mut text, &mut below);
-            all.extend(below);
-            next += 1;
-        }
-        for pid in all.iter().skip(1) {
-            let _ = Command::new("kill").arg("-9").arg(pid.to_string()).status();
-        }
-        let _ = self.0.kill();
+        // The group of processes, for some of them are nobody's children by now.
+        let _ = Command::new("kill").args(["-9", "--", &format!("-{}", self.0.id())]).status();
         let _ = self.0.wait();
     }
 }
@@ -87,7 +78,7 @@ fn pids(roots: &Roots) -> Vec<(&'static str, u32)> {
 fn a_pane_counts_with_all_below_it_and_what_ends_counts_once() {
     // A child that works and ends, one that stays, and a shell that waits for a word.
     let family = Family::sh(
-        "sh -c 'sleep 600 & read x' & read y; sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; exec sleep 600",
+        "sh -c 'sleep 100 & read x' & read y; sh -c 'i=0; while [ $i -lt 300000 ]; do i=$((i+1)); done'; exec sleep 100",
     );
     let (mut roots, mut groups) = (Roots::default(), groups(json!({})));
     roots.hear(&pane("%1", family.pid()));
