@@ -96,13 +96,13 @@ async fn nothing_is_told_once_nobody_asks() {
 }
 
 /// An engine that takes none of the daemon's figures for a while.
-struct Busy {
+struct SlowDisk {
     engine: MemoryEngine,
     busy: AtomicBool,
     refused: AtomicU64,
 }
 
-impl Engine for Busy {
+impl Engine for SlowDisk {
     fn start(&self, committed: Committed) {
         self.engine.start(committed);
     }
@@ -136,7 +136,7 @@ impl Engine for Busy {
 #[tokio::test]
 async fn what_could_not_be_told_is_told_with_the_next_word() {
     let (busy, refused) = (AtomicBool::new(false), AtomicU64::new(0));
-    let engine = Arc::new(Busy { engine: MemoryEngine::new(1_000), busy, refused });
+    let engine = Arc::new(SlowDisk { engine: MemoryEngine::new(1_000), busy, refused });
     let world = World::on(engine.clone(), LogLimits::default(), |_| {});
     let mut client = session(&world).await;
     subscribe(&mut client, "daemon_metrics").await;
