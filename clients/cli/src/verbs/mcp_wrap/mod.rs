@@ -10,6 +10,7 @@ mod copy;
 mod exchange;
 mod name;
 mod observe;
+mod priority;
 mod publish;
 mod report;
 mod scan;

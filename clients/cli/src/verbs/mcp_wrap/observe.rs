@@ -3,6 +3,7 @@
 use super::{
     copy::Way,
     exchange::Exchange,
+    priority,
     publish::Publisher,
     report::{Identity, Report},
     scan::Scanner,
@@ -17,9 +18,9 @@ use std::{
 /// Calls are reported so long after the first of them.
 const GATHER: Duration = Duration::from_millis(500);
 
-/// The thread rests so long after it has looked at something: it should be woken, which costs the threads that copy a
-/// little, hundred times a second at most.
-const REST: Duration = Duration::from_millis(10);
+/// The thread rests so long after it has looked at something. Each time that it is woken the server or its client may have to
+/// wait for a core: with an answer each tenth of a millisecond that is one answer in five hundred.
+const REST: Duration = Duration::from_millis(50);
 
 /// The running thread.
 pub(super) struct Observer(JoinHandle<Publisher>);
@@ -28,7 +29,10 @@ impl Observer {
     /// Starts it. Where there can be no thread, nothing is observed.
     pub(super) fn start(identity: Identity, copies: Copies, publisher: Option<Publisher>) -> Option<Self> {
         let publisher = publisher?;
-        let work = move || Desk::new(identity, publisher).run(&copies);
+        let work = move || {
+            priority::last();
+            Desk::new(identity, publisher).run(&copies)
+        };
         thread::Builder::new().name("observer".to_owned()).spawn(work).ok().map(Self)
     }
 

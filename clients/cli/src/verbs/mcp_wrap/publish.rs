@@ -1,7 +1,7 @@
 //! Brings reports to the daemon, in a thread of its own: an address that does not answer holds up nobody. What cannot be
 //! brought is dropped and counted; only who the server is will be told when a daemon is there again.
 
-use super::report::Parcel;
+use super::{priority, report::Parcel};
 use crate::{Globals, failure::say};
 use headwater_client::Client;
 use std::{
@@ -50,6 +50,7 @@ impl Publisher {
         let unsent = Arc::<AtomicU64>::default();
         let mut post = Post { client, runtime, session: None, unsent: Arc::clone(&unsent) };
         let work = move || {
+            priority::last();
             post.run(&waiting);
             let _ = tell.send(());
         };

@@ -12,8 +12,8 @@ use std::{
 };
 
 /// Copies that wait for the observer: so many, and so many bytes. What comes while it is full is left out.
-const PIECES: usize = 2048;
-const BYTES: usize = 8 << 20;
+const PIECES: usize = 4096;
+const BYTES: usize = 16 << 20;
 
 /// A piece of what was passed on, or the end of it all.
 #[derive(Debug)]
