@@ -17,15 +17,15 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Value> {
     serde_json::from_str(&body).map_err(|error| io::Error::other(format!("{path}: {error}: {body}")))
 }
 
-/// The text that a path answers with.
+/// The text that a path answers with. Asked in HTTP/1.0, which has no pieces to be put together.
 pub fn get_text(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    if !head.starts_with("HTTP/1.1 200 ") {
+    if !(head.starts_with("HTTP/1.0 200 ") || head.starts_with("HTTP/1.1 200 ")) {
         return Err(io::Error::other(format!("{path}: {answer}")));
     }
     Ok(body.to_owned())
