@@ -53,6 +53,8 @@ pub enum Metric {
     Connections,
     /// Subscriptions held.
     Subscriptions,
+    /// Channels that there are.
+    Channels,
     /// Sources that run.
     SourcesUp,
     /// Sources that have failed and wait to be started again.
@@ -65,6 +67,8 @@ pub enum Metric {
     ServerErrorRate,
     /// The part of their tools, 0 to 1, that was used in the last hour.
     CapabilityUtilization,
+    /// Calls of MCP servers that were seen since the look before.
+    Calls,
     /// The processes of a group.
     Processes,
 }
@@ -113,12 +117,14 @@ impl Metric {
             Self::DroppedEventsPerSecond => "dropped_events_per_second",
             Self::Connections => "connections",
             Self::Subscriptions => "subscriptions",
+            Self::Channels => "channels",
             Self::SourcesUp => "sources_up",
             Self::SourcesFailing => "sources_failing",
             Self::ActiveServers => "active_servers",
             Self::AvgServerResponseTimeMs => "avg_server_response_time_ms",
             Self::ServerErrorRate => "server_error_rate",
             Self::CapabilityUtilization => "capability_utilization",
+            Self::Calls => "calls",
             Self::Processes => "processes",
         }
     }
@@ -176,12 +182,14 @@ impl Figures {
             Metric::DroppedEventsPerSecond => bus.as_ref()?.dropped_events_per_second,
             Metric::Connections => count(bus.as_ref()?.connections),
             Metric::Subscriptions => count(bus.as_ref()?.subscriptions),
+            Metric::Channels => count(bus.as_ref()?.channels),
             Metric::SourcesUp => count(bus.as_ref()?.sources_up),
             Metric::SourcesFailing => count(bus.as_ref()?.sources_failing),
             Metric::ActiveServers => mcp.as_ref().map(|it| it.active_servers as f64),
             Metric::AvgServerResponseTimeMs => mcp.as_ref()?.avg_server_response_time_ms,
             Metric::ServerErrorRate => mcp.as_ref()?.server_error_rate,
             Metric::CapabilityUtilization => mcp.as_ref()?.capability_utilization,
+            Metric::Calls => mcp.as_ref().map(|it| it.calls as f64),
             Metric::Processes => None,
         }
     }
@@ -223,6 +231,21 @@ pub(crate) fn share(value: f64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Harm prevented: the page says that any figure can be asked for, and an alert about one of them is refused.
+    #[test]
+    fn every_figure_of_the_page_can_be_asked_for() {
+        let page = include_str!("../../../docs/metrics.md");
+        let tables = page.split_once("## Figures").unwrap().1.split_once("**Trends.**").unwrap().0;
+        let rows = tables.lines().filter(|line| line.starts_with("| `") && !line.starts_with("| `metrics."));
+        let cells = rows.map(|row| row.split('|').nth(1).unwrap());
+        let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+        assert!(names.contains(&"channels") && names.contains(&"calls") && names.len() > 25, "{names:?}");
+        for name in names {
+            let read: Result<Metric, _> = serde_json::from_value(name.into());
+            assert_eq!(read.unwrap_or_else(|error| panic!("{name}: {error}")).name(), name);
+        }
+    }
 
     #[test]
     fn the_name_in_events_is_the_one_in_the_config() {
