@@ -237,9 +237,22 @@ impl Alerts {
             }
             told
         });
-        let alerts: Vec<Value> = alerts.collect();
+        let rules = self.definitions.iter().filter_map(|definition| self.rule_of_groups(definition));
+        let alerts: Vec<Value> = alerts.chain(rules).collect();
         let active: Vec<&Value> = alerts.iter().filter(|alert| alert["state"] == "firing").collect();
         json!({ "active": active, "alerts": alerts })
+    }
+
+    /// An alert of groups as it is defined: it fires for each of them, and so has no state of its own.
+    fn rule_of_groups(&self, definition: &Definition) -> Option<Value> {
+        let glob = definition.group.as_deref()?;
+        let silenced_until = self.silences.get(&definition.name).copied();
+        let mut told = State { silenced_until, ..State::new(&definition.name, definition) }.data();
+        let of_it = self.instances.values().filter(|instance| instance.definition.name == definition.name);
+        told.as_object_mut().expect("invariant: an object").remove("state");
+        told["group"] = glob.into();
+        told["groups"] = of_it.count().into();
+        Some(told)
     }
 
     fn instance(&mut self, name: &str, definition: &Arc<Definition>) -> &mut Instance {

@@ -240,6 +240,29 @@ fn busy() -> Alerts {
     ]))
 }
 
+/// Harm prevented: whoever has written an alert of groups, or silenced it, does not find it until it fires.
+#[test]
+fn an_alert_of_groups_is_listed_before_it_fires() {
+    let mut alerts = busy();
+    let told = |alerts: &Alerts| alerts.list()["alerts"].as_array().unwrap().last().unwrap().clone();
+    let rule = json!({
+        "alert": "busy", "metric": "cpu_usage_percent", "severity": "warning", "told_as": "performance_alert",
+        "above": 90.0, "group": "pane *", "groups": 0,
+    });
+    assert_eq!(alerts.list(), json!({ "active": [], "alerts": [rule] }));
+    let usages = vec![usage("pane a", 99.0), usage("pane b", 5.0), usage("agent c", 99.0)];
+    let look = Look { usages, ..Look::default() };
+    alerts.observe(&cpu(0.0), Some(&look), now(0));
+    assert_eq!(told(&alerts)["groups"], 2);
+    alerts.silence("busy", Some(now(1_000).at)).unwrap();
+    assert_eq!(told(&alerts)["silenced_until"], now(1_000).at.to_string());
+    alerts.silence("busy", None).unwrap();
+    alerts.observe(&cpu(0.0), Some(&look), now(10));
+    let list = alerts.list();
+    assert_eq!((&list["alerts"][0]["alert"], &list["alerts"][0]["state"]), (&json!("busy/pane a"), &json!("firing")));
+    assert_eq!((list["alerts"].as_array().unwrap().len(), list["active"].as_array().unwrap().len()), (2, 1));
+}
+
 /// Harm prevented: on a machine with many processes a group has no room for a while, and its alert ends as if it were gone.
 #[test]
 fn a_group_that_was_not_looked_at_whole_keeps_its_alert() {
