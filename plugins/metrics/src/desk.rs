@@ -42,6 +42,8 @@ struct Trigger {
 /// What the source has before it.
 pub(crate) struct Desk {
     pub(crate) alerts: Alerts,
+    /// What is wrong with alerts of the config that are left out.
+    left_out: Option<String>,
     started: Instant,
     proc: PathBuf,
     sampler: Sampler,
@@ -69,11 +71,16 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(config: &Config) -> Result<Self> {
-        let alerts = Alerts::new(&config.alerts, config.shipped_alerts)?;
+    pub(crate) fn new(config: &Config) -> Self {
+        let (alerts, wrong) = Alerts::new(&config.alerts, config.shipped_alerts);
+        for error in &wrong {
+            warn!("an alert is left out: {error}");
+        }
+        let wrong: Vec<String> = wrong.iter().map(ToString::to_string).collect();
         let series = TRENDS.into_iter().chain(alerts.metrics()).map(|metric| (metric, Series::default())).collect();
-        Ok(Self {
+        Self {
             alerts,
+            left_out: (!wrong.is_empty()).then(|| wrong.join("; ")),
             started: Instant::now(),
             proc: config.proc.clone(),
             sampler: Sampler::new(&config.proc),
@@ -94,7 +101,7 @@ impl Desk {
             triggers: Vec::new(),
             told: BTreeMap::new(),
             begun: false,
-        })
+        }
     }
 
     pub(crate) fn now(&self) -> Now {
@@ -270,7 +277,9 @@ impl Desk {
             |trigger: &Trigger| (TRIGGERS[trigger.resource], &["alerts_between_looks"][..], trigger.fault.clone());
         let triggers: Vec<_> = self.triggers.iter().map(trigger).collect();
         let triggers = triggers.iter().map(|(name, figures, fault)| (*name, *figures, fault.as_deref()));
-        for (name, figures, fault) in self.sampler.counters().into_iter().chain([groups]).chain(triggers) {
+        let alerts = ("alerts", &["alerts_left_out"][..], self.left_out.as_deref());
+        let modules = self.sampler.counters().into_iter().chain([groups, alerts]).chain(triggers);
+        for (name, figures, fault) in modules {
             if let Some(event) = self.modules.look(Module { name, figures, fault }, at) {
                 event.emit(ctx).await?;
             }

@@ -30,7 +30,7 @@ impl Source for Metrics {
                 config.interval
             );
         }
-        let mut desk = Desk::new(&config)?;
+        let mut desk = Desk::new(&config);
         let mut past = Some(Past::open(&mut ctx).await?);
         desk.watch_pressure(&config);
         // What happens while it happens; and what stands, which others have told long ago: so long perhaps that only the

@@ -70,22 +70,25 @@ impl Firing {
 }
 
 impl Alerts {
-    /// Those of the config, and the shipped ones whose names it does not use.
-    pub(crate) fn new(configured: &[AlertConfig], shipped: bool) -> Result<Self, AlertError> {
-        let mut definitions: Vec<Arc<Definition>> = Vec::new();
+    /// Those of the config, and the shipped ones whose names it does not use; and what is wrong with those of the config
+    /// that are left out. For one slip in an alert all figures would be too high a price.
+    pub(crate) fn new(configured: &[AlertConfig], shipped: bool) -> (Self, Vec<AlertError>) {
+        let (mut definitions, mut wrong) = (Vec::<Arc<Definition>>::new(), Vec::new());
         for config in configured {
-            let definition = Definition::new(config)?;
-            if definitions.iter().any(|other| other.name == definition.name) {
-                return Err(AlertError::Twice(definition.name));
+            match Definition::new(config) {
+                Ok(definition) if definitions.iter().any(|other| other.name == definition.name) => {
+                    wrong.push(AlertError::Twice(definition.name));
+                }
+                Ok(definition) => definitions.push(Arc::new(definition)),
+                Err(error) => wrong.push(error),
             }
-            definitions.push(Arc::new(definition));
         }
         for config in shipped::alerts().iter().filter(|_| shipped) {
             if definitions.iter().all(|other| other.name != config.name) {
-                definitions.push(Arc::new(Definition::new(config)?));
+                definitions.push(Arc::new(Definition::new(config).expect("invariant: a shipped alert is right")));
             }
         }
-        Ok(Self { definitions, instances: BTreeMap::new(), silences: BTreeMap::new(), removed: Vec::new() })
+        (Self { definitions, instances: BTreeMap::new(), silences: BTreeMap::new(), removed: Vec::new() }, wrong)
     }
 
     /// The figures that alerts are about.
