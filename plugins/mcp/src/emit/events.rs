@@ -71,7 +71,7 @@ pub(crate) fn status_change(server: &Server, change: &Change, level: Level, mome
 }
 
 fn severity(to: Status, causes: &[Cause]) -> Severity {
-    let asked = causes.iter().all(|cause| matches!(cause, Cause::Asked));
+    let asked = causes.iter().all(Cause::is_wanted);
     match to {
         Status::Unhealthy => Severity::Error,
         Status::Degraded => Severity::Warning,
@@ -88,6 +88,7 @@ pub(super) fn reason(cause: &Cause) -> String {
         Cause::Silent { calls } => format!("{calls} calls in a row were not answered"),
         Cause::NotReady { reason } | Cause::Ended { reason } => reason.clone(),
         Cause::Asked => "somebody asked for it".to_owned(),
+        Cause::LetGo { reason } => (*reason).to_owned(),
     }
 }
 
@@ -146,7 +147,7 @@ fn issue(cause: &Cause) -> Option<Value> {
         Cause::Silent { .. } => ("unresponsive", "high"),
         Cause::NotReady { .. } => ("not_ready", "high"),
         Cause::Ended { .. } => ("ended", "high"),
-        Cause::Asked => return None,
+        Cause::Asked | Cause::LetGo { .. } => return None,
     };
     Some(json!({ "type": kind, "description": reason(cause), "severity": severity }))
 }
@@ -176,7 +177,7 @@ fn actions(server: &Server, causes: &[Cause], trouble: &[Trouble]) -> Vec<&'stat
             Cause::Slow { .. } => actions.push("check_resources"),
             Cause::NotReady { .. } => actions.push("check_command"),
             Cause::Ended { .. } | Cause::Silent { .. } | Cause::Errors { .. } => actions.push("check_logs"),
-            Cause::Asked => {}
+            Cause::Asked | Cause::LetGo { .. } => {}
         }
     }
     for trouble in trouble {

@@ -14,6 +14,11 @@ use headwater_plugin::{
 };
 use std::collections::BTreeMap;
 
+/// Why a server of a file is not run or asked as it was.
+const CHANGED: &str = "its entry changed";
+const DISABLED: &str = "its entry was switched on or off";
+const GONE: &str = "its entry is gone, or is not understood any more";
+
 impl Fleet {
     /// Adds a server of our own settings, and starts it.
     pub(crate) fn own(&mut self, name: &str, launch: Launch, moment: Moment) {
@@ -51,7 +56,7 @@ impl Fleet {
         if let Some(server) = self.servers.get_mut(&found.id) {
             // It was named before, and somebody has run it all the while.
             server.from = From::File(found.origin.clone());
-            self.dismiss(&found.id, moment);
+            self.dismiss(&found.id, CHANGED, moment);
             self.describe(found, moment);
             return;
         }
@@ -68,7 +73,8 @@ impl Fleet {
             // Another description is no reason to start it anew.
             return;
         }
-        self.dismiss(&now.id, moment);
+        let same_text = self.servers.get(&now.id).is_some_and(|server| server.hash == Some(now.hash));
+        self.dismiss(&now.id, if same_text { DISABLED } else { CHANGED }, moment);
         self.describe(now, moment);
     }
 
@@ -122,7 +128,7 @@ impl Fleet {
 
     /// No file names it any more.
     fn gone(&mut self, id: &str, moment: Moment) {
-        self.dismiss(id, moment);
+        self.dismiss(id, GONE, moment);
         let Some(server) = self.servers.get_mut(id) else { return };
         server.from = From::Seen;
         if server.is_wanted() {
@@ -133,13 +139,13 @@ impl Fleet {
     }
 
     /// Ends what runs it, where that is us.
-    fn dismiss(&mut self, id: &str, moment: Moment) {
+    fn dismiss(&mut self, id: &str, reason: &'static str, moment: Moment) {
         let Some(server) = self.servers.get_mut(id) else { return };
         if server.runner.take().is_none() {
             return;
         }
         server.own = None;
-        let change = server.machine.stop(Cause::Asked);
+        let change = server.machine.stop(Cause::LetGo { reason });
         self.tell(id, change, With { quiet: true, ..With::default() }, Level::Probe, moment);
     }
 

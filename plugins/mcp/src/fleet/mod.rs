@@ -165,7 +165,7 @@ impl Fleet {
             self.out.push(emit::status_change(server, &change, level, moment));
             if change.to != Status::Starting {
                 let before = server.settled.replace(change.to).unwrap_or(change.from);
-                let asked = quiet || change.causes.iter().any(|cause| matches!(cause, Cause::Asked));
+                let asked = quiet || change.causes.iter().any(Cause::is_wanted);
                 let worse = !change.causes.is_empty() && !asked;
                 if before != change.to && (worse || (server.alarmed && change.to == Status::Active)) {
                     alert = Some(before);

@@ -105,6 +105,18 @@ pub enum Cause {
     },
     /// Somebody asked for it.
     Asked,
+    /// It is not ours to run or to ask any more.
+    LetGo {
+        /// Why.
+        reason: &'static str,
+    },
+}
+
+impl Cause {
+    /// Whether somebody wanted it so: nobody need worry.
+    pub fn is_wanted(&self) -> bool {
+        matches!(self, Self::Asked | Self::LetGo { .. })
+    }
 }
 
 /// Its status is another one.

@@ -52,7 +52,7 @@ async fn a_command_in_a_file_is_executed_only_when_it_was_allowed_as_it_stands()
         std::fs::rename(new, file).unwrap();
     };
     write(json!({ "bird": second }));
-    world.becomes("stopped").await;
+    assert_eq!(world.becomes("stopped").await.data["details"]["reason"], "its entry changed", "nobody asked for it");
     let error = world.kind("error_event").await;
     assert_eq!(error.data["error_type"], "changed_since_allowed");
     assert_eq!(error.data["details"]["allowed_hash"], entry["hash"]);
@@ -106,6 +106,21 @@ async fn an_entry_that_goes_and_comes_back_finds_its_server_as_it_is() {
     world.write(&json!({ "memory": { "command": "true" } }));
     let back = world.state("an origin", |state| state["server_id"] == id && state.get("origin").is_some()).await;
     assert_eq!((&back["status"], &back["evidence_level"]), (&json!("active"), &json!("wrapped")));
+}
+
+/// Harm prevented: who looked why a server had stopped looked for somebody who had asked for it.
+#[tokio::test]
+async fn an_entry_that_goes_is_why_its_server_stops() {
+    let mut world = World::new();
+    world.write(&json!({ "bird": python(&[]) }));
+    let found = world.kind("mcp_server_discovered").await.data["servers_found"][0].clone();
+    let (project, allowed) = (world.dir.path().to_owned(), json!({ "bird": found["hash"] }));
+    let mut other = World::with(|_| json!({ "spawn": allowed, "discovery": { "home": "", "projects": [project] } }));
+    other.becomes("active").await;
+    world.write(&json!({}));
+    let told = other.becomes("stopped").await;
+    assert_eq!(told.data["details"]["reason"], "its entry is gone, or is not understood any more");
+    assert_eq!(told.severity, Some(Severity::Info));
 }
 
 #[tokio::test]
