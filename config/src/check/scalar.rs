@@ -189,6 +189,10 @@ impl Walk<'_> {
                 format!("`{}` is no SHA-256", quote(text)),
                 "64 hex digits in lower case, as `sha256sum FILE` prints them".to_owned(),
             ),
+            Some("sha256-digest") if !is_sha256_digest(text) => wrong(
+                format!("`{}` is no hash", quote(text)),
+                "`sha256:` and 64 hex digits, as what you allow shows it".to_owned(),
+            ),
             _ => None,
         };
         if let Some((what, fix)) = fault {
@@ -266,6 +270,11 @@ fn integer(number: &DeInteger<'_>) -> Option<Number> {
 
 fn is_sha256(text: &str) -> bool {
     text.len() == 64 && text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b))
+}
+
+/// A hash with its name: `sha256:9f86…`.
+fn is_sha256_digest(text: &str) -> bool {
+    text.trim().strip_prefix("sha256:").is_some_and(|digits| is_sha256(&digits.to_ascii_lowercase()))
 }
 
 fn address_fix(text: &str) -> String {

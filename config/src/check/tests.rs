@@ -189,3 +189,17 @@ fn a_schema_that_grows_without_end_is_given_up() {
     assert!(found.len() <= MAX_FAULTS);
     assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
 }
+
+/// Harm prevented: a hash that was cut off took its source down, five times, into quarantine.
+#[test]
+fn a_hash_with_its_name_is_whole() {
+    let schema =
+        json!({"properties": {"spawn": {"additionalProperties": {"format": "sha256-digest", "type": "string"}}}});
+    let whole = format!("sha256:{}", "9F".repeat(32));
+    assert_eq!(faults(&schema, &format!("spawn.a = '{whole}'")), NONE);
+    for wrong in ["sha256:9f86", &whole[7..], &format!("{whole}0"), ""] {
+        let found = faults(&schema, &format!("spawn.a = '{wrong}'"));
+        assert_eq!(found.len(), 1, "{wrong}");
+        assert!(found[0].starts_with("1:11 `a`: ") && found[0].contains("64 hex digits"), "{found:?}");
+    }
+}

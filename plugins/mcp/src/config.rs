@@ -1,7 +1,7 @@
 //! The settings.
 
 use crate::{
-    discovery::{Http, Launch, Settings, Stdio},
+    discovery::{Digest, Http, Launch, Settings, Stdio},
     probe::Timing,
 };
 use headwater_plugin::prelude::*;
@@ -23,7 +23,7 @@ pub struct Config {
     /// Which servers of other programs' config files may be started, or asked with their headers: a server's id or name, and
     /// the hash that `list_mcp_servers` shows. Without it, a line in a config file would run a program.
     #[serde(default)]
-    pub(crate) spawn: BTreeMap<String, String>,
+    pub(crate) spawn: BTreeMap<String, Digest>,
     /// Where config files of MCP clients are looked for.
     pub(crate) discovery: Option<Settings>,
     /// How often a server is asked whether it answers.

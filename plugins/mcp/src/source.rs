@@ -52,7 +52,7 @@ impl Source for Mcp {
         let mut past = Past::open(&ctx)?;
         let mut watch = Watch::new(config.discovery().places()?)?;
         let (reports, mut reported) = mpsc::channel(REPORTS);
-        let mut desk = Desk::new(&config, reports)?;
+        let mut desk = Desk::new(&config, reports);
         for (name, own) in &config.servers {
             let launch = own.launch(name, |variable| std::env::var(variable).ok())?;
             let moment = desk.moment(Evidence::Observed);
@@ -136,12 +136,12 @@ struct Desk {
 }
 
 impl Desk {
-    fn new(config: &Config, reports: mpsc::Sender<Report>) -> Result<Self> {
+    fn new(config: &Config, reports: mpsc::Sender<Report>) -> Self {
         let options = Options { window: config.window(), remember: config.remember.duration() };
         let crew = Crew::new(reports, config.timing());
         let patience = crew.timing().deadline;
-        Ok(Self {
-            fleet: Fleet::new(crew, Pins::new(&config.spawn)?, options),
+        Self {
+            fleet: Fleet::new(crew, Pins::new(config.spawn.clone()), options),
             commands: Commands::default(),
             hooks: Hooks::default(),
             exits: Exits::default(),
@@ -149,7 +149,7 @@ impl Desk {
             patience,
             began: Instant::now(),
             started: Timestamp::now(),
-        })
+        }
     }
 
     fn moment(&self, evidence: Evidence) -> Moment {

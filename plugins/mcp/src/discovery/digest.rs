@@ -1,7 +1,11 @@
 //! The hash of what a config says about a server: what a pin is compared with.
 
 use data_encoding::HEXLOWER;
-use headwater_plugin::serde::{Serialize, Serializer};
+use headwater_plugin::{
+    ConfigType,
+    schema::Schema,
+    serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _},
+};
 use sha2::{Digest as _, Sha256};
 use std::{fmt, str::FromStr};
 
@@ -80,6 +84,17 @@ impl Serialize for Digest {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(self)
     }
+}
+
+impl<'de> Deserialize<'de> for Digest {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        std::borrow::Cow::<'de, str>::deserialize(deserializer)?.parse().map_err(D::Error::custom)
+    }
+}
+
+/// A setting that is none is refused with its place, before the source sees it.
+impl ConfigType for Digest {
+    const SCHEMA: &'static Schema = &Schema::Text { format: Some("sha256-digest"), example: None };
 }
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ mod watch;
 pub use change::{Change, Fault};
 pub use digest::{Digest, DigestError};
 pub use launch::{Http, Launch, Stdio};
-pub use pins::{Permit, PinError, Pins};
+pub use pins::{Permit, Pins};
 pub use place::{Place, Settings, UnknownFile};
 pub use server::{Client, Discovered, LONGEST_ID, Origin};
 pub use variables::NotReady;

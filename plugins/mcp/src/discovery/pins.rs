@@ -12,14 +12,6 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Pins(BTreeMap<String, Digest>);
 
-/// A line of the table that is no pin.
-#[derive(Debug, thiserror::Error, PartialEq, Eq)]
-#[error("spawn.{server}: a pin is `sha256:` and 64 hex digits, as the command list_mcp_servers shows it")]
-pub struct PinError {
-    /// The id or name.
-    server: String,
-}
-
 /// Whether a server may be started. The first answer is the only yes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permit {
@@ -35,13 +27,9 @@ pub enum Permit {
 }
 
 impl Pins {
-    /// Reads the table.
-    pub fn new(table: &BTreeMap<String, String>) -> Result<Self, PinError> {
-        let pin = |(server, hash): (&String, &String)| match hash.parse() {
-            Ok(hash) => Ok((server.clone(), hash)),
-            Err(_) => Err(PinError { server: server.clone() }),
-        };
-        table.iter().map(pin).collect::<Result<_, _>>().map(Self)
+    /// The table as the settings have it.
+    pub fn new(table: BTreeMap<String, Digest>) -> Self {
+        Self(table)
     }
 
     /// Whether this server, exactly as it stands in its file, may be started. A pin by id goes before one by name.
@@ -55,6 +43,7 @@ impl Pins {
 mod tests {
     use super::*;
     use crate::discovery::{Client, Launch, Origin, Stdio};
+    use headwater_plugin::serde_json;
 
     fn server(command: &str) -> Discovered {
         let origin = Origin { client: Client::McpJson, file: "/p/.mcp.json".into(), project: None };
@@ -62,31 +51,30 @@ mod tests {
         Discovered::new("git", origin, Launch::Stdio(launch))
     }
 
-    fn pins(table: &[(&str, &str)]) -> Result<Pins, PinError> {
-        Pins::new(&table.iter().map(|&(server, hash)| (server.to_owned(), hash.to_owned())).collect())
+    fn pins(table: &[(&str, Digest)]) -> Pins {
+        Pins::new(table.iter().map(|&(server, hash)| (server.to_owned(), hash)).collect())
     }
 
     #[test]
     fn only_the_very_text_that_was_allowed_may_run() {
         let (server, other) = (server("git-server"), server("rm"));
-        let hash = server.hash.to_string();
-        assert_eq!(pins(&[]).unwrap().permit(&server), Permit::Unpinned);
-        assert_eq!(pins(&[("memory", &hash)]).unwrap().permit(&server), Permit::Unpinned);
+        let hash = server.hash;
+        assert_eq!(pins(&[]).permit(&server), Permit::Unpinned);
+        assert_eq!(pins(&[("memory", hash)]).permit(&server), Permit::Unpinned);
         for key in [server.name.as_str(), &server.id] {
-            let pins = pins(&[(key, &hash)]).unwrap();
+            let pins = pins(&[(key, hash)]);
             assert_eq!(pins.permit(&server), Permit::Pinned);
             assert_eq!(pins.permit(&other), Permit::Changed { pinned: server.hash });
         }
         // Of two servers of one name, the one that has a pin of its own has no other.
-        let both = pins(&[("git", &hash), (&server.id, &other.hash.to_string())]).unwrap();
+        let both = pins(&[("git", hash), (&server.id, other.hash)]);
         assert_eq!(both.permit(&server), Permit::Changed { pinned: other.hash });
     }
 
     #[test]
-    fn what_is_no_pin_is_named() {
-        for wrong in ["", "yes", "true", "*", "sha256:"] {
-            let error = pins(&[("git", wrong)]).unwrap_err();
-            assert!(error.to_string().starts_with("spawn.git: "), "{error}");
+    fn what_is_no_pin_is_no_setting() {
+        for wrong in ["", "yes", "true", "*", "sha256:", "sha256:9f86"] {
+            assert!(serde_json::from_value::<Digest>(wrong.into()).is_err(), "{wrong}");
         }
     }
 }
