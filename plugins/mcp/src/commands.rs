@@ -176,9 +176,21 @@ fn unknown(id: &str) -> Failure {
 /// Why a server is not started or ended by us, and what could be done about it.
 fn not_ours(server: &Server) -> Failure {
     let details = json!({ "server_id": server.id, "owned": false, "transport": server.transport() });
+    if let Some(reason) = &server.hindered {
+        let suggestion = match &server.from {
+            From::File(_) => "see to that where the daemon is started, or in the file of its client",
+            _ => "see to that where the daemon is started, or under [source.mcp.servers]",
+        };
+        return Failure::new("MCP_SERVER_ERROR", format!("{} cannot be started: {reason}", server.name))
+            .details(details)
+            .suggest(suggestion);
+    }
     let (why, suggestion) = match (&server.launch, &server.from, server.hash) {
         (Some(Launch::Http(_)), ..) => {
             ("it is reached at a URL: whoever runs it starts and ends it", "ask there".to_owned())
+        }
+        (_, From::File(_), _) if server.disabled => {
+            ("its client's file has it switched off", "switch it on in that file".to_owned())
         }
         (_, From::File(_), Some(hash)) => (
             "its client starts and ends it; it was not allowed to start it here",

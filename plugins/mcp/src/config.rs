@@ -87,7 +87,7 @@ impl std::fmt::Debug for Own {
 #[derive(Debug, thiserror::Error, PartialEq, Eq)]
 pub(crate) enum ConfigError {
     /// Neither, or both.
-    #[error("servers.{0}: a server has a `command` or a `url`")]
+    #[error("servers.{0}: a server has either a `command` or a `url`")]
     Kind(String),
     /// A variable is named that the daemon does not have.
     #[error("servers.{0}: the variable {1} is not set here")]

@@ -54,7 +54,7 @@ impl Source for Mcp {
         let (reports, mut reported) = mpsc::channel(REPORTS);
         let mut desk = Desk::new(&config, reports);
         for (name, own) in &config.servers {
-            let launch = own.launch(name, |variable| std::env::var(variable).ok())?;
+            let launch = own.launch(name, |variable| std::env::var(variable).ok());
             let moment = desk.moment(Evidence::Observed);
             desk.fleet.own(name, launch, moment);
         }

@@ -2,6 +2,7 @@
 
 use super::{Fleet, From, Moment, Server, With};
 use crate::{
+    config::ConfigError,
     discovery::{Change, Discovered, Fault, Http, Launch, Permit},
     emit::{self, ERRORS, Event, Keep},
     evidence::Level,
@@ -20,12 +21,29 @@ const DISABLED: &str = "its entry was switched on or off";
 const GONE: &str = "its entry is gone, or is not understood any more";
 
 impl Fleet {
-    /// Adds a server of our own settings, and starts it.
-    pub(crate) fn own(&mut self, name: &str, launch: Launch, moment: Moment) {
+    /// Adds a server of our own settings, and starts it where that can be done: the others are not held up by one that is wrong.
+    pub(crate) fn own(&mut self, name: &str, launch: Result<Launch, ConfigError>, moment: Moment) {
         let mut server = Server::new(name.to_owned(), name.to_owned(), From::Settings, self.options.window, moment.at);
-        server.launch = Some(launch.clone());
-        server.runner = Some(self.crew.hire(name, launch.clone(), launch));
-        self.add(server);
+        match launch {
+            Ok(launch) => {
+                server.launch = Some(launch.clone());
+                server.runner = Some(self.crew.hire(name, launch.clone(), launch));
+                self.add(server);
+            }
+            Err(error) => {
+                if self.add(server) {
+                    self.hinder(name, error.to_string(), moment);
+                }
+            }
+        }
+    }
+
+    /// It may be started and cannot be: says why.
+    fn hinder(&mut self, id: &str, reason: String, moment: Moment) {
+        self.fail(id, "not_ready", &format!("it cannot be started: {reason}"), Map::new(), moment);
+        if let Some(server) = self.servers.get_mut(id) {
+            server.hindered = Some(reason);
+        }
     }
 
     /// Takes what has changed in the files.
@@ -81,6 +99,9 @@ impl Fleet {
     /// Takes over what stands in the file, and starts the server if it may be.
     fn describe(&mut self, found: &Discovered, moment: Moment) {
         let permit = self.pins.permit(found);
+        if let Some(server) = self.servers.get_mut(&found.id) {
+            server.hindered = None;
+        }
         let launch = self.launch(found, permit, moment);
         let Some(server) = self.servers.get_mut(&found.id) else { return };
         server.launch = Some(found.launch.clone());
@@ -112,7 +133,7 @@ impl Fleet {
             (_, Ok(Launch::Http(Http { sse: true, .. }))) => None,
             (Permit::Pinned, Ok(launch)) => Some(launch),
             (Permit::Pinned, Err(error)) => {
-                self.fail(&found.id, "not_ready", &format!("it cannot be started: {error}"), Map::new(), moment);
+                self.hinder(&found.id, error.to_string(), moment);
                 None
             }
             _ => match &found.launch {

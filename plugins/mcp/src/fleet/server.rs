@@ -56,6 +56,8 @@ pub(crate) struct Server {
     /// Whether it may be started, where that is a question.
     pub(crate) permit: Option<Permit>,
     pub(crate) disabled: bool,
+    /// Why it cannot be started, though it may be.
+    pub(crate) hindered: Option<String>,
     pub(crate) machine: Machine,
     pub(crate) since: Timestamp,
     /// What it was when it was told last, among what lasts; `starting` does not.
@@ -111,6 +113,7 @@ impl Server {
             hash: None,
             permit: None,
             disabled: false,
+            hindered: None,
             machine: Machine::new(window),
             since,
             settled: None,

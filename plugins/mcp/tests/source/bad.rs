@@ -158,3 +158,24 @@ async fn a_program_that_does_not_read_holds_nobody_up() {
     assert_eq!(world.next("the other works", one).await.data["status_change"]["to"], "active");
     world.run.heartbeat().await;
 }
+
+/// Harm prevented: one wrong entry took the source down with all other servers, five times, into quarantine.
+#[tokio::test]
+async fn an_entry_that_cannot_be_used_is_told_and_the_others_run() {
+    let unset = json!({ "command": "true", "inherit": ["NOBODY_HAS_SET_THIS"] });
+    let servers =
+        json!({ "both": { "command": "true", "url": "http://127.0.0.1:9" }, "good": python(&[]), "unset": unset });
+    let mut world = World::with(|_| json!({ "servers": servers }));
+    for (name, reason) in [
+        ("both", "servers.both: a server has either a `command` or a `url`"),
+        ("unset", "servers.unset: the variable NOBODY_HAS_SET_THIS is not set here"),
+    ] {
+        let error = world.kind("error_event").await;
+        assert_eq!(error.data["details"]["server_id"], name);
+        assert_eq!(error.data["message"], format!("MCP server {name}: it cannot be started: {reason}"));
+        let order = json!({ "server_id": name, "action": "start" });
+        let (code, message) = world.run.command("control_mcp_server", order).await.error();
+        assert_eq!((code, message), ("MCP_SERVER_ERROR".to_owned(), format!("{name} cannot be started: {reason}")));
+    }
+    assert_eq!(world.becomes("active").await.data["server_id"], "good");
+}

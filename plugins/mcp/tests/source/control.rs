@@ -99,3 +99,21 @@ async fn what_is_not_ours_is_left_alone_and_said_so() {
     assert_eq!(all["servers"].as_array().unwrap().len(), 2);
     assert!(!all.to_string().contains("s3cret"), "{all}");
 }
+
+/// Harm prevented: the line that was to help stood in the settings already.
+#[tokio::test]
+async fn a_server_that_is_allowed_and_cannot_start_says_why() {
+    let mut world = World::new();
+    let mut bird = python(&[]);
+    bird["env"] = json!({ "KEY": "${NOBODY_HAS_SET_THIS}" });
+    world.write(&json!({ "bird": bird }));
+    let found = world.kind("mcp_server_discovered").await.data["servers_found"][0].clone();
+    let (project, allowed) = (world.dir.path().to_owned(), json!({ "bird": found["hash"] }));
+    let mut other = World::with(|_| json!({ "spawn": allowed, "discovery": { "home": "", "projects": [project] } }));
+    other.kind("error_event").await;
+    let order = json!({ "server_id": "bird", "action": "start" });
+    let last = other.run.command("control_mcp_server", order).await.last().clone();
+    let message = last["message"].as_str().unwrap();
+    assert!(message.contains("the variable NOBODY_HAS_SET_THIS is not set here"), "{last}");
+    assert!(!last.to_string().contains("source.mcp.spawn"), "{last}");
+}
