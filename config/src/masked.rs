@@ -23,6 +23,8 @@ const LONGEST: usize = 120;
 pub(crate) fn value(path: &str, value: &Value) -> String {
     let masked = match value {
         _ if path.rsplit('.').next().is_some_and(is_secret) || is_below_a_secret_table(path) => Value::from(MASK),
+        Value::Array(items) if is_a_servers(path, "args") => nothing_of(items),
+        Value::Object(server) if is_server(path) => without_arguments(server),
         // Where it asks for a token, that stands in the query.
         Value::String(url) if has_a_secret_query(path) => Value::from(without_query(url)),
         Value::Object(entries) if path.rsplit('.').next().is_some_and(is_secret_table) => all_masked(entries),
@@ -61,8 +63,31 @@ fn is_below_a_secret_table(path: &str) -> bool {
 
 /// Webhooks' URLs, and those of the servers that a source asks.
 fn has_a_secret_query(path: &str) -> bool {
-    let is_server = path.starts_with("source.") && path.contains(".servers.");
-    (path.starts_with("webhook.") || is_server) && path.rsplit('.').next() == Some("url")
+    (path.starts_with("webhook.") && path.rsplit('.').next() == Some("url")) || is_a_servers(path, "url")
+}
+
+/// Whether it is this setting of a server that a source runs or asks: `source.mcp.servers.files.args`.
+fn is_a_servers(path: &str, key: &str) -> bool {
+    path.starts_with("source.") && path.contains(".servers.") && path.rsplit('.').next() == Some(key)
+}
+
+/// Whether it is such a server as a whole.
+fn is_server(path: &str) -> bool {
+    path.starts_with("source.") && path.rsplit('.').nth(1) == Some("servers")
+}
+
+/// How many there are, and nothing of them: what a server is started with may be anything.
+fn nothing_of(items: &[Value]) -> Value {
+    Value::Array(items.iter().map(|_| Value::from(MASK)).collect())
+}
+
+fn without_arguments(server: &Map<String, Value>) -> Value {
+    let mut masked = mask(&Value::Object(server.clone()));
+    if let Some(Value::Array(items)) = masked.get_mut("args") {
+        let hidden = nothing_of(items);
+        masked["args"] = hidden;
+    }
+    masked
 }
 
 fn all_masked(entries: &Map<String, Value>) -> Value {
@@ -131,7 +156,8 @@ pub(crate) fn lines(before: &str, text: &str) -> String {
         let name = &name[name.rfind(|c: char| !(c.is_alphanumeric() || c == '_' || c == '-')).map_or(0, |at| at + 1)..];
         let table = key.rsplit('.').skip(1).any(is_secret_table)
             || last_header(&text[..start_of_line]).or_else(|| last_header(before)).is_some_and(is_secret_header);
-        if !(is_secret(name) || is_secret_table(name) || table) {
+        let arguments = name == "args";
+        if !(is_secret(name) || is_secret_table(name) || table || arguments) {
             continue;
         }
         let rest = &text[equals + 1..];
@@ -139,6 +165,8 @@ pub(crate) fn lines(before: &str, text: &str) -> String {
         let value = line.trim_start();
         let start = equals + 1 + line.len() - value.len();
         let length = match value.chars().next() {
+            // What a program is started with, to the end of what is shown: it may go on in the next lines.
+            Some('[') if arguments => text.len() - start,
             Some('{') if is_secret_table(name) => value.len(),
             // `{ env = "NAME" }`: where it is found, not the secret.
             Some('{') | None => 0,
@@ -162,12 +190,26 @@ pub(crate) fn lines(before: &str, text: &str) -> String {
             hidden.push(start..start + password.len());
         }
     }
+    if is_in_arguments(before) {
+        hidden.push(0..text.len());
+    }
     let hide = |(at, c): (usize, char)| {
-        let quote = c == '"' || c == '\'';
-        let inside = !quote && hidden.iter().any(|range| range.contains(&at));
+        let kept = matches!(c, '"' | '\'' | '\n' | '\r');
+        let inside = !kept && hidden.iter().any(|range| range.contains(&at));
         if inside { "*".repeat(c.len_utf8()) } else { c.to_string() }
     };
     text.char_indices().map(hide).collect()
+}
+
+/// Whether a list of arguments goes on behind this text.
+fn is_in_arguments(before: &str) -> bool {
+    let open = |line: &str| {
+        line.split_once('=')
+            .is_some_and(|(key, value)| key.trim_end().ends_with("args") && value.trim_start().starts_with('['))
+    };
+    let mut lines =
+        before.lines().rev().map(str::trim).take_while(|line| !line.starts_with('[') && !line.ends_with(']'));
+    lines.any(open)
 }
 
 /// The last line of a text that begins a table.
@@ -248,6 +290,22 @@ mod tests {
         }
         let other = "[source.mcp]\ninterval = \"1s\"";
         assert_eq!(lines("[source.mcp.servers.x.env]\n", other), other);
+    }
+
+    /// Harm prevented: a connection string among a server's arguments was published with each reload that changed it.
+    #[test]
+    fn arguments_of_servers_are_hidden() {
+        let args = json!(["-y", "server", "postgres://me:hunter2@h/db", "hunter2"]);
+        assert_eq!(value("source.mcp.servers.files.args", &args), r#"["•••", "•••", "•••", "•••"]"#);
+        let server = value("source.mcp.servers.files", &json!({ "command": "npx", "args": args }));
+        assert!(!server.contains("hunter2") && server.contains("npx"), "{server}");
+        assert_eq!(value("source.x.args", &json!(["--all"])), "[\"--all\"]");
+        for line in ["args = [\"hunter2\"]", "servers.x.args = [1, 'hunter2',\n  'hunter2']"] {
+            assert!(!lines("[source.mcp.servers.x]\n", line).contains("hunter2"), "{line}");
+            assert_eq!(lines("", line).len(), line.len());
+        }
+        assert_eq!(lines("args = [\n  'a',\n", "  'hunter2', 5"), "**'*******'***");
+        assert_eq!(lines("args = [\n  'a',\n]\n", "interval = 5"), "interval = 5");
     }
 
     #[test]
