@@ -32,6 +32,11 @@ impl Pins {
         Self(table)
     }
 
+    /// The ids and names that something is allowed for.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(String::as_str)
+    }
+
     /// Whether this server, exactly as it stands in its file, may be started. A pin by id goes before one by name.
     pub fn permit(&self, server: &Discovered) -> Permit {
         let Some(pinned) = self.0.get(&server.id).or_else(|| self.0.get(&server.name)) else { return Permit::Unpinned };

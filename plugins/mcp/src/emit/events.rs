@@ -220,6 +220,34 @@ pub(crate) fn error(
     event
 }
 
+/// `error_event` about a name that something is allowed for and that no file has; `meant` is the server that has most of it.
+pub(crate) fn unfit(key: &str, meant: Option<&Server>, number: u64, moment: Moment) -> Event {
+    let mut details = json!({ "name": key });
+    put(&mut details, "nearest", meant.map(|server| server.id.as_str()));
+    let meant = meant.map(|server| format!("; did you mean `{}`?", server.id)).unwrap_or_default();
+    let data = json!({
+        "error_id": format!("err_{number:03}"),
+        "severity": "medium",
+        "component": "mcp",
+        "error_type": "allowed_unknown",
+        "message": format!("[source.mcp.spawn] allows `{key}`, and no config file names it{meant}"),
+        "details": details,
+        "impact": {},
+        "recovery_actions": [],
+        "context": {},
+    });
+    Event {
+        channel: ERRORS,
+        kind: "error_event",
+        data,
+        keep: Keep::No,
+        severity: Severity::Warning,
+        evidence: moment.evidence,
+        at: moment.at,
+        attributes: Vec::new(),
+    }
+}
+
 /// `mcp_server_discovered`: servers that one file names.
 pub(crate) fn discovered(number: u64, servers: &[(&Discovered, Permit)], moment: Moment) -> Option<Event> {
     let (first, _) = servers.first()?;

@@ -4,7 +4,7 @@
 mod events;
 mod snapshot;
 
-pub(crate) use events::{Trouble, alert, discovered, error, status_change};
+pub(crate) use events::{Trouble, alert, discovered, error, status_change, unfit};
 pub(crate) use snapshot::{forget, snapshot, state};
 
 use headwater_plugin::{

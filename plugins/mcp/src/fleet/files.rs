@@ -68,6 +68,23 @@ impl Fleet {
                 self.appeared(server, moment);
             }
         }
+        self.unfit(moment);
+    }
+
+    /// Tells once what was allowed and stands in no file: a slip of the hand would be found by nobody.
+    fn unfit(&mut self, moment: Moment) {
+        if std::mem::replace(&mut self.allowed, true) {
+            return;
+        }
+        let named = |key: &str| self.servers.values().any(|server| server.id == key || server.name == key);
+        let unfit: Vec<String> = self.pins.names().filter(|key| !named(key)).map(str::to_owned).collect();
+        for key in unfit {
+            let name = key.split('@').next().unwrap_or_default();
+            let meant =
+                self.servers.values().find(|server| server.hash.is_some() && server.name.eq_ignore_ascii_case(name));
+            self.errors += 1;
+            self.out.push(emit::unfit(&key, meant, self.errors, moment));
+        }
     }
 
     fn appeared(&mut self, found: &Discovered, moment: Moment) {
@@ -125,8 +142,15 @@ impl Fleet {
                 ("hash".to_owned(), json!(found.hash)),
                 ("config_file".to_owned(), json!(found.origin.file.to_string_lossy())),
             ]);
-            let message = "its entry was changed after it had been allowed: it is not started";
-            self.fail(&found.id, "changed_since_allowed", message, more, moment);
+            // Only what fitted in this life of ours is known to have fitted.
+            let fitted = self.servers.get(&found.id).is_some_and(|server| server.permit == Some(Permit::Pinned));
+            let why = if fitted {
+                "its entry was changed after it had been allowed"
+            } else {
+                "the hash that allows it does not fit"
+            };
+            let message = format!("{why}: it is not started; now it is {}", found.hash);
+            self.fail(&found.id, "changed_since_allowed", &message, more, moment);
         }
         let ready = found.ready(&|name| std::env::var(name).ok());
         match (permit, ready) {

@@ -66,6 +66,8 @@ pub(crate) struct Fleet {
     errors: u64,
     finds: u64,
     overfull: bool,
+    /// It was looked whether all that is allowed is there.
+    allowed: bool,
 }
 
 /// What goes with a change of a server.
@@ -91,6 +93,7 @@ impl Fleet {
             errors: 0,
             finds: 0,
             overfull: false,
+            allowed: false,
         }
     }
 

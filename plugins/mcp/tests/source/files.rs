@@ -159,3 +159,33 @@ async fn what_was_left_and_is_not_there_is_taken_away() {
     world.run.deliver(BusEvent::new("mcp_servers", &mark.kind, &mark.data)).await;
     world.next("the ghost is gone", |event| event.forgets.as_deref() == Some("ghost")).await;
 }
+
+/// Harm prevented: a slip in what is allowed said nothing, or that an entry had been changed which nobody had touched.
+#[tokio::test]
+async fn what_is_allowed_and_fits_nothing_is_told() {
+    let mut world = World::new();
+    world.write(&json!({ "bird": python(&[]) }));
+    let found = world.kind("mcp_server_discovered").await.data["servers_found"][0].clone();
+    let other = format!("sha256:{}", "0".repeat(64));
+    let allowed = json!({ "bird": other, "bird@00000000": found["hash"], "cat": found["hash"] });
+    let project = world.dir.path().to_owned();
+    let mut world = World::with(|_| json!({ "spawn": allowed, "discovery": { "home": "", "projects": [project] } }));
+    let mut told = Vec::new();
+    for _ in 0..3 {
+        let error = world.kind("error_event").await.data;
+        told.push((error["error_type"].as_str().unwrap().to_owned(), error["message"].as_str().unwrap().to_owned()));
+    }
+    let (id, hash) = (found["server_id"].as_str().unwrap(), found["hash"].as_str().unwrap());
+    let unknown = |text: String| ("allowed_unknown".to_owned(), text);
+    let changed = format!("MCP server bird: the hash that allows it does not fit: it is not started; now it is {hash}");
+    assert_eq!(
+        told,
+        [
+            ("changed_since_allowed".to_owned(), changed),
+            unknown(format!(
+                "[source.mcp.spawn] allows `bird@00000000`, and no config file names it; did you mean `{id}`?"
+            )),
+            unknown("[source.mcp.spawn] allows `cat`, and no config file names it".to_owned()),
+        ]
+    );
+}
