@@ -185,16 +185,16 @@ fn not_ours(server: &Server) -> Failure {
             .details(details)
             .suggest(suggestion);
     }
-    let (why, suggestion) = match (&server.launch, &server.from, server.hash) {
+    let (why, suggestion) = match (&server.launch, &server.from, server.spawn_line()) {
         (Some(Launch::Http(_)), ..) => {
             ("it is reached at a URL: whoever runs it starts and ends it", "ask there".to_owned())
         }
         (_, From::File(_), _) if server.disabled => {
             ("its client's file has it switched off", "switch it on in that file".to_owned())
         }
-        (_, From::File(_), Some(hash)) => (
+        (_, From::File(_), Some(line)) => (
             "its client starts and ends it; it was not allowed to start it here",
-            format!("to have one of its own run here, allow it: [source.mcp.spawn] \"{}\" = \"{hash}\"", server.id),
+            format!("to have one of its own run here, allow it under [source.mcp.spawn]: {line}"),
         ),
         _ => (
             "whoever runs it starts and ends it; no settings name it here",

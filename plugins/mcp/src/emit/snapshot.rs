@@ -85,6 +85,7 @@ pub(crate) fn state(server: &Server) -> Value {
         put("hash", hash.to_string().into());
     }
     put("spawn", server.permit.map(permit_name).into());
+    put("spawn_line", server.spawn_line().into());
     put("disabled", server.disabled.then_some(true).into());
     put("owned", server.owns_process().into());
     let levels: Vec<&str> = server.levels().into_iter().map(crate::evidence::Level::name).collect();

@@ -7,6 +7,7 @@ use crate::{
     health::{Machine, Status},
     process::{Process, sweep::Found, usage::Usage},
 };
+use headwater_plugin::serde_json::Value;
 use jiff::Timestamp;
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -149,6 +150,13 @@ impl Server {
             None if self.sessions.is_empty() => None,
             None => Some("stdio"),
         }
+    }
+
+    /// The line of `[source.mcp.spawn]` that allows a server of a file as it stands; nothing where that is so.
+    pub(crate) fn spawn_line(&self) -> Option<String> {
+        let (From::File(_), Some(hash)) = (&self.from, self.hash) else { return None };
+        let id = Value::from(self.id.as_str());
+        (self.permit != Some(Permit::Pinned)).then(|| format!("{id} = \"{hash}\""))
     }
 
     /// Whether we run it. One that is only asked at its URL is somebody else's.

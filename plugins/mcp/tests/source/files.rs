@@ -25,6 +25,8 @@ async fn a_command_in_a_file_is_executed_only_when_it_was_allowed_as_it_stands()
         (&json!("discovered"), &entry["hash"], &json!(false))
     );
     assert_eq!(state["evidence_level"], Value::Null, "nothing is known of it");
+    let line = format!("{} = {}", entry["server_id"], entry["hash"]);
+    assert_eq!(state["spawn_line"], line, "what would allow it, to be pasted");
     // Two further looks at everything later it still has not run.
     for name in ["one", "two"] {
         world.write(&json!({ "bird": first, name: { "command": "true" } }));
@@ -43,6 +45,8 @@ async fn a_command_in_a_file_is_executed_only_when_it_was_allowed_as_it_stands()
     );
     world.becomes("active").await;
     assert!(dir.path().join("sung").exists());
+    let state = world.ask("get_mcp_server", json!({ "server_id": "bird" })).await;
+    assert_eq!((&state["spawn"], state.get("spawn_line")), (&json!("allowed"), None));
 
     // Then its text is another one: what was allowed was something else.
     let second = canary(dir.path(), "sung_again");
