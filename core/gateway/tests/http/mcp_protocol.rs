@@ -100,9 +100,23 @@ async fn strangers_are_stopped_at_the_door() {
 async fn messages_without_sense_are_told_so() {
     let world = World::with(|options| options.max_ingest_bytes = 2_000);
     let headers = [("content-type", "application/json"), ("accept", "application/json, text/event-stream")];
-    for body in ["{", "[]", "", r#"{"jsonrpc":"2.0"}"#, r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#] {
+    for (body, code) in [
+        ("{", -32700),
+        ("", -32700),
+        ("no JSON", -32700),
+        ("[]", -32600),
+        (r#"{"jsonrpc":"2.0"}"#, -32600),
+        (r#"{"jsonrpc":"1.0","id":1,"method":"ping"}"#, -32600),
+    ] {
         let answer = world.ask("POST", "/mcp", &headers, body.as_bytes()).await;
-        assert!((400..500).contains(&answer.status), "{body}: {answer:?}");
+        assert_eq!(
+            (answer.status, answer.header("content-type")),
+            (400, Some("application/json")),
+            "{body}: {answer:?}"
+        );
+        let told = answer.json();
+        assert_eq!((&told["error"]["code"], &told["id"]), (&json!(code), &Value::Null), "{body}: {told}");
+        assert_eq!(told["jsonrpc"], "2.0", "{body}");
     }
     let unknown = post(&world, &[], &json!({ "jsonrpc": "2.0", "id": 1, "method": "resources/subscribe" })).await;
     assert_eq!(messages(&unknown)[0]["error"]["code"], -32601, "{unknown:?}");
