@@ -12,7 +12,11 @@ use crate::{
 use headwater_config::load_for_start;
 use headwater_gateway::{Listener, UnixListener};
 use headwater_host::{SourceState, SourceStatus};
-use std::{net::SocketAddr, path::Path, process::ExitCode};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    path::Path,
+    process::ExitCode,
+};
 use tokio::task::JoinSet;
 
 /// Threads for HTTP, sources and reloads; deliveries have their own. More would only cost memory.
@@ -123,7 +127,16 @@ fn greet(assembly: &Assembly, address: SocketAddr, config: &str, format: LogForm
     for (source, reason) in &assembly.applied.failed {
         tracing::error!(source, reason, "the source did not start");
     }
-    say(format_args!(" listening on http://{address}   try: headwater sub '*'"));
+    say(format_args!(" listening on http://{address}   try: headwater sub '*'{}", url_of(address)));
+}
+
+/// What the other verbs must be told to find a daemon that listens here; nothing where they look anyway.
+fn url_of(mut address: SocketAddr) -> String {
+    if address.ip().is_unspecified() {
+        address.set_ip(if address.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
+    }
+    let url = format!("http://{address}");
+    if url == headwater_cli::DEFAULT_URL { String::new() } else { format!(" --url {url}") }
 }
 
 /// A source that hears what agents report hears nothing until they have hooks.
@@ -131,6 +144,25 @@ fn greet_agents(statuses: &[SourceStatus]) {
     if statuses.iter().any(|status| status.name == AGENTS && status.state != SourceState::Disabled) {
         for agent in headwater_cli::hooks_missing() {
             say(format_args!("   {agent}: hooks missing → headwater hook install {agent}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_hint_finds_the_daemon_that_gives_it() {
+        for (address, words) in [
+            ("127.0.0.1:8765", ""),
+            ("0.0.0.0:8765", ""),
+            ("127.0.0.1:40001", " --url http://127.0.0.1:40001"),
+            ("0.0.0.0:9000", " --url http://127.0.0.1:9000"),
+            ("[::]:9000", " --url http://[::1]:9000"),
+            ("192.0.2.1:8765", " --url http://192.0.2.1:8765"),
+        ] {
+            assert_eq!(url_of(address.parse().unwrap()), words);
         }
     }
 }

@@ -1,8 +1,11 @@
 //! How a verb fails: a sentence that says what to do, and an exit code that scripts can tell apart.
 
-use crate::text::{visible, visible_lines};
+use crate::{
+    globals::DEFAULT_URL,
+    text::{visible, visible_lines},
+};
 use headwater_client::Error;
-use std::process::ExitCode;
+use std::{net::SocketAddr, process::ExitCode};
 
 /// A verb's end without success.
 #[derive(Debug, thiserror::Error)]
@@ -60,12 +63,22 @@ pub(crate) fn say(line: &str) {
     let _ = writeln!(std::io::stderr(), "{line}");
 }
 
+/// The command that starts a daemon where this URL asks. Of one that is elsewhere nobody here knows how it is reached.
+fn up_at(url: &str) -> String {
+    let host = url.strip_prefix("http://").map(|host| host.replacen("localhost", "127.0.0.1", 1));
+    let here = host.and_then(|host| host.parse::<SocketAddr>().ok()).filter(|address| address.ip().is_loopback());
+    match here {
+        Some(address) if url != DEFAULT_URL => format!("headwater up --listen {address}"),
+        _ => "headwater up".to_owned(),
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         match error {
             Error::Url { .. } | Error::Token => Self::Usage(error.to_string()),
             Error::Away { url, reason } if reason == "connection refused" => {
-                Self::Away(format!("no daemon answers at {url}; start one: headwater up"))
+                Self::Away(format!("no daemon answers at {url}; start one: {}", up_at(&url)))
             }
             Error::Away { url, reason } => Self::Away(format!(
                 "no daemon answers at {url} ({reason}); is the address right? --url or HEADWATER_URL"
@@ -108,6 +121,19 @@ mod tests {
             let failure = Failure::from(error);
             assert_eq!(failure.code(), code, "{failure}");
             assert!(failure.to_string().contains(words), "{failure}");
+        }
+    }
+    #[test]
+    fn a_daemon_is_started_where_it_was_asked() {
+        for (url, command) in [
+            (DEFAULT_URL, "headwater up"),
+            ("http://localhost:8765", "headwater up --listen 127.0.0.1:8765"),
+            ("http://127.0.0.1:9000", "headwater up --listen 127.0.0.1:9000"),
+            ("http://[::1]:9000", "headwater up --listen [::1]:9000"),
+            ("http://box.lan:8765", "headwater up"),
+            ("http://127.0.0.1:9000/bus", "headwater up"),
+        ] {
+            assert_eq!(up_at(url), command, "{url}");
         }
     }
 }
