@@ -21,8 +21,9 @@ const LONGEST: usize = 120;
 
 /// The value of the key `path`.
 pub(crate) fn value(path: &str, value: &Value) -> String {
+    let path = &without_indexes(path);
     let masked = match value {
-        _ if path.rsplit('.').next().is_some_and(is_secret) || is_below_a_secret_table(path) => Value::from(MASK),
+        _ if path.rsplit('.').next().is_some_and(is_secret) || is_below_a_secret(path) => Value::from(MASK),
         Value::Array(items) if is_a_servers(path, "args") => nothing_of(items),
         Value::Object(server) if is_server(path) => without_arguments(server),
         // Where it asks for a token, that stands in the query.
@@ -55,10 +56,25 @@ fn is_secret_table(name: &str) -> bool {
     SECRET_TABLES.contains(&name)
 }
 
-/// Whether it is a value of such a table of a source: `source.mcp.servers.files.env.LOGIN`.
-fn is_below_a_secret_table(path: &str) -> bool {
-    let mut words = path.split('.').rev().skip(1);
-    path.starts_with("source.") && words.any(is_secret_table)
+/// Whether it is a value of such a table of a source, `source.mcp.servers.files.env.LOGIN`, or of one that is itself a
+/// secret: `source.x.feeds.password.a`.
+fn is_below_a_secret(path: &str) -> bool {
+    let mut above = path.split('.').rev().skip(1);
+    let mut settings = path.split('.').skip(2);
+    path.starts_with("source.") && (above.any(is_secret_table) || settings.any(is_secret))
+}
+
+/// `source.x.feeds[0].url` as `source.x.feeds.url`: which one of a list it is says nothing of what it holds.
+fn without_indexes(path: &str) -> String {
+    let mut plain = String::with_capacity(path.len());
+    for piece in path.split_inclusive(']') {
+        let index = piece.rsplit_once('[').filter(|(_, rest)| {
+            rest.strip_suffix(']')
+                .is_some_and(|digits| !digits.is_empty() && digits.bytes().all(|b| b.is_ascii_digit()))
+        });
+        plain.push_str(index.map_or(piece, |(before, _)| before));
+    }
+    plain
 }
 
 /// Webhooks' URLs, and those of the servers that a source asks.

@@ -204,8 +204,20 @@ fn written(value: &impl serde::Serialize) -> Value {
     serde_json::to_value(value).expect("invariant: a config has string keys and plain values only")
 }
 
-/// Goes through both values: tables key by key, everything else as a whole.
+/// Goes through both values: tables key by key, lists of a source's tables table by table, everything else as a whole.
 fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
+    if let (Some(old), Some(new)) = (tables(path, old), tables(path, new)) {
+        for index in 0..old.len().max(new.len()) {
+            let path = format!("{path}[{index}]");
+            match (old.get(index), new.get(index)) {
+                (Some(old), Some(new)) => compare(&path, old, new, changes),
+                (None, Some(new)) => changes.push(change(ChangeKind::Added, &path, None, Some(new))),
+                (Some(old), None) => changes.push(change(ChangeKind::Removed, &path, Some(old), None)),
+                (None, None) => {}
+            }
+        }
+        return;
+    }
     let (Value::Object(old), Value::Object(new)) = (old, new) else {
         if old != new {
             changes.push(change(ChangeKind::Changed, path, Some(old), Some(new)));
@@ -227,6 +239,12 @@ fn compare(path: &str, old: &Value, new: &Value, changes: &mut Vec<Change>) {
             (None, None) => {}
         }
     }
+}
+
+/// A list of tables among the settings of a source. Shown as a whole, two long ones look alike where they are cut.
+fn tables<'v>(path: &str, value: &'v Value) -> Option<&'v Vec<Value>> {
+    let tables = value.as_array().filter(|_| path.starts_with("source."))?;
+    (!tables.is_empty() && tables.iter().all(Value::is_object)).then_some(tables)
 }
 
 fn change(kind: ChangeKind, path: &str, old: Option<&Value>, new: Option<&Value>) -> Change {

@@ -134,6 +134,36 @@ fn settings_are_compared_key_by_key_however_deep() {
     assert_eq!(lines(&old, &new), ["~ source.disk.a.b 1 → 2", "- source.disk.gone true", "+ source.disk.new.x {}"]);
 }
 
+/// Two long lists looked alike where they were cut.
+#[test]
+fn lists_of_tables_are_compared_table_by_table() {
+    let alerts = |alerts: serde_json::Value| {
+        with("x", |x| x.settings = json!({ "alerts": alerts }).as_object().unwrap().clone())
+    };
+    let one = |name: &str, above: f64| json!({ "above": 20.0, "name": name, "long": "x".repeat(150), "then": above });
+    let old = alerts(json!([one("a", 1.0), one("b", 2.0)]));
+    assert_eq!(lines(&old, &alerts(json!([one("a", 1.0), one("b", 3.0)]))), ["~ source.x.alerts[1].then 2.0 → 3.0"]);
+    let more = lines(&old, &alerts(json!([one("a", 1.0), one("b", 2.0), { "name": "c" }])));
+    assert_eq!(more, ["+ source.x.alerts[2] { name = \"c\" }"]);
+    assert_eq!(lines(&alerts(json!([{ "a": 1 }])), &alerts(json!([]))), ["~ source.x.alerts [{ a = 1 }] → []"]);
+}
+
+/// Harm prevented: what was hidden as a part of a list is shown by itself.
+#[test]
+fn secrets_in_lists_of_tables_are_not_shown() {
+    let secret = |value: &str| {
+        let settings = json!({
+            "feeds": [{ "password": { "a": value }, "env": { "LOGIN": value }, "headers": [{ "h": value }] }],
+            "key": [{ "value": value }],
+            "servers": [{ "url": format!("https://h/p?t={value}") }],
+        });
+        with("x", |x| x.settings = settings.as_object().unwrap().clone())
+    };
+    let diff = diff(&secret("hunter1"), &secret("hunter2"));
+    assert_eq!(diff.changes.len(), 5, "{diff}");
+    assert!(!diff.to_string().contains("hunter"), "{diff}");
+}
+
 #[test]
 fn equal_configs_differ_in_nothing() {
     let config = with("disk", |disk| disk.grace = Duration::from_millis(1));
