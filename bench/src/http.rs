@@ -17,18 +17,33 @@ pub fn get(address: SocketAddr, path: &str) -> io::Result<Value> {
     serde_json::from_str(&body).map_err(|error| io::Error::other(format!("{path}: {error}: {body}")))
 }
 
-/// The text that a path answers with. Asked in HTTP/1.0, which has no pieces to be put together.
+/// The text that a path answers with.
 pub fn get_text(address: SocketAddr, path: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(PATIENCE))?;
-    write!(stream, "GET {path} HTTP/1.0\r\nHost: {address}\r\n\r\n")?;
+    write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n")?;
     let mut answer = String::new();
     stream.read_to_string(&mut answer)?;
     let (head, body) = answer.split_once("\r\n\r\n").ok_or(io::ErrorKind::UnexpectedEof)?;
-    if !(head.starts_with("HTTP/1.0 200 ") || head.starts_with("HTTP/1.1 200 ")) {
+    if !head.starts_with("HTTP/1.1 200 ") {
         return Err(io::Error::other(format!("{path}: {answer}")));
     }
-    Ok(body.to_owned())
+    let in_pieces = head.to_ascii_lowercase().contains("\r\ntransfer-encoding: chunked");
+    if in_pieces { joined(body).ok_or_else(|| io::ErrorKind::InvalidData.into()) } else { Ok(body.to_owned()) }
+}
+
+/// A chunked body in one piece.
+fn joined(mut body: &str) -> Option<String> {
+    let mut whole = String::new();
+    loop {
+        let (size, rest) = body.split_once("\r\n")?;
+        let size = usize::from_str_radix(size, 16).ok()?;
+        if size == 0 {
+            return Some(whole);
+        }
+        whole.push_str(rest.get(..size)?);
+        body = rest.get(size..)?.strip_prefix("\r\n")?;
+    }
 }
 
 /// A connection that posts one body after the other.
@@ -89,5 +104,12 @@ mod tests {
         assert!((0..answer.len()).all(|cut| !whole(&answer[..cut]).unwrap()));
         assert!(whole(answer).unwrap());
         assert!(whole(b"HTTP/1.1 200 OK\r\n\r\n").is_err());
+    }
+
+    #[test]
+    fn a_body_in_pieces_is_put_together() {
+        assert_eq!(joined("4\r\nabcd\r\nb\r\n e\r\nf ghijk\r\n0\r\n\r\n").as_deref(), Some("abcd e\r\nf ghijk"));
+        assert_eq!(joined("4\r\nab"), None);
+        assert_eq!(joined("x\r\n"), None);
     }
 }
